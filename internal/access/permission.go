@@ -1,0 +1,44 @@
+package access
+
+import "gatehouse/internal/problem"
+
+// A Permission is something a role allows.
+type Permission string
+
+// The permissions.
+const (
+	ViewConfigs    Permission = "configs.view"    // auth configs, change requests, policies, toolkits
+	ViewHistory    Permission = "history.view"    // without addresses of people
+	ViewPersonal   Permission = "history.people"  // e-mail, IP and browser in history; sign-ins
+	ViewPeople     Permission = "people.view"     // names, roles
+	ProposeChange  Permission = "changes.propose" // and apply, where policy asks for no approval
+	ApproveChange  Permission = "changes.approve"
+	CancelChange   Permission = "changes.cancel" // of others, with a reason
+	SettleChange   Permission = "changes.settle" // say what happened where nobody can know
+	SyncProject    Permission = "projects.sync"
+	ManageProjects Permission = "projects.manage"
+	ManagePeople   Permission = "people.manage"
+	ViewSettings   Permission = "settings.view"
+)
+
+var everyone = []Permission{ViewConfigs, ViewHistory, ViewPeople, SyncProject}
+
+// permissions is the one table of role × permission.
+var permissions = map[Role][]Permission{
+	Viewer:   everyone,
+	Editor:   append([]Permission{ProposeChange, SettleChange}, everyone...),
+	Approver: append([]Permission{ApproveChange}, everyone...),
+	Auditor:  append([]Permission{ViewPersonal, ViewSettings}, everyone...),
+	Admin:    append([]Permission{ViewPersonal, ViewSettings, ManagePeople, ManageProjects, CancelChange, SettleChange}, everyone...),
+}
+
+// Permissions returns what a role allows.
+func (r Role) Permissions() []Permission { return permissions[r] }
+
+// Check returns a problem of kind Forbidden unless the user has the permission.
+func (u User) Check(p Permission) error {
+	if u.May(p) {
+		return nil
+	}
+	return problem.New(problem.Forbidden, "Your roles don't allow this. Ask an admin for the role you need.")
+}

@@ -1,0 +1,152 @@
+package access
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"gatehouse/internal/audit"
+	"gatehouse/internal/problem"
+	"gatehouse/internal/secret"
+)
+
+// An Account is a user with what proves who they are. It stays within access
+// and store.
+type Account struct {
+	User
+	Passphrase string // PHC string, empty until set
+}
+
+// A Store keeps accounts, sessions, one-time links and guess counters. Methods
+// that take events write them in the transaction of the change. A missing
+// account or link is a problem of kind NotFound.
+type Store interface {
+	Users(ctx context.Context) ([]User, error)
+	Account(ctx context.Context, id string) (Account, error)
+	AccountByEmail(ctx context.Context, email string) (Account, error)
+	// AddAccount refuses an address that is taken. With a link, the link is kept too.
+	AddAccount(ctx context.Context, a Account, link *Link, e audit.Event) error
+	// AddFirstAccount refuses when there is any user, and when the link isn't
+	// good for set-up; it uses the link up.
+	AddFirstAccount(ctx context.Context, a Account, link TokenHash, now time.Time, e audit.Event) error
+	// UpdateAccount lets fn change an account. Roles or state that change, and a
+	// new passphrase, take effect with the commit; keep says which of the
+	// account's sessions go on.
+	UpdateAccount(ctx context.Context, id string, fn func(*Account) ([]audit.Event, error), keep func(Session) bool) (Account, error)
+	AddLink(ctx context.Context, l Link, e audit.Event) error
+	Link(ctx context.Context, key TokenHash) (Link, error)
+	// UseLink uses up a link and lets fn change its account, whose sessions and
+	// guess counter end.
+	UseLink(ctx context.Context, key TokenHash, now time.Time, fn func(*Account) ([]audit.Event, error)) (Account, error)
+	// TakeGuess lets fn count a guess; an error of fn's is returned and nothing kept.
+	TakeGuess(ctx context.Context, key string, fn func(*Guess) error) error
+	// AddSession keeps a new session and clears the guess counters.
+	AddSession(ctx context.Context, s Session, guesses []string, e audit.Event) error
+	// FailSignIn records a failed sign-in.
+	FailSignIn(ctx context.Context, e audit.Event) error
+	Sessions(ctx context.Context, userID string) ([]Session, error)
+	// EndSessions ends those of a user's sessions for which end is true. The
+	// event is written if there was any.
+	EndSessions(ctx context.Context, userID string, end func(Session) bool, e audit.Event) (int, error)
+}
+
+// A Service signs people in and looks after their accounts.
+type Service struct {
+	store  Store
+	hasher *hasher
+	now    func() time.Time
+}
+
+// NewService returns a service over a store.
+func NewService(store Store, now func() time.Time) (*Service, error) {
+	h, err := newHasher()
+	return &Service{store: store, hasher: h, now: now}, err
+}
+
+// wrong is the one answer to a sign-in that fails, whatever the reason.
+func wrong() error {
+	return problem.InvalidFields("That e-mail address and passphrase don't match an account that may sign in.", map[string]string{})
+}
+
+// SignIn checks a passphrase and starts a session. The token belongs into the
+// cookie. Unknown addresses, wrong passphrases and disabled accounts get the
+// same answer after the same work.
+func (s *Service) SignIn(ctx context.Context, email string, passphrase secret.Value, from Origin) (token string, u User, err error) {
+	email, _ = cleanEmail(email)
+	byAddress, byAccount := "ip:"+from.IP, accountKey(email)
+	if err := s.store.TakeGuess(ctx, byAddress, func(g *Guess) error { return g.takeAddress(s.now()) }); err != nil {
+		return "", u, err
+	}
+	if err := s.store.TakeGuess(ctx, byAccount, func(g *Guess) error { return g.takeAccount(s.now()) }); err != nil {
+		return "", u, err
+	}
+	a, err := s.store.AccountByEmail(ctx, email)
+	if err != nil && !problem.Is(err, problem.NotFound) {
+		return "", u, err
+	}
+	match, outdated, err := s.hasher.matches(ctx, passphrase, a.Passphrase)
+	if err != nil {
+		return "", u, err
+	}
+	if !match || a.State != Active {
+		return "", u, s.failed(ctx, email, a.User, from)
+	}
+	if outdated {
+		if err := s.rehash(ctx, a, passphrase, from); err != nil {
+			return "", u, err
+		}
+	}
+	token, err = s.startSession(ctx, a.User, from, []string{byAddress, byAccount})
+	return token, a.User, err
+}
+
+// SignInAs starts a session without a passphrase. Only the demo offers it.
+func (s *Service) SignInAs(ctx context.Context, email string, from Origin) (token string, err error) {
+	a, err := s.store.AccountByEmail(ctx, email)
+	if err != nil || a.State != Active {
+		return "", problem.New(problem.NotFound, "There is no such account that may sign in.")
+	}
+	return s.startSession(ctx, a.User, from, nil)
+}
+
+func (s *Service) startSession(ctx context.Context, u User, from Origin, guesses []string) (string, error) {
+	token, now := NewToken(), s.now()
+	one := Session{ID: "ses_" + secret.Code(16), Key: HashToken(token), UserID: u.ID, CreatedAt: now, LastSeen: now, Origin: from}
+	return token, s.store.AddSession(ctx, one, guesses, audit.Event{
+		Actor: u.Actor(from), Action: "session.signed_in", Object: audit.Object{Kind: "session", ID: one.ID, Name: u.Name},
+	})
+}
+
+// failed records a failed sign-in and returns the answer to it.
+func (s *Service) failed(ctx context.Context, email string, u User, from Origin) error {
+	e := audit.Event{
+		Actor:   audit.Actor{Kind: audit.ActorUnknown, Email: email, IP: from.IP, Agent: from.Agent},
+		Action:  "session.refused",
+		Object:  audit.Object{Kind: "user", ID: u.ID, Name: u.Name},
+		Outcome: audit.Denied,
+	}
+	if err := s.store.FailSignIn(ctx, e); err != nil {
+		return err
+	}
+	return wrong()
+}
+
+func (s *Service) rehash(ctx context.Context, a Account, passphrase secret.Value, from Origin) error {
+	phc, err := s.hasher.hash(ctx, passphrase)
+	if err != nil {
+		return err
+	}
+	_, err = s.store.UpdateAccount(ctx, a.ID, func(a *Account) ([]audit.Event, error) {
+		a.Passphrase = phc
+		return []audit.Event{{Actor: a.Actor(from), Action: "user.passphrase_rehashed", Object: a.object()}}, nil
+	}, nil)
+	return err
+}
+
+// accountKey names the guess counter of an address, whether or not an account
+// has it; the address itself isn't kept.
+func accountKey(email string) string {
+	sum := sha256.Sum256([]byte(email))
+	return "account:" + hex.EncodeToString(sum[:])
+}

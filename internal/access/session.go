@@ -1,0 +1,89 @@
+package access
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"time"
+
+	"gatehouse/internal/audit"
+	"gatehouse/internal/problem"
+)
+
+// How long a session lasts (ASVS 7.3).
+const (
+	SessionIdle = 30 * time.Minute // without a request; polling doesn't count
+	SessionLife = 12 * time.Hour   // in all
+)
+
+// A Session is a signed-in browser.
+type Session struct {
+	ID        string    // ses_…, fit to show
+	Key       TokenHash // what the cookie's token hashes to
+	UserID    string
+	CreatedAt time.Time
+	LastSeen  time.Time
+	Origin    Origin
+}
+
+// Expired reports whether the session is over at the given time.
+func (s Session) Expired(now time.Time) bool {
+	return now.Sub(s.LastSeen) >= SessionIdle || now.Sub(s.CreatedAt) >= SessionLife
+}
+
+// A TokenHash is the SHA-256 of a random token. Tokens themselves are never stored.
+type TokenHash [sha256.Size]byte
+
+// HashToken returns the hash under which a token is stored.
+func HashToken(token string) TokenHash { return sha256.Sum256([]byte(token)) }
+
+// NewToken returns 256 random bits in URL-safe base 64.
+func NewToken() string {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // never fails (crypto/rand)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// SignOut ends the reader's session.
+func (s *Service) SignOut(ctx context.Context, r Reader) error {
+	return s.EndSession(ctx, r, r.Session)
+}
+
+// Sessions lists the reader's sessions, the newest first.
+func (s *Service) Sessions(ctx context.Context, r Reader) ([]Session, error) {
+	all, err := s.store.Sessions(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	live := all[:0]
+	for _, one := range all {
+		if !one.Expired(s.now()) {
+			live = append(live, one)
+		}
+	}
+	return live, nil
+}
+
+// EndSession ends one of the reader's sessions.
+func (s *Service) EndSession(ctx context.Context, r Reader, id string) error {
+	action := "session.ended"
+	if id == r.Session {
+		action = "session.signed_out"
+	}
+	n, err := s.store.EndSessions(ctx, r.ID, func(one Session) bool { return one.ID == id }, audit.Event{
+		Actor: r.Actor(), Action: action, Object: audit.Object{Kind: "session", ID: id, Name: r.Name},
+	})
+	if err == nil && n == 0 {
+		return problem.New(problem.NotFound, "That session has already ended.")
+	}
+	return err
+}
+
+// EndOtherSessions ends all of the reader's sessions but the one in use, and
+// returns how many there were.
+func (s *Service) EndOtherSessions(ctx context.Context, r Reader) (int, error) {
+	return s.store.EndSessions(ctx, r.ID, func(one Session) bool { return one.ID != r.Session }, audit.Event{
+		Actor: r.Actor(), Action: "session.others_ended", Object: r.object(),
+	})
+}

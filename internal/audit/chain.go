@@ -1,0 +1,285 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gowebpki/jcs"
+)
+
+// TimeFormat writes the time of an entry: RFC 3339 in UTC with microseconds.
+const TimeFormat = "2006-01-02T15:04:05.000000Z"
+
+// A Hash is the RFC 6962 leaf hash of a body: SHA-256(0x00 ‖ body).
+type Hash [sha256.Size]byte
+
+// HashBody returns the hash of the stored bytes of an entry.
+func HashBody(body []byte) Hash {
+	h := sha256.New()
+	h.Write([]byte{0})
+	h.Write(body)
+	return Hash(h.Sum(nil))
+}
+
+// String returns h in hexadecimal.
+func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+
+// A Head is the end of a chain: the last entry's number and hash, or the zero
+// value before the first.
+type Head struct {
+	Seq  int64
+	Hash Hash
+}
+
+// A Row is an entry as it is stored. Body are the hashed bytes; they hold Seq
+// and Prev too.
+type Row struct {
+	Seq      int64
+	Body     []byte
+	Prev     Hash
+	Hash     Hash
+	Personal []Personal
+}
+
+// Personal is a piece of personal data that belongs to an entry. The body holds
+// SHA-256(Salt ‖ Value) under the same field name, so it can be checked, and
+// erased without breaking the chain.
+type Personal struct {
+	Field string
+	Salt  []byte
+	Value string
+}
+
+// The fields of personal data.
+const (
+	personalName   = "actor_name"
+	personalEmail  = "actor_email"
+	personalIP     = "actor_ip"
+	personalAgent  = "actor_agent"
+	personalObject = "object_name"
+	personalReason = "reason"
+)
+
+// body is the hashed form of an entry. Numbers are strings, since canonical
+// JSON rounds those above 2^53. It may gain optional members; none may change
+// its meaning.
+type body struct {
+	Version string            `json:"v"`
+	Seq     string            `json:"seq"`
+	Prev    string            `json:"prev"`
+	Time    string            `json:"time"`
+	Actor   bodyActor         `json:"actor"`
+	Action  string            `json:"action"`
+	Object  bodyObject        `json:"object"`
+	Project string            `json:"project"`
+	Request string            `json:"request"`
+	Outcome string            `json:"outcome"`
+	Changes []Change          `json:"changes"`
+	Detail  map[string]string `json:"detail"`
+	Sealed  map[string]string `json:"sealed"` // field → commitment
+}
+
+type bodyActor struct {
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
+}
+
+type bodyObject struct {
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// Seal puts an event at the end of the chain.
+func Seal(head Head, e Event, at time.Time) (Row, error) {
+	b := body{
+		Version: "1",
+		Seq:     strconv.FormatInt(head.Seq+1, 10),
+		Prev:    head.Hash.String(),
+		Time:    at.UTC().Format(TimeFormat),
+		Actor:   bodyActor{e.Actor.Kind, e.Actor.ID},
+		Action:  e.Action,
+		Object:  bodyObject{e.Object.Kind, e.Object.ID, e.Object.Name},
+		Project: e.Project,
+		Request: e.Request,
+		Outcome: e.Outcome,
+		Changes: slices.Clone(e.Changes),
+		Detail:  e.Detail,
+		Sealed:  map[string]string{},
+	}
+	if b.Outcome == "" {
+		b.Outcome = OK
+	}
+	if b.Changes == nil {
+		b.Changes = []Change{}
+	}
+	if b.Detail == nil {
+		b.Detail = map[string]string{}
+	}
+	if personalObjectName(e.Object.Kind) {
+		b.Object.Name = ""
+	}
+	row := Row{Seq: head.Seq + 1, Prev: head.Hash}
+	for _, p := range personalFields(e) {
+		p.Salt = make([]byte, 16)
+		_, _ = rand.Read(p.Salt) // never fails (crypto/rand)
+		b.Sealed[p.Field] = p.commitment()
+		row.Personal = append(row.Personal, p)
+	}
+	var err error
+	row.Body, err = canonical(b)
+	row.Hash = HashBody(row.Body)
+	return row, err
+}
+
+func personalObjectName(kind string) bool { return kind == "user" || kind == "session" }
+
+func personalFields(e Event) []Personal {
+	var fields []Personal
+	add := func(field, value string) {
+		if value != "" {
+			fields = append(fields, Personal{Field: field, Value: value})
+		}
+	}
+	add(personalName, e.Actor.Name)
+	add(personalEmail, e.Actor.Email)
+	add(personalIP, e.Actor.IP)
+	add(personalAgent, e.Actor.Agent)
+	add(personalReason, e.Reason)
+	if personalObjectName(e.Object.Kind) {
+		add(personalObject, e.Object.Name)
+	}
+	return fields
+}
+
+func (p Personal) commitment() string {
+	h := sha256.New()
+	h.Write(p.Salt)
+	h.Write([]byte(p.Value))
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// canonical writes v as RFC 8785 JSON.
+func canonical(v any) ([]byte, error) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return jcs.Transform(raw)
+}
+
+// Digest is the SHA-256 of v as canonical JSON, in hexadecimal. It is how a
+// change request's effect and a request body are named in history.
+func Digest(v any) (string, error) {
+	b, err := canonical(v)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// Open reads a stored row back into an entry.
+func Open(r Row) (Entry, error) {
+	var b body
+	if err := json.Unmarshal(r.Body, &b); err != nil {
+		return Entry{}, fmt.Errorf("history row %d: %w", r.Seq, err)
+	}
+	at, err := time.Parse(TimeFormat, b.Time)
+	if err != nil {
+		return Entry{}, fmt.Errorf("history row %d: %w", r.Seq, err)
+	}
+	e := Entry{Seq: r.Seq, Time: at, Event: Event{
+		Actor:   Actor{Kind: b.Actor.Kind, ID: b.Actor.ID},
+		Action:  b.Action,
+		Object:  Object{Kind: b.Object.Kind, ID: b.Object.ID, Name: b.Object.Name},
+		Project: b.Project,
+		Request: b.Request,
+		Outcome: b.Outcome,
+		Changes: b.Changes,
+		Detail:  b.Detail,
+	}}
+	for _, p := range r.Personal {
+		switch p.Field {
+		case personalName:
+			e.Actor.Name = p.Value
+		case personalEmail:
+			e.Actor.Email = p.Value
+		case personalIP:
+			e.Actor.IP = p.Value
+		case personalAgent:
+			e.Actor.Agent = p.Value
+		case personalReason:
+			e.Reason = p.Value
+		case personalObject:
+			e.Object.Name = p.Value
+		}
+	}
+	return e, nil
+}
+
+// ErrTampered is what [Verifier.Next] wraps when a row isn't what was written.
+var ErrTampered = errors.New("history was tampered with")
+
+// A Verifier checks the rows of a chain in order.
+type Verifier struct{ head Head }
+
+// Head is the last row that was found right.
+func (v *Verifier) Head() Head { return v.head }
+
+// Next checks one row: number, link to the row before, hash, the copies beside
+// the body, and the commitments of the personal data that is there.
+func (v *Verifier) Next(r Row) error {
+	tampered := func(what string) error { return fmt.Errorf("%w at row %d: %s", ErrTampered, v.head.Seq+1, what) }
+	if r.Seq != v.head.Seq+1 {
+		return tampered(fmt.Sprintf("found row %d instead", r.Seq))
+	}
+	if HashBody(r.Body) != r.Hash {
+		return tampered("the body doesn't match its hash")
+	}
+	if r.Prev != v.head.Hash {
+		return tampered("it doesn't follow the row before")
+	}
+	var b body
+	if err := json.Unmarshal(r.Body, &b); err != nil {
+		return tampered("the body can't be read")
+	}
+	if b.Seq != strconv.FormatInt(r.Seq, 10) || b.Prev != r.Prev.String() {
+		return tampered("number or link differ from the body's")
+	}
+	if again, err := jcs.Transform(r.Body); err != nil || !bytes.Equal(again, r.Body) {
+		return tampered("the body is not canonical")
+	}
+	for _, p := range r.Personal {
+		if b.Sealed[p.Field] != p.commitment() {
+			return tampered("personal data " + p.Field + " doesn't match its commitment")
+		}
+	}
+	v.head = Head{Seq: r.Seq, Hash: r.Hash}
+	return nil
+}
+
+// Words are the texts of an entry that a search looks into, with or without the
+// addresses of people.
+func (e Entry) Words(addresses bool) []string {
+	words := []string{e.Actor.Name, e.Action, e.Object.Name, e.Object.ID, e.Outcome, e.Reason, e.Request}
+	if addresses {
+		words = append(words, e.Actor.Email, e.Actor.IP)
+	}
+	for _, c := range e.Changes {
+		words = append(append(append(words, c.Field), c.Before...), c.After...)
+	}
+	for _, k := range slices.Sorted(maps.Keys(e.Detail)) {
+		words = append(words, e.Detail[k])
+	}
+	return words
+}
