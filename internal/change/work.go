@@ -1,0 +1,294 @@
+package change
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/audit"
+	"gatehouse/internal/problem"
+)
+
+// A worker carries one request as far as it goes.
+type worker struct {
+	rested chan struct{} // closed when the worker has nothing left to do for now
+	again  bool          // somebody asked for more meanwhile
+}
+
+const (
+	lookEvery   = 5 * time.Second  // how often an unknown outcome is looked at
+	sweepEvery  = 30 * time.Second // how often due and overdue requests are looked for
+	firstLook   = time.Second
+	shortWait   = 2 * time.Second  // before something is tried again that was not sent
+	longestWait = 60 * time.Second // that Composio may ask for
+)
+
+// Run carries on what a stop or a crash left behind, and what is due, as long
+// as ctx lasts. It returns when all work in progress is parked.
+func (s *Service) Run(ctx context.Context) {
+	s.mu.Lock()
+	s.ctx = ctx
+	s.mu.Unlock()
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		s.sweep(ctx)
+		select {
+		case <-ctx.Done():
+			s.mu.Lock() // a start that saw ctx alive has joined the group by now
+			s.mu.Unlock()
+			s.group.Wait()
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// sweep starts work on every unfinished request and ends overdue ones.
+func (s *Service) sweep(ctx context.Context) {
+	overdue, err := s.store.Overdue(ctx, s.now())
+	if err != nil {
+		s.log.Error("look for overdue change requests", "err", err)
+	}
+	for _, id := range overdue {
+		if _, err := s.store.UpdateRequest(ctx, id, func(r *Request, _ Facts) (Effect, error) {
+			events := r.expire(s.now())
+			if len(events) == 0 {
+				return Effect{}, errNothingToDo
+			}
+			return Effect{Events: events, Destroy: r.all()}, nil
+		}); err != nil && !errors.Is(err, errNothingToDo) {
+			s.log.Error("expire a change request", "request", id, "err", err)
+		}
+	}
+	unfinished, err := s.store.Unfinished(ctx)
+	if err != nil {
+		s.log.Error("look for unfinished change requests", "err", err)
+	}
+	for _, id := range unfinished {
+		s.start(id)
+	}
+}
+
+// errNothingToDo rolls a transaction back that turned out not to be needed.
+var errNothingToDo = errors.New("nothing to do")
+
+// start makes sure that a worker looks after a request.
+func (s *Service) start(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w := s.working[id]; w != nil {
+		w.again = true
+		return
+	}
+	if s.ctx.Err() != nil {
+		return // the next start of the program takes it up
+	}
+	w := &worker{rested: make(chan struct{})}
+	s.working[id] = w
+	s.group.Go(func() { s.work(s.ctx, id, w) })
+}
+
+// Settled waits until a request has come to rest, or ctx is over.
+func (s *Service) Settled(ctx context.Context, id string) {
+	s.mu.Lock()
+	w := s.working[id]
+	s.mu.Unlock()
+	if w == nil {
+		return
+	}
+	select {
+	case <-w.rested:
+	case <-ctx.Done():
+	}
+}
+
+// work runs steps of a request until none is left or the program ends.
+func (s *Service) work(ctx context.Context, id string, w *worker) {
+	for {
+		pause, err := s.next(ctx, id)
+		if err != nil {
+			s.log.Error("apply a change request", "request", id, "err", err)
+			pause = lookEvery
+		}
+		s.mu.Lock()
+		if pause == done && !w.again || ctx.Err() != nil {
+			delete(s.working, id)
+			s.mu.Unlock()
+			close(w.rested)
+			return
+		}
+		w.again = false
+		s.mu.Unlock()
+		if pause > 0 {
+			sleep(ctx, pause)
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+const (
+	done time.Duration = -1 // nothing left to do for now
+	soon time.Duration = 0
+)
+
+// next does the next step of a request and returns how long to wait before the
+// one after it.
+func (s *Service) next(ctx context.Context, id string) (time.Duration, error) {
+	r, err := s.store.Request(ctx, id)
+	if err != nil {
+		return done, err
+	}
+	switch {
+	case r.due(s.now()):
+		return soon, s.claim(ctx, id)
+	case r.State == Applying, r.State == Unknown:
+		return s.applyNext(ctx, r)
+	}
+	s.forget(id)
+	return done, nil
+}
+
+// claim takes an approved request up. Everything that let it be approved is
+// looked at again.
+func (s *Service) claim(ctx context.Context, id string) error {
+	_, err := s.store.UpdateRequest(ctx, id, func(r *Request, f Facts) (Effect, error) {
+		if !r.due(s.now()) {
+			return Effect{}, errNothingToDo
+		}
+		if why := s.unfit(r, f); why != "" {
+			r.enter(Suspended, why, s.now())
+			return Effect{Events: []audit.Event{r.event(audit.System(), "change.suspended")}}, nil
+		}
+		r.enter(Applying, "", s.now())
+		r.ExpiresAt = s.now().Add(approvalLife)
+		return Effect{Events: []audit.Event{r.event(audit.System(), "change.applying")}}, nil
+	})
+	if errors.Is(err, errNothingToDo) {
+		return nil
+	}
+	return err
+}
+
+// unfit says why an approved request may not be applied after all.
+func (s *Service) unfit(r *Request, f Facts) string {
+	author, err := f.User(r.Author.ID)
+	if err != nil || author.Check(access.ProposeChange) != nil {
+		return "Its author may no longer propose changes."
+	}
+	policies, err := f.Policies(r.Project)
+	if err != nil {
+		return "The policies could not be read."
+	}
+	today, ok := findPolicy(policies, r.Project)
+	if !ok {
+		return "No policy covers this change any more."
+	}
+	if need := max(today.Approvals, r.Policy.Approvals); need > 0 {
+		return "Today's policy needs more approvals than it has."
+	}
+	hash, err := effectHash(r.Project, r.Revision.Items)
+	if err != nil || hash != r.Revision.EffectHash {
+		return "What it would do is not what was approved."
+	}
+	return ""
+}
+
+// applyNext carries on with the first item that isn't done.
+func (s *Service) applyNext(ctx context.Context, r Request) (time.Duration, error) {
+	for i, p := range r.Progress {
+		switch {
+		case p.Done():
+			continue
+		case p.State == ItemUnknown && p.Decide:
+			return done, nil // a person has to look
+		case p.State == ItemPending:
+			return s.tryItem(ctx, r, i)
+		default:
+			return s.settleUnknown(ctx, r, i)
+		}
+	}
+	return soon, s.finish(ctx, r.ID)
+}
+
+// finish ends a request whose items are all done.
+func (s *Service) finish(ctx context.Context, id string) error {
+	_, err := s.store.UpdateRequest(ctx, id, func(r *Request, _ Facts) (Effect, error) {
+		if r.State != Applying && r.State != Unknown {
+			return Effect{}, errNothingToDo
+		}
+		state, note := r.outcome()
+		r.enter(state, note, s.now())
+		e := r.event(audit.System(), "change."+string(state))
+		if state == Failed || state == Partial {
+			e = failedOutcome(e, note)
+		}
+		effect := Effect{Events: []audit.Event{e}}
+		if state.Terminal() {
+			effect.Destroy = r.all()
+		}
+		return effect, nil
+	})
+	if errors.Is(err, errNothingToDo) {
+		return nil
+	}
+	return err
+}
+
+// outcome is the state of a request whose items are all done.
+func (r *Request) outcome() (State, string) {
+	var applied, failed int
+	note := ""
+	for _, p := range r.Progress {
+		switch p.State {
+		case ItemApplied:
+			applied++
+		case ItemFailed:
+			failed++
+			note = p.Note
+		}
+	}
+	switch {
+	case failed == 0 && applied == 0:
+		return Superseded, "It was so already. Nothing was sent."
+	case failed == 0:
+		return Applied, ""
+	case failed == len(r.Progress):
+		return Failed, note
+	}
+	return Partial, note
+}
+
+// Decide records what a person says about an item of unknown outcome.
+func (s *Service) Decide(ctx context.Context, by access.Reader, id string, item int, happened bool) (Request, error) {
+	if err := by.Check(access.SettleChange); err != nil {
+		return Request{}, err
+	}
+	now, err := s.store.Request(ctx, id)
+	if err != nil {
+		return now, err
+	}
+	look, err := s.look(ctx, now, item)
+	if err != nil {
+		return now, err
+	}
+	r, err := s.store.UpdateRequest(ctx, id, func(r *Request, _ Facts) (Effect, error) {
+		if item >= len(r.Progress) || r.Progress[item].State != ItemUnknown || !r.Progress[item].Decide {
+			return Effect{}, problem.New(problem.Conflict, "Somebody has decided this already.")
+		}
+		return s.decided(r, item, happened, look, by), nil
+	})
+	if err == nil {
+		s.start(id)
+	}
+	return r, err
+}

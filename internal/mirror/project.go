@@ -1,0 +1,101 @@
+package mirror
+
+import (
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+
+	"gatehouse/internal/composio"
+	"gatehouse/internal/problem"
+)
+
+// Environments of a project.
+const (
+	Development = "development"
+	Staging     = "staging"
+	Production  = "production"
+)
+
+// Environments lists all environments, the gentlest first.
+func Environments() []string { return []string{Development, Staging, Production} }
+
+// A Project is one Composio project.
+type Project struct {
+	ID          string // prj_…
+	Slug        string // in URLs; never changes
+	Name        string
+	Environment string
+	BaseURL     string
+	Key         Key
+	ReadOnly    bool   // Composio refused a write for want of permission
+	Markers     bool   // creates carry a marker in the name until they are settled
+	RemoteName  string // what Composio calls the project, if the key may know
+	CreatedAt   time.Time
+	ArchivedAt  time.Time // zero while in use
+	Sync        SyncState
+}
+
+// A Key is a project's API key, sealed.
+type Key struct {
+	Sealed      []byte
+	Last4       string
+	Fingerprint string
+	SetAt       time.Time
+}
+
+// A SyncState says how the last sync of a project went.
+type SyncState struct {
+	Baseline  bool      // the first sync is done
+	StartedAt time.Time // of the last attempt
+	OKAt      time.Time // when the mirror was last known to be true; zero if never
+	Problem   string    // why the last attempt failed, in words for readers; empty if it didn't
+}
+
+// Archived reports whether the project is out of use.
+func (p Project) Archived() bool { return !p.ArchivedAt.IsZero() }
+
+// ProjectInput is what is typed about a project.
+type ProjectInput struct {
+	Name        string
+	Slug        string
+	Environment string
+	BaseURL     string
+}
+
+var slugPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
+
+// check tidies what was typed and returns a complaint per field.
+func (in *ProjectInput) check() map[string]string {
+	complaints := map[string]string{}
+	in.Name = strings.Join(strings.Fields(in.Name), " ")
+	in.BaseURL = strings.TrimRight(strings.TrimSpace(in.BaseURL), "/")
+	if in.BaseURL == "" {
+		in.BaseURL = composio.DefaultBaseURL
+	}
+	switch {
+	case in.Name == "":
+		complaints["name"] = "Enter a name."
+	case len([]rune(in.Name)) > 80:
+		complaints["name"] = "Use at most 80 characters."
+	case strings.ContainsFunc(in.Name, func(r rune) bool { return unicode.In(r, unicode.C) }):
+		complaints["name"] = "Leave out control characters."
+	}
+	if !slugPattern.MatchString(in.Slug) {
+		complaints["slug"] = "Use 1 to 40 lower-case letters, digits and hyphens, such as my-project."
+	}
+	if in.Environment != Development && in.Environment != Staging && in.Environment != Production {
+		complaints["environment"] = "Choose development, staging or production."
+	}
+	if _, err := composio.CheckBaseURL(in.BaseURL); err != nil {
+		complaints["base_url"] = "Enter an address such as https://backend.composio.dev, without a path."
+	}
+	return complaints
+}
+
+func invalid(complaints map[string]string) error {
+	if len(complaints) == 0 {
+		return nil
+	}
+	return problem.InvalidFields("Nothing was saved. Correct what is marked and send again.", complaints)
+}

@@ -1,0 +1,193 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/audit"
+	"gatehouse/internal/composio"
+	"gatehouse/internal/problem"
+	"gatehouse/internal/secret"
+)
+
+// AddProject makes a project after a harmless call has shown that the key works.
+func (s *Service) AddProject(ctx context.Context, by audit.Actor, in ProjectInput, key secret.Value) (Project, error) {
+	complaints := in.check()
+	if key.Empty() {
+		complaints["api_key"] = "Enter the project's API key. It starts with ak_."
+	}
+	if err := invalid(complaints); err != nil {
+		return Project{}, err
+	}
+	p := Project{
+		ID: "prj_" + secret.Code(16), Slug: in.Slug, Name: in.Name, Environment: in.Environment,
+		BaseURL: in.BaseURL, Markers: true, CreatedAt: s.now(),
+	}
+	if err := s.setKey(ctx, &p, key); err != nil {
+		return p, err
+	}
+	err := s.store.AddProject(ctx, p, audit.Event{
+		Actor: by, Action: "project.added", Object: p.object(), Project: p.ID,
+		Changes: []audit.Change{
+			{Field: "environment", Before: []string{}, After: one(p.Environment)},
+			{Field: "base_url", Before: []string{}, After: one(p.BaseURL)},
+			{Field: "api_key", Before: []string{}, After: one(p.Key.Fingerprint)},
+		},
+	})
+	if err == nil {
+		s.SyncSoon()
+	}
+	return p, err
+}
+
+func (p Project) object() audit.Object { return audit.Object{Kind: "project", ID: p.ID, Name: p.Name} }
+
+// setKey checks a key by asking Composio whose it is, and seals it into p.
+func (s *Service) setKey(ctx context.Context, p *Project, key secret.Value) error {
+	c, err := s.newClient(p.BaseURL, key)
+	if err != nil {
+		return problem.InvalidFields("Nothing was saved.", map[string]string{"base_url": err.Error()})
+	}
+	defer c.Close()
+	session, err := c.Session(ctx)
+	if err != nil {
+		return problem.InvalidFields("Nothing was saved.", map[string]string{"api_key": keyComplaint(err)})
+	}
+	p.RemoteName = session.ProjectName
+	p.ReadOnly = false
+	p.Key = Key{
+		Sealed:      s.keys.Seal(key, tableProject, p.ID, fieldKey),
+		Last4:       key.Last4(),
+		Fingerprint: s.keys.Fingerprint(key, p.ID, fieldKey),
+		SetAt:       s.now(),
+	}
+	return nil
+}
+
+func keyComplaint(err error) string {
+	var e *composio.Error
+	if errors.As(err, &e) && (e.Status == 401 || e.Status == 403) {
+		return "Composio doesn't accept this key. Use a project key, which starts with ak_."
+	}
+	return "The key could not be checked. " + Refusal(err).Message
+}
+
+// EditProject changes a project's name and environment.
+func (s *Service) EditProject(ctx context.Context, by access.Reader, id string, in ProjectInput) (Project, error) {
+	if err := by.Check(access.ManageProjects); err != nil {
+		return Project{}, err
+	}
+	old, err := s.store.Project(ctx, id)
+	if err != nil {
+		return Project{}, err
+	}
+	in.Slug, in.BaseURL = old.Slug, old.BaseURL
+	if err := invalid(in.check()); err != nil {
+		return Project{}, err
+	}
+	return s.store.UpdateProject(ctx, id, func(p *Project) ([]audit.Event, error) {
+		changes := []audit.Change{}
+		if p.Name != in.Name {
+			changes = append(changes, audit.Change{Field: "name", Before: one(p.Name), After: one(in.Name)})
+		}
+		if p.Environment != in.Environment {
+			changes = append(changes, audit.Change{Field: "environment", Before: one(p.Environment), After: one(in.Environment)})
+		}
+		if len(changes) == 0 {
+			return nil, problem.New(problem.Conflict, "Nothing is different from what is saved.")
+		}
+		p.Name, p.Environment = in.Name, in.Environment
+		return []audit.Event{{Actor: by.Actor(), Action: "project.edited", Object: p.object(), Project: p.ID, Changes: changes}}, nil
+	})
+}
+
+// SetMarkers says whether creates carry a marker in the name until they are
+// settled. Without it, a create whose answer got lost waits for a person.
+func (s *Service) SetMarkers(ctx context.Context, by access.Reader, id string, on bool) error {
+	if err := by.Check(access.ManageProjects); err != nil {
+		return err
+	}
+	_, err := s.store.UpdateProject(ctx, id, func(p *Project) ([]audit.Event, error) {
+		if p.Markers == on {
+			return nil, problem.New(problem.Conflict, "Nothing is different from what is saved.")
+		}
+		p.Markers = on
+		action := "project.markers_off"
+		if on {
+			action = "project.markers_on"
+		}
+		return []audit.Event{{Actor: by.Actor(), Action: action, Object: p.object(), Project: p.ID}}, nil
+	})
+	return err
+}
+
+// ReplaceKey gives a project another API key after checking it. A key of another
+// Composio project is refused where Composio tells whose it is: every config
+// would seem to have been deleted.
+func (s *Service) ReplaceKey(ctx context.Context, by access.Reader, id string, key secret.Value) (Project, error) {
+	if err := by.Check(access.ManageProjects); err != nil {
+		return Project{}, err
+	}
+	if key.Empty() {
+		return Project{}, invalid(map[string]string{"api_key": "Enter the new API key."})
+	}
+	fresh, err := s.store.Project(ctx, id)
+	if err != nil {
+		return fresh, err
+	}
+	before := fresh.RemoteName
+	if err := s.setKey(ctx, &fresh, key); err != nil {
+		return fresh, err
+	}
+	if before != "" && fresh.RemoteName != "" && before != fresh.RemoteName {
+		return fresh, invalid(map[string]string{"api_key": "This key belongs to another Composio project. Add that as a project of its own."})
+	}
+	fresh, err = s.store.UpdateProject(ctx, id, func(p *Project) ([]audit.Event, error) {
+		change := audit.Change{Field: "api_key", Before: one(p.Key.Fingerprint), After: one(fresh.Key.Fingerprint)}
+		p.Key, p.ReadOnly, p.RemoteName = fresh.Key, fresh.ReadOnly, fresh.RemoteName
+		return []audit.Event{{Actor: by.Actor(), Action: "project.key_replaced", Object: p.object(), Project: p.ID, Changes: []audit.Change{change}}}, nil
+	})
+	if err == nil {
+		s.SyncSoon()
+	}
+	return fresh, err
+}
+
+// SetArchived takes a project out of use or back into it. Nothing changes at
+// Composio.
+func (s *Service) SetArchived(ctx context.Context, by access.Reader, id string, archived bool) error {
+	if err := by.Check(access.ManageProjects); err != nil {
+		return err
+	}
+	_, err := s.store.UpdateProject(ctx, id, func(p *Project) ([]audit.Event, error) {
+		if p.Archived() == archived {
+			return nil, problem.New(problem.Conflict, "Nothing is different from what is saved.")
+		}
+		action := "project.restored"
+		p.ArchivedAt = time.Time{}
+		if archived {
+			action = "project.archived"
+			p.ArchivedAt = s.now()
+		}
+		return []audit.Event{{Actor: by.Actor(), Action: action, Object: p.object(), Project: p.ID}}, nil
+	})
+	if err == nil {
+		s.SyncSoon()
+	}
+	return err
+}
+
+// MarkReadOnly notes that Composio refused a write of this project for want of
+// permission, so that pages stop offering changes until the key is replaced.
+func (s *Service) MarkReadOnly(ctx context.Context, id string) error {
+	_, err := s.store.UpdateProject(ctx, id, func(p *Project) ([]audit.Event, error) {
+		if p.ReadOnly {
+			return nil, nil
+		}
+		p.ReadOnly = true
+		return []audit.Event{{Actor: audit.System(), Action: "project.read_only", Object: p.object(), Project: p.ID}}, nil
+	})
+	return err
+}

@@ -1,0 +1,343 @@
+package mirror
+
+import (
+	"context"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"time"
+
+	"gatehouse/internal/audit"
+	"gatehouse/internal/composio"
+	"gatehouse/internal/problem"
+)
+
+// confirmAtMost is up to how many differences a listing may show before it is
+// believed without asking for each config by id. Listings may lag behind.
+const confirmAtMost = 100
+
+// toolkitsFresh is how long a catalogue is used before it is read again.
+const toolkitsFresh = 6 * time.Hour
+
+// A syncRun is a sync in progress.
+type syncRun struct {
+	read int
+	done chan struct{}
+}
+
+// Run syncs every project when started, then at the interval and when asked, as
+// long as ctx lasts. Each project has one sync at a time.
+func (s *Service) Run(ctx context.Context) {
+	tick := time.NewTicker(s.settings.SyncInterval)
+	defer tick.Stop()
+	for {
+		s.syncAll(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-s.wake:
+		}
+	}
+}
+
+// SyncSoon makes [Service.Run] start its next round now.
+func (s *Service) SyncSoon() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // it is going to anyway
+	}
+}
+
+func (s *Service) syncAll(ctx context.Context) {
+	projects, err := s.store.Projects(ctx)
+	if err != nil {
+		s.log.Error("list projects to sync", "err", err)
+		return
+	}
+	for _, p := range projects {
+		if p.Archived() || ctx.Err() != nil {
+			continue
+		}
+		if err := s.Sync(ctx, p.ID); err != nil && ctx.Err() == nil {
+			s.log.Warn("sync", "project", p.Slug, "err", err)
+		}
+		if err := s.syncToolkits(ctx, p.ID); err != nil && ctx.Err() == nil {
+			s.log.Warn("sync toolkits", "project", p.Slug, "err", err)
+		}
+	}
+}
+
+// Syncing reports whether a sync of the project is running, and how many
+// configs it has read.
+func (s *Service) Syncing(projectID string) (read int, running bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	run := s.progress[projectID]
+	if run == nil {
+		return 0, false
+	}
+	return run.read, true
+}
+
+// Sync reads all configs of a project and brings the mirror up to date. Where a
+// sync of the project is running already, it waits for that one instead. What
+// changed at Composio without us becomes history; a listing that breaks off is
+// thrown away.
+func (s *Service) Sync(ctx context.Context, projectID string) error {
+	s.mu.Lock()
+	if run := s.progress[projectID]; run != nil {
+		s.mu.Unlock()
+		select {
+		case <-run.done:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	run := &syncRun{done: make(chan struct{})}
+	s.progress[projectID] = run
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.progress, projectID)
+		s.mu.Unlock()
+		close(run.done)
+	}()
+
+	started := s.now()
+	err := s.sync(ctx, projectID, run, started)
+	if err != nil && ctx.Err() == nil {
+		if ferr := s.store.FailSync(ctx, projectID, started, Refusal(err).Message); ferr != nil {
+			return ferr
+		}
+	}
+	return err
+}
+
+func (s *Service) sync(ctx context.Context, projectID string, run *syncRun, started time.Time) error {
+	before, err := s.store.Snapshot(ctx, projectID)
+	if err != nil {
+		return err
+	}
+	p, err := s.store.Project(ctx, projectID)
+	if err != nil {
+		return err
+	}
+	c, err := s.Client(ctx, projectID)
+	if err != nil {
+		return err
+	}
+	found, err := s.list(ctx, c, run)
+	if err != nil {
+		return err
+	}
+	if p.Sync.Baseline {
+		if err := confirm(ctx, c, before, found); err != nil {
+			return err
+		}
+	}
+	state := SyncState{Baseline: true, StartedAt: started, OKAt: s.now()}
+	return s.store.SaveSync(ctx, projectID, func(now Current) (Update, error) {
+		u := update{Update: Update{State: state}, project: projectID, at: s.now(), baseline: !p.Sync.Baseline}
+		err := u.build(now, before, found)
+		return u.Update, err
+	})
+}
+
+// list reads all configs, by id.
+func (s *Service) list(ctx context.Context, c *composio.Client, run *syncRun) (map[string]AuthConfig, error) {
+	found := map[string]AuthConfig{}
+	for a, err := range c.AuthConfigs.List(ctx, composio.AuthConfigQuery{}) {
+		if err != nil {
+			return nil, err
+		}
+		if composio.CheckID(a.ID) != nil {
+			s.log.Warn("an auth config with an unusable id was left out")
+			continue
+		}
+		found[a.ID] = FromAPI(a)
+		s.mu.Lock()
+		run.read = len(found)
+		s.mu.Unlock()
+	}
+	return found, nil
+}
+
+// confirm asks by id for every config that is missing from the listing, and, if
+// they are few, for every one that differs: a missing one is gone only when the
+// answer is 404.
+func confirm(ctx context.Context, c *composio.Client, before *Snapshot, found map[string]AuthConfig) error {
+	var ask []string
+	for known := range before.All {
+		if _, ok := found[known.ID]; !ok {
+			ask = append(ask, known.ID)
+		}
+	}
+	var differ []string
+	for id, a := range found {
+		if known, ok := before.Get(id); ok && !sameConfig(known, a) {
+			differ = append(differ, id)
+		}
+	}
+	if len(differ) <= confirmAtMost {
+		ask = append(ask, differ...)
+	}
+	for _, id := range ask {
+		a, err := c.AuthConfigs.Get(ctx, id)
+		switch {
+		case composio.NotFound(err):
+			delete(found, id)
+		case err != nil:
+			return err
+		default:
+			found[id] = FromAPI(a)
+		}
+	}
+	return nil
+}
+
+// sameConfig compares all that Composio says about a config.
+func sameConfig(a, b AuthConfig) bool {
+	a.Seen, b.Seen = Seen{}, Seen{}
+	return reflect.DeepEqual(normal(a), normal(b))
+}
+
+// normal makes absent and empty lists the same.
+func normal(a AuthConfig) AuthConfig {
+	for _, l := range []*[]string{&a.Scopes.Values, &a.UserScopes.Values, &a.Tools, &a.ToolsForExecution, &a.ToolsForConnection, &a.CredentialsSet, &a.SharedSet} {
+		if len(*l) == 0 {
+			*l = nil
+		}
+	}
+	return a
+}
+
+// An update gathers what a sync changes.
+type update struct {
+	Update
+	project  string
+	at       time.Time
+	baseline bool
+}
+
+// build compares what was found with the mirror as it is now. Configs that
+// changed in the mirror after the listing began, and those that a change
+// request is working on, are left for the next sync: the listing may be older.
+func (u *update) build(now Current, before *Snapshot, found map[string]AuthConfig) error {
+	for _, id := range slices.Sorted(maps.Keys(found)) {
+		if err := u.compare(now, before, found[id]); err != nil {
+			return err
+		}
+	}
+	for known := range before.All {
+		if _, ok := found[known.ID]; ok {
+			continue
+		}
+		current, left, err := u.untouched(now, before, known.ID, known.Name)
+		if err != nil {
+			return err
+		}
+		if left {
+			u.Gone = append(u.Gone, known.ID)
+			u.outside("auth_config.deleted_outside", current, nil)
+		}
+	}
+	if u.baseline {
+		u.Events = []audit.Event{{
+			Actor: audit.System(), Action: "project.baseline", Project: u.project,
+			Object: audit.Object{Kind: "project", ID: u.project},
+			Detail: map[string]string{"auth_configs": strconv.Itoa(len(u.Changed))},
+		}}
+	}
+	return nil
+}
+
+// untouched reports whether a config is in the mirror just as it was before.
+func (u *update) untouched(now Current, before *Snapshot, id, name string) (AuthConfig, bool, error) {
+	current, exists, err := now.Config(id)
+	if err != nil {
+		return current, false, err
+	}
+	busy, err := now.Busy(id, name)
+	if err != nil || busy {
+		return current, false, err
+	}
+	was, known := before.Get(id)
+	return current, exists == known && current.Seen.Version == was.Seen.Version, nil
+}
+
+func (u *update) compare(now Current, before *Snapshot, a AuthConfig) error {
+	if known, ok := before.Get(a.ID); ok && sameConfig(known, a) {
+		return nil
+	}
+	current, left, err := u.untouched(now, before, a.ID, a.Name)
+	if err != nil || !left {
+		return err
+	}
+	a.Seen = Seen{ChangedAt: u.at, ChangedVia: ViaOutside}
+	switch {
+	case u.baseline:
+		a.Seen = Seen{ChangedAt: a.UpdatedAt, ChangedVia: ViaBaseline}
+	case current.ID == "" && MarkerIn(a.Name) != "":
+		u.outside("auth_config.duplicate_found", a, ChangesBetween(nil, a.Values()))
+	case current.ID == "":
+		u.outside("auth_config.created_outside", a, ChangesBetween(nil, a.Values()))
+	default:
+		changes := ChangesBetween(current.Values(), a.Values())
+		switch {
+		case len(changes) > 0:
+			u.outside("auth_config.changed_outside", a, changes)
+		case !current.UpdatedAt.Equal(a.UpdatedAt) && current.Connections == a.Connections:
+			u.outside("auth_config.touched_outside", a, nil)
+		default:
+			a.Seen = current.Seen
+		}
+	}
+	u.Changed = append(u.Changed, a)
+	return nil
+}
+
+func (u *update) outside(action string, a AuthConfig, changes []audit.Change) {
+	u.Events = append(u.Events, audit.Event{
+		Actor: audit.Actor{Kind: audit.ActorOutside}, Action: action, Project: u.project,
+		Object: a.Object(), Changes: changes,
+	})
+}
+
+// Object is the config as history names it.
+func (a AuthConfig) Object() audit.Object {
+	return audit.Object{Kind: "auth_config", ID: a.ID, Name: a.Name}
+}
+
+// ChangesBetween lists the fields whose value differs, by name. Empty fields of
+// a new object are left out.
+func ChangesBetween(before, after Values) []audit.Change {
+	changes := []audit.Change{}
+	for _, f := range slices.Sorted(maps.Keys(after)) {
+		old, known := before[f]
+		if before != nil && !known || SameValue(f, old, after[f]) {
+			continue
+		}
+		changes = append(changes, audit.Change{Field: f, Before: list(old), After: list(after[f])})
+	}
+	return changes
+}
+
+// Refresh reads one config and returns it as Composio has it now; the mirror is
+// left alone. A config that is gone is a problem of kind NotFound.
+func (s *Service) Refresh(ctx context.Context, projectID, id string) (AuthConfig, error) {
+	c, err := s.Client(ctx, projectID)
+	if err != nil {
+		return AuthConfig{}, err
+	}
+	a, err := c.AuthConfigs.Get(ctx, id)
+	if composio.NotFound(err) {
+		return AuthConfig{}, problem.New(problem.NotFound, "Composio no longer has this auth config.").Because(err)
+	}
+	if err != nil {
+		return AuthConfig{}, err
+	}
+	return FromAPI(a), nil
+}

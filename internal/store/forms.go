@@ -1,0 +1,171 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"gatehouse/internal/problem"
+	"gatehouse/internal/secret"
+)
+
+// A FormOp is one sending of a form. Its id was issued with the form, for one
+// person and one action; the first write that it leads to uses it up.
+type FormOp struct {
+	ID     string
+	UserID string
+	Digest []byte // keyed hash of what was sent
+}
+
+// A RepeatedError says that a form was sent before. Location is where the first
+// sending led to, empty while that isn't known.
+type RepeatedError struct{ Location string }
+
+// Error implements error.
+func (*RepeatedError) Error() string { return "the form was sent before" }
+
+type formOpKey struct{}
+
+// pendingOp is the operation of one HTTP request, whose first write uses it up.
+type pendingOp struct {
+	FormOp
+	used bool // touched by the writer, while the request waits
+}
+
+// WithFormOp makes the next write under ctx use up the operation.
+func WithFormOp(ctx context.Context, op FormOp) context.Context {
+	return context.WithValue(ctx, formOpKey{}, &pendingOp{FormOp: op})
+}
+
+// FormOpUsed reports whether a write under ctx used up the operation.
+func FormOpUsed(ctx context.Context) bool {
+	op, ok := ctx.Value(formOpKey{}).(*pendingOp)
+	return ok && op.used
+}
+
+// useOp uses up the form operation that ctx carries, unless an earlier write of
+// the same request did. Another request that used it first is told by the error.
+func (t *tx) useOp(ctx context.Context) error {
+	op, ok := ctx.Value(formOpKey{}).(*pendingOp)
+	if !ok || op.used {
+		return nil
+	}
+	n, err := t.affected(`INSERT INTO form_op (id, user_id, digest, location, created_at) VALUES ($1, $2, $3, '', $4)
+		ON CONFLICT (id) DO NOTHING`, op.ID, op.UserID, op.Digest, micros(t.now))
+	if err != nil || n == 1 {
+		t.op = op
+		return err
+	}
+	return formOpTaken(op.FormOp, t.row(formOpQuery, op.ID))
+}
+
+// CheckFormOp reports a form that was sent before: a [RepeatedError] if it said
+// the same, a Conflict if not.
+func (s *Store) CheckFormOp(ctx context.Context, op FormOp) error {
+	return formOpTaken(op, s.row(ctx, formOpQuery, op.ID))
+}
+
+const formOpQuery = "SELECT digest, location FROM form_op WHERE id = $1"
+
+func formOpTaken(op FormOp, row scanner) error {
+	var digest []byte
+	var location string
+	err := row.Scan(&digest, &location)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	case !bytes.Equal(digest, op.Digest):
+		return problem.New(problem.Conflict, "This form was sent before with something else in it. Nothing was changed this time. Open the page again to see how things stand.")
+	}
+	return &RepeatedError{location}
+}
+
+// FinishFormOp remembers where a form's answer led to.
+func (s *Store) FinishFormOp(ctx context.Context, id, location string) error {
+	return s.quiet(ctx, formDrafts, func(t *tx) error {
+		return t.exec("UPDATE form_op SET location = $2 WHERE id = $1", id, location)
+	})
+}
+
+// A FormDraft is what was typed into a form when the session ended, without
+// credentials.
+type FormDraft struct {
+	ID     string
+	UserID string
+	Path   string
+	Fields map[string][]string
+}
+
+const draftLife = 24 * time.Hour
+
+// KeepFormDraft keeps a draft for a day and returns its id.
+func (s *Store) KeepFormDraft(ctx context.Context, d FormDraft) (string, error) {
+	fields, err := json.Marshal(d.Fields)
+	if err != nil {
+		return "", err
+	}
+	id := "drf_" + secret.Code(24)
+	return id, s.quiet(ctx, formDrafts, func(t *tx) error {
+		return t.exec("INSERT INTO form_draft (id, user_id, path, fields, created_at) VALUES ($1, $2, $3, $4, $5)",
+			id, d.UserID, d.Path, string(fields), micros(t.now))
+	})
+}
+
+// FormDraft returns a person's draft.
+func (s *Store) FormDraft(ctx context.Context, id, userID string) (FormDraft, error) {
+	d := FormDraft{ID: id, UserID: userID}
+	var fields string
+	err := s.row(ctx, "SELECT path, fields FROM form_draft WHERE id = $1 AND user_id = $2", id, userID).Scan(&d.Path, &fields)
+	if err != nil {
+		return d, missing(err, "draft")
+	}
+	return d, json.Unmarshal([]byte(fields), &d.Fields)
+}
+
+// Keep house: what has ended is removed some time later.
+const (
+	opLife      = 7 * 24 * time.Hour
+	sessionKeep = 7 * 24 * time.Hour // after its creation
+	guessKeep   = 30 * 24 * time.Hour
+	flushEvery  = 15 * time.Second
+	tidyEvery   = time.Hour
+)
+
+// Run writes last-seen times and removes what has long ended, as long as ctx lasts.
+func (s *Store) Run(ctx context.Context) {
+	flush, tidy := time.NewTicker(flushEvery), time.NewTicker(tidyEvery)
+	defer flush.Stop()
+	defer tidy.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-flush.C:
+			err = s.flushLastSeen()
+		case <-tidy.C:
+			err = s.tidy(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.Error("keep the database tidy", "err", err)
+		}
+	}
+}
+
+func (s *Store) tidy(ctx context.Context) error {
+	return s.quiet(ctx, housekeeping, func(t *tx) error {
+		before := func(d time.Duration) int64 { return micros(t.now.Add(-d)) }
+		return errors.Join(
+			t.exec("DELETE FROM session WHERE created_at < $1", before(sessionKeep)),
+			t.exec("DELETE FROM one_time_link WHERE expires_at < $1", micros(t.now)),
+			t.exec("DELETE FROM guess WHERE last < $1", before(guessKeep)),
+			t.exec("DELETE FROM form_op WHERE created_at < $1", before(opLife)),
+			t.exec("DELETE FROM form_draft WHERE created_at < $1", before(draftLife)),
+		)
+	})
+}

@@ -1,0 +1,168 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"gatehouse/internal/audit"
+)
+
+// record puts events at the end of history, in this transaction.
+func (t *tx) record(events ...audit.Event) error {
+	for _, e := range events {
+		if err := t.recordOne(e); err != nil {
+			return fmt.Errorf("record %s: %w", e.Action, err)
+		}
+	}
+	return nil
+}
+
+func (t *tx) recordOne(e audit.Event) error {
+	if t.head == nil {
+		head, err := readHead(t.row(headQuery))
+		if err != nil {
+			return err
+		}
+		t.head = &head
+	}
+	row, err := audit.Seal(*t.head, e, t.now)
+	if err != nil {
+		return err
+	}
+	if err := t.exec("INSERT INTO history (seq, body, prev, hash) VALUES ($1, $2, $3, $4)", row.Seq, row.Body, row.Prev[:], row.Hash[:]); err != nil {
+		return err
+	}
+	for _, p := range row.Personal {
+		if err := t.exec("INSERT INTO history_personal (seq, field, salt, value) VALUES ($1, $2, $3, $4)", row.Seq, p.Field, p.Salt, p.Value); err != nil {
+			return err
+		}
+	}
+	*t.head = audit.Head{Seq: row.Seq, Hash: row.Hash}
+	t.entries++
+	return nil
+}
+
+const headQuery = "SELECT seq, hash FROM history ORDER BY seq DESC LIMIT 1"
+
+func readHead(row scanner) (audit.Head, error) {
+	var h audit.Head
+	var hash []byte
+	err := row.Scan(&h.Seq, &hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return h, nil
+	}
+	copy(h.Hash[:], hash)
+	return h, err
+}
+
+// HistoryHead returns the last entry's number and hash.
+func (s *Store) HistoryHead(ctx context.Context) (audit.Head, error) {
+	return readHead(s.row(ctx, headQuery))
+}
+
+const historyColumns = "seq, body, prev, hash"
+
+// HistoryRows calls fn for the stored rows with seq in [from, to], in order.
+func (s *Store) HistoryRows(ctx context.Context, from, to int64, fn func(audit.Row) error) error {
+	personal, err := s.personal(ctx, from, to)
+	if err != nil {
+		return err
+	}
+	return s.each(ctx, func(row scanner) error {
+		r, err := scanHistory(row)
+		if err != nil {
+			return err
+		}
+		r.Personal = personal[r.Seq]
+		return fn(r)
+	}, "SELECT "+historyColumns+" FROM history WHERE seq BETWEEN $1 AND $2 ORDER BY seq", from, to)
+}
+
+func scanHistory(row scanner) (audit.Row, error) {
+	var r audit.Row
+	var prev, hash []byte
+	if err := row.Scan(&r.Seq, &r.Body, &prev, &hash); err != nil {
+		return r, err
+	}
+	copy(r.Prev[:], prev)
+	copy(r.Hash[:], hash)
+	if len(prev) != len(r.Prev) || len(hash) != len(r.Hash) {
+		r.Hash = audit.Hash{} // never right
+	}
+	return r, nil
+}
+
+func (s *Store) personal(ctx context.Context, from, to int64) (map[int64][]audit.Personal, error) {
+	out := map[int64][]audit.Personal{}
+	err := s.each(ctx, func(row scanner) error {
+		var seq int64
+		var p audit.Personal
+		if err := row.Scan(&seq, &p.Field, &p.Salt, &p.Value); err != nil {
+			return err
+		}
+		out[seq] = append(out[seq], p)
+		return nil
+	}, "SELECT seq, field, salt, value FROM history_personal WHERE seq BETWEEN $1 AND $2 ORDER BY seq, field", from, to)
+	return out, err
+}
+
+// verifyChunk is how many rows are read at a time.
+const verifyChunk = 10_000
+
+// VerifyHistory checks the whole chain and returns its last row that is right.
+// The error wraps [audit.ErrTampered] when a row isn't what was written.
+func (s *Store) VerifyHistory(ctx context.Context) (audit.Head, error) {
+	var v audit.Verifier
+	last, err := s.HistoryHead(ctx)
+	if err != nil {
+		return v.Head(), err
+	}
+	for from := int64(1); from <= last.Seq; from += verifyChunk {
+		if err := s.HistoryRows(ctx, from, from+verifyChunk-1, v.Next); err != nil {
+			return v.Head(), err
+		}
+		if want := min(from+verifyChunk-1, last.Seq); v.Head().Seq < want {
+			return v.Head(), fmt.Errorf("%w: rows after %d are missing", audit.ErrTampered, v.Head().Seq)
+		}
+	}
+	return v.Head(), nil
+}
+
+// HistoryEntry returns one entry.
+func (s *Store) HistoryEntry(ctx context.Context, seq int64) (audit.Entry, error) {
+	entries, err := s.entries(ctx, []int64{seq})
+	if err != nil {
+		return audit.Entry{}, err
+	}
+	if len(entries) == 0 {
+		return audit.Entry{}, missing(sql.ErrNoRows, "history entry")
+	}
+	return entries[0], nil
+}
+
+// entries reads entries by number, in the order asked for; missing ones are left out.
+func (s *Store) entries(ctx context.Context, seqs []int64) ([]audit.Entry, error) {
+	out := make([]audit.Entry, 0, len(seqs))
+	for _, seq := range seqs {
+		r, err := scanHistory(s.row(ctx, "SELECT "+historyColumns+" FROM history WHERE seq = $1", seq))
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		personal, err := s.personal(ctx, seq, seq)
+		if err != nil {
+			return nil, err
+		}
+		r.Personal = personal[seq]
+		e, err := audit.Open(r)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}

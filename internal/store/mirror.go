@@ -1,0 +1,200 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"gatehouse/internal/mirror"
+)
+
+// mirrors holds the snapshot of each project once somebody asked for it.
+type mirrors struct {
+	mu  sync.Mutex
+	all map[string]*mirror.Snapshot
+}
+
+// Snapshot implements [mirror.Store]. After the first call it is read from memory.
+func (s *Store) Snapshot(ctx context.Context, projectID string) (*mirror.Snapshot, error) {
+	s.mirrors.mu.Lock()
+	defer s.mirrors.mu.Unlock()
+	if snapshot := s.mirrors.all[projectID]; snapshot != nil {
+		return snapshot, nil
+	}
+	var configs []mirror.AuthConfig
+	err := s.each(ctx, func(row scanner) error {
+		a, err := scanConfig(row)
+		configs = append(configs, a)
+		return err
+	}, "SELECT "+configColumns+" FROM auth_config WHERE project_id = $1", projectID)
+	if err != nil {
+		return nil, err
+	}
+	if s.mirrors.all == nil {
+		s.mirrors.all = map[string]*mirror.Snapshot{}
+	}
+	snapshot := mirror.NewSnapshot(configs)
+	s.mirrors.all[projectID] = snapshot
+	return snapshot, nil
+}
+
+// publish brings the snapshots up to date after a commit. One that is being read
+// from the database at the same time may get a change twice, which is harmless.
+func (m *mirrors) publish(deltas map[string]*mirrorDelta) {
+	if len(deltas) == 0 {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for project, d := range deltas {
+		if old := m.all[project]; old != nil {
+			m.all[project] = old.With(d.changed, d.gone)
+		}
+	}
+}
+
+const configColumns = "version, data, changed_at, changed_by, changed_via"
+
+func scanConfig(row scanner) (mirror.AuthConfig, error) {
+	var a mirror.AuthConfig
+	var seen mirror.Seen
+	var data string
+	var changed int64
+	if err := row.Scan(&seen.Version, &data, &changed, &seen.ChangedBy, &seen.ChangedVia); err != nil {
+		return a, err
+	}
+	err := json.Unmarshal([]byte(data), &a)
+	seen.ChangedAt = fromMicros(changed)
+	a.Seen = seen
+	return a, err
+}
+
+func (t *tx) config(projectID, id string) (mirror.AuthConfig, bool, error) {
+	a, err := scanConfig(t.row("SELECT "+configColumns+" FROM auth_config WHERE project_id = $1 AND id = $2", projectID, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return a, false, nil
+	}
+	return a, err == nil, err
+}
+
+func (t *tx) saveConfig(projectID string, a mirror.AuthConfig) error {
+	if err := t.row("UPDATE project SET mirror_version = mirror_version + 1 WHERE id = $1 RETURNING mirror_version", projectID).Scan(&a.Seen.Version); err != nil {
+		return err
+	}
+	data, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	t.delta(projectID).changed = append(t.delta(projectID).changed, a)
+	return t.exec(`INSERT INTO auth_config (project_id, id, version, data, changed_at, changed_by, changed_via) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (project_id, id) DO UPDATE SET version = excluded.version, data = excluded.data,
+		changed_at = excluded.changed_at, changed_by = excluded.changed_by, changed_via = excluded.changed_via`,
+		projectID, a.ID, a.Seen.Version, string(data), micros(a.Seen.ChangedAt), a.Seen.ChangedBy, a.Seen.ChangedVia)
+}
+
+func (t *tx) deleteConfig(projectID, id string) error {
+	t.delta(projectID).gone = append(t.delta(projectID).gone, id)
+	return errors.Join(
+		t.exec("DELETE FROM auth_config WHERE project_id = $1 AND id = $2", projectID, id),
+		t.exec("DELETE FROM credential_fingerprint WHERE project_id = $1 AND auth_config_id = $2", projectID, id),
+	)
+}
+
+func (t *tx) delta(projectID string) *mirrorDelta {
+	d := t.mirror[projectID]
+	if d == nil {
+		d = &mirrorDelta{}
+		t.mirror[projectID] = d
+	}
+	return d
+}
+
+// current implements [mirror.Current] inside a transaction.
+type current struct {
+	t       *tx
+	project string
+}
+
+func (c current) Config(id string) (mirror.AuthConfig, bool, error) { return c.t.config(c.project, id) }
+
+func (c current) Busy(id, name string) (bool, error) {
+	var n int
+	err := c.t.row("SELECT count(*) FROM claim WHERE project_id = $1 AND target IN ($2, $3)", c.project, id, "create:"+mirror.MarkerIn(name)).Scan(&n)
+	return n > 0, err
+}
+
+// SaveSync implements [mirror.Store].
+func (s *Store) SaveSync(ctx context.Context, projectID string, fn func(mirror.Current) (mirror.Update, error)) error {
+	return s.quiet(ctx, mirrorData, func(t *tx) error {
+		u, err := fn(current{t, projectID})
+		if err != nil {
+			return err
+		}
+		for _, a := range u.Changed {
+			if err := t.saveConfig(projectID, a); err != nil {
+				return err
+			}
+		}
+		for _, id := range u.Gone {
+			if err := t.deleteConfig(projectID, id); err != nil {
+				return err
+			}
+		}
+		if err := t.saveSyncState(projectID, u.State); err != nil {
+			return err
+		}
+		return t.record(u.Events...)
+	})
+}
+
+func (t *tx) saveSyncState(projectID string, st mirror.SyncState) error {
+	return t.exec("UPDATE project SET baseline = $2, sync_started_at = $3, sync_ok_at = $4, sync_problem = $5 WHERE id = $1",
+		projectID, st.Baseline, micros(st.StartedAt), micros(st.OKAt), st.Problem)
+}
+
+// FailSync implements [mirror.Store].
+func (s *Store) FailSync(ctx context.Context, projectID string, at time.Time, reason string) error {
+	return s.quiet(ctx, mirrorData, func(t *tx) error {
+		return t.exec("UPDATE project SET sync_started_at = $2, sync_problem = $3 WHERE id = $1", projectID, micros(at), reason)
+	})
+}
+
+// A Fingerprint is the last value of a credential that was set through us.
+type Fingerprint struct {
+	Field       string
+	Fingerprint string
+	SetAt       time.Time
+	SetBy       string
+}
+
+// Fingerprints lists the credentials of a config that were set through us.
+func (s *Store) Fingerprints(ctx context.Context, projectID, id string) ([]Fingerprint, error) {
+	var all []Fingerprint
+	err := s.each(ctx, func(row scanner) error {
+		var f Fingerprint
+		var at int64
+		err := row.Scan(&f.Field, &f.Fingerprint, &at, &f.SetBy)
+		f.SetAt = fromMicros(at)
+		all = append(all, f)
+		return err
+	}, "SELECT field, fingerprint, set_at, set_by FROM credential_fingerprint WHERE project_id = $1 AND auth_config_id = $2 ORDER BY field", projectID, id)
+	return all, err
+}
+
+// OpenRequests maps the ids of a project's configs to the open request about
+// each, the newest where there are several.
+func (s *Store) OpenRequests(ctx context.Context, projectID string) (map[string]string, error) {
+	out := map[string]string{}
+	err := s.each(ctx, func(row scanner) error {
+		var target, request string
+		err := row.Scan(&target, &request)
+		out[target] = request
+		return err
+	}, `SELECT i.target, r.id FROM change_request r JOIN change_item i ON i.request_id = r.id
+		WHERE r.state IN ('draft', 'in_review', 'changes_requested', 'approved', 'scheduled', 'suspended', 'applying', 'failed', 'partial', 'unknown')
+		AND r.project_id = $1 AND i.target <> '' AND i.state IN ('pending', 'applying', 'unknown') ORDER BY r.created_at`, projectID)
+	return out, err
+}

@@ -1,0 +1,231 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/audit"
+	"gatehouse/internal/problem"
+)
+
+const userColumns = "id, email, name, passphrase, state, created_at, last_sign_in"
+
+func scanAccount(row scanner) (access.Account, error) {
+	var a access.Account
+	var created, last int64
+	err := row.Scan(&a.ID, &a.Email, &a.Name, &a.Passphrase, &a.State, &created, &last)
+	a.CreatedAt, a.LastSignIn = fromMicros(created), fromMicros(last)
+	return a, err
+}
+
+const rolesQuery = "SELECT role FROM user_role WHERE user_id = $1 ORDER BY role"
+
+func scanRoles(a *access.Account) func(scanner) error {
+	return func(row scanner) error {
+		var r access.Role
+		err := row.Scan(&r)
+		a.Roles = append(a.Roles, r)
+		return err
+	}
+}
+
+func (s *Store) account(ctx context.Context, condition, arg string) (access.Account, error) {
+	a, err := scanAccount(s.row(ctx, "SELECT "+userColumns+" FROM users WHERE "+condition, arg))
+	if err != nil {
+		return a, missing(err, "person")
+	}
+	return a, s.each(ctx, scanRoles(&a), rolesQuery, a.ID)
+}
+
+// Account implements [access.Store].
+func (s *Store) Account(ctx context.Context, id string) (access.Account, error) {
+	return s.account(ctx, "id = $1", id)
+}
+
+// AccountByEmail implements [access.Store].
+func (s *Store) AccountByEmail(ctx context.Context, email string) (access.Account, error) {
+	return s.account(ctx, "email = $1", email)
+}
+
+// Users implements [access.Store].
+func (s *Store) Users(ctx context.Context) ([]access.User, error) {
+	ids, err := s.strings(ctx, "SELECT id FROM users ORDER BY name, email")
+	if err != nil {
+		return nil, err
+	}
+	var all []access.User
+	for _, id := range ids {
+		a, err := s.Account(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, a.User)
+	}
+	return all, nil
+}
+
+func (t *tx) account(id string) (access.Account, error) {
+	a, err := scanAccount(t.row("SELECT "+userColumns+" FROM users WHERE id = $1", id))
+	if err != nil {
+		return a, missing(err, "person")
+	}
+	return a, t.each(scanRoles(&a), rolesQuery, id)
+}
+
+func (t *tx) addAccount(a access.Account) error {
+	t.people = true
+	err := t.exec("INSERT INTO users (id, email, name, passphrase, state, created_at, last_sign_in) VALUES ($1, $2, $3, $4, $5, $6, 0)",
+		a.ID, a.Email, a.Name, a.Passphrase, a.State, micros(a.CreatedAt))
+	if isUnique(err) {
+		return problem.InvalidFields("Nothing was saved.", map[string]string{"email": "Somebody has this address already."})
+	}
+	if err != nil {
+		return err
+	}
+	return t.saveRoles(a)
+}
+
+func (t *tx) saveRoles(a access.Account) error {
+	if err := t.exec("DELETE FROM user_role WHERE user_id = $1", a.ID); err != nil {
+		return err
+	}
+	for _, r := range a.Roles {
+		if err := t.exec("INSERT INTO user_role (user_id, role) VALUES ($1, $2)", a.ID, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) saveAccount(a access.Account) error {
+	t.people = true
+	return errors.Join(
+		t.exec("UPDATE users SET name = $2, passphrase = $3, state = $4 WHERE id = $1", a.ID, a.Name, a.Passphrase, a.State),
+		t.saveRoles(a),
+	)
+}
+
+// AddAccount implements [access.Store].
+func (s *Store) AddAccount(ctx context.Context, a access.Account, link *access.Link, e audit.Event) error {
+	return s.write(ctx, func(t *tx) error {
+		if err := t.addAccount(a); err != nil {
+			return err
+		}
+		if link != nil {
+			if err := t.addLink(*link); err != nil {
+				return err
+			}
+		}
+		return t.record(e)
+	})
+}
+
+// AddFirstAccount implements [access.Store].
+func (s *Store) AddFirstAccount(ctx context.Context, a access.Account, key access.TokenHash, now time.Time, e audit.Event) error {
+	return s.write(ctx, func(t *tx) error {
+		var users int
+		if err := t.row("SELECT count(*) FROM users").Scan(&users); err != nil {
+			return err
+		}
+		l, err := t.link(key)
+		if users > 0 || err != nil || l.Good(access.SetupLink, now) != nil {
+			return access.BadLink()
+		}
+		if err := errors.Join(t.exec("DELETE FROM one_time_link WHERE kind = $1", access.SetupLink), t.addAccount(a)); err != nil {
+			return err
+		}
+		return t.record(e)
+	})
+}
+
+// UpdateAccount implements [access.Store].
+func (s *Store) UpdateAccount(ctx context.Context, id string, fn func(*access.Account) ([]audit.Event, error), keep func(access.Session) bool) (access.Account, error) {
+	var a access.Account
+	err := s.write(ctx, func(t *tx) (err error) {
+		if a, err = t.account(id); err != nil {
+			return err
+		}
+		events, err := fn(&a)
+		if err != nil {
+			return err
+		}
+		if err := t.saveAccount(a); err != nil {
+			return err
+		}
+		if keep != nil {
+			if _, err := t.endSessions(id, func(one access.Session) bool { return !keep(one) }); err != nil {
+				return err
+			}
+		}
+		return t.record(events...)
+	})
+	return a, err
+}
+
+const linkColumns = "key, kind, user_id, created_at, expires_at"
+
+func scanLink(row scanner) (access.Link, error) {
+	var l access.Link
+	var key []byte
+	var created, expires int64
+	err := row.Scan(&key, &l.Kind, &l.UserID, &created, &expires)
+	copy(l.Key[:], key)
+	l.CreatedAt, l.ExpiresAt = fromMicros(created), fromMicros(expires)
+	return l, missing(err, "link")
+}
+
+// Link implements [access.Store].
+func (s *Store) Link(ctx context.Context, key access.TokenHash) (access.Link, error) {
+	return scanLink(s.row(ctx, "SELECT "+linkColumns+" FROM one_time_link WHERE key = $1", key[:]))
+}
+
+func (t *tx) link(key access.TokenHash) (access.Link, error) {
+	return scanLink(t.row("SELECT "+linkColumns+" FROM one_time_link WHERE key = $1", key[:]))
+}
+
+// addLink keeps a link; earlier ones for the same person stop working.
+func (t *tx) addLink(l access.Link) error {
+	return errors.Join(
+		t.exec("DELETE FROM one_time_link WHERE user_id = $1", l.UserID),
+		t.exec("INSERT INTO one_time_link (key, kind, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+			l.Key[:], l.Kind, l.UserID, micros(l.CreatedAt), micros(l.ExpiresAt)),
+	)
+}
+
+// AddLink implements [access.Store].
+func (s *Store) AddLink(ctx context.Context, l access.Link, e audit.Event) error {
+	return s.write(ctx, func(t *tx) error {
+		if err := t.addLink(l); err != nil {
+			return err
+		}
+		return t.record(e)
+	})
+}
+
+// UseLink implements [access.Store].
+func (s *Store) UseLink(ctx context.Context, key access.TokenHash, now time.Time, fn func(*access.Account) ([]audit.Event, error)) (access.Account, error) {
+	var a access.Account
+	err := s.write(ctx, func(t *tx) error {
+		l, err := t.link(key)
+		if err != nil || l.Good(l.Kind, now) != nil {
+			return access.BadLink()
+		}
+		if a, err = t.account(l.UserID); err != nil {
+			return err
+		}
+		events, err := fn(&a)
+		if err != nil {
+			return err
+		}
+		if _, err := t.endSessions(a.ID, func(access.Session) bool { return true }); err != nil {
+			return err
+		}
+		if err := errors.Join(t.saveAccount(a), t.exec("DELETE FROM one_time_link WHERE user_id = $1", a.ID)); err != nil {
+			return err
+		}
+		return t.record(events...)
+	})
+	return a, err
+}

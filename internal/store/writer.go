@@ -1,0 +1,334 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+
+	"gatehouse/internal/audit"
+	"gatehouse/internal/failpoint"
+	"gatehouse/internal/mirror"
+	"gatehouse/internal/problem"
+)
+
+// maxBatch is how many jobs share a transaction at the most.
+const maxBatch = 512
+
+// errDown is the answer to writes after a commit of unknown outcome.
+var errDown = problem.New(problem.Unavailable, "The database can't be written. Nothing was changed. An operator has to look at the server's log.")
+
+// A writer owns the one connection that writes.
+type writer struct {
+	store  *Store
+	db     *sql.DB
+	conn   *sql.Conn
+	stmts  map[string]*sql.Stmt
+	jobs   chan *job
+	failed chan struct{}
+
+	mu      sync.RWMutex // held for reading while a job is handed over
+	closed  bool
+	stopped chan struct{}
+}
+
+type job struct {
+	fn   func(*tx) error
+	tx   *tx
+	err  error
+	done chan struct{}
+}
+
+func newWriter(s *Store, path string) (*writer, error) {
+	db, err := openDB(driverWriter, path, "", 1)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := db.Conn(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{
+		store: s, db: db, conn: conn, stmts: map[string]*sql.Stmt{}, jobs: make(chan *job, maxBatch),
+		failed: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	go w.run()
+	return w, nil
+}
+
+func (w *writer) close() error {
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return nil
+	}
+	w.closed = true
+	close(w.jobs)
+	w.mu.Unlock()
+	<-w.stopped
+	return errors.Join(w.conn.Close(), w.db.Close())
+}
+
+// do hands a job over and waits for its commit. The caller's context can't stop
+// a job that has begun: that would roll back everyone's.
+func (w *writer) do(ctx context.Context, fn func(*tx) error) error {
+	if w == nil {
+		return errors.New("the store was opened for reading")
+	}
+	j := &job{fn: fn, done: make(chan struct{})}
+	w.mu.RLock()
+	if w.closed {
+		w.mu.RUnlock()
+		return errDown
+	}
+	select {
+	case <-w.failed:
+		w.mu.RUnlock()
+		return errDown
+	case <-ctx.Done():
+		w.mu.RUnlock()
+		return ctx.Err()
+	case w.jobs <- j:
+		w.mu.RUnlock()
+	}
+	<-j.done
+	return j.err
+}
+
+func (w *writer) run() {
+	defer close(w.stopped)
+	for j := range w.jobs {
+		batch := []*job{j}
+	gather:
+		for len(batch) < maxBatch {
+			select {
+			case next, ok := <-w.jobs:
+				if !ok {
+					break gather
+				}
+				batch = append(batch, next)
+			default:
+				break gather
+			}
+		}
+		w.commit(batch)
+		for _, j := range batch {
+			close(j.done)
+		}
+	}
+}
+
+// commit runs a batch in one transaction and sets each job's outcome.
+func (w *writer) commit(batch []*job) {
+	fail := func(err error) {
+		for _, j := range batch {
+			if j.err == nil {
+				j.err = err
+			}
+		}
+	}
+	select {
+	case <-w.failed:
+		fail(errDown)
+		return
+	default:
+	}
+	if err := w.exec("BEGIN IMMEDIATE"); err != nil {
+		fail(fmt.Errorf("begin: %w", err))
+		return
+	}
+	for _, j := range batch {
+		j.err = w.runJob(j)
+		if open, err := w.open(); err != nil || !open {
+			// The statement's error ended the transaction for everyone in it.
+			fail(errors.Join(errors.New("the transaction was rolled back"), err))
+			return
+		}
+	}
+	if err := failpoint.Hit("store.before_commit"); err != nil {
+		fail(errors.Join(err, w.exec("ROLLBACK")))
+		return
+	}
+	err := w.exec("COMMIT")
+	if err == nil {
+		err = failpoint.Hit("store.commit_error")
+	}
+	if err != nil {
+		w.giveUp(err)
+		fail(errDown.Because(err))
+		return
+	}
+	w.publish(batch)
+	if err := failpoint.Hit("store.after_commit"); err != nil {
+		fail(err)
+	}
+}
+
+// giveUp stops all writing: after a COMMIT that failed it is not known whether
+// the transaction will be there when the database is next opened.
+func (w *writer) giveUp(err error) {
+	w.store.log.Error("a commit failed; its outcome is unknown until the database is opened again", "err", err)
+	close(w.failed)
+}
+
+// publish makes a batch visible to the caches before anyone is answered.
+func (w *writer) publish(batch []*job) {
+	for _, j := range batch {
+		if j.err == nil {
+			w.store.mirrors.publish(j.tx.mirror)
+			if j.tx.people {
+				w.store.sessions.reset()
+			}
+			if j.tx.op != nil {
+				j.tx.op.used = true
+			}
+		}
+	}
+	w.store.version.Add(1)
+	if w.store.index != nil {
+		w.store.index.poke()
+	}
+}
+
+// runJob runs one job in a savepoint of its own.
+func (w *writer) runJob(j *job) (err error) {
+	if err := w.exec("SAVEPOINT job"); err != nil {
+		return err
+	}
+	j.tx = &tx{w: w, now: w.store.now(), mirror: map[string]*mirrorDelta{}}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in a transaction: %v\n%s", p, debug.Stack())
+		}
+		if err != nil {
+			if open, oerr := w.open(); oerr == nil && open {
+				err = errors.Join(err, w.exec("ROLLBACK TO job"), w.exec("RELEASE job"))
+			}
+			return
+		}
+		err = w.exec("RELEASE job")
+	}()
+	return j.fn(j.tx)
+}
+
+// open reports whether the transaction still stands.
+func (w *writer) open() (open bool, err error) {
+	err = w.conn.Raw(func(c any) error {
+		open = !c.(*sqlite3.SQLiteConn).AutoCommit()
+		return nil
+	})
+	return open, err
+}
+
+func (w *writer) exec(query string, args ...any) error {
+	st, err := w.stmt(query)
+	if err != nil {
+		return err
+	}
+	_, err = st.ExecContext(context.Background(), args...)
+	return err
+}
+
+func (w *writer) stmt(query string) (*sql.Stmt, error) {
+	if st := w.stmts[query]; st != nil {
+		return st, nil
+	}
+	st, err := w.conn.PrepareContext(context.Background(), rebind(query))
+	if err != nil {
+		return nil, err
+	}
+	w.stmts[query] = st
+	return st, nil
+}
+
+// A tx is one job's part of a transaction. It must not be kept.
+type tx struct {
+	w       *writer
+	now     time.Time
+	head    *audit.Head
+	mirror  map[string]*mirrorDelta // what to tell the snapshots, by project
+	people  bool                    // users or sessions changed
+	entries int                     // history entries written
+	op      *pendingOp              // the form operation that this uses up
+}
+
+// A mirrorDelta is what a transaction changed in one project's mirror.
+type mirrorDelta struct {
+	changed []mirror.AuthConfig
+	gone    []string
+}
+
+func (t *tx) exec(query string, args ...any) error { return t.w.exec(query, args...) }
+
+// affected is like exec and returns how many rows it changed.
+func (t *tx) affected(query string, args ...any) (int64, error) {
+	st, err := t.w.stmt(query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := st.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func (t *tx) row(query string, args ...any) scanner {
+	st, err := t.w.stmt(query)
+	if err != nil {
+		return failedRow{err}
+	}
+	return st.QueryRowContext(context.Background(), args...)
+}
+
+func (t *tx) each(scan func(scanner) error, query string, args ...any) error {
+	st, err := t.w.stmt(query)
+	if err != nil {
+		return err
+	}
+	rows, err := st.QueryContext(context.Background(), args...)
+	if err != nil {
+		return err
+	}
+	return drain(rows, scan)
+}
+
+// write runs fn in a transaction that must leave a history entry. Where the
+// context carries a form's operation id, the id is used up with it.
+func (s *Store) write(ctx context.Context, fn func(*tx) error) error {
+	return s.writer.do(ctx, func(t *tx) error {
+		if err := t.useOp(ctx); err != nil {
+			return err
+		}
+		if err := fn(t); err != nil {
+			return err
+		}
+		if t.entries == 0 {
+			return errors.New("a write came without a history entry")
+		}
+		return nil
+	})
+}
+
+// A quietWrite names a write that leaves no history entry.
+type quietWrite string
+
+// The writes without history: the list of house rules, and nothing else.
+const (
+	lastSeen     quietWrite = "last-seen times of sessions"
+	guessCounts  quietWrite = "counters of failed sign-ins"
+	mirrorData   quietWrite = "what a sync or a toolkit read refreshed"
+	formDrafts   quietWrite = "forms being typed, and where a form's answer led"
+	housekeeping quietWrite = "sessions, links and drafts long past their end"
+	keyCheck     quietWrite = "the constant that tells the right key file"
+)
+
+// quiet runs fn in a transaction that leaves no history.
+func (s *Store) quiet(ctx context.Context, _ quietWrite, fn func(*tx) error) error {
+	return s.writer.do(ctx, fn)
+}
