@@ -20,7 +20,7 @@ var version = "dev"
 func main() {
 	syscall.Umask(0o077) // what this process writes is for its owner alone
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	if err == nil {
 		return
@@ -45,17 +45,24 @@ func (e exitCode) Unwrap() error { return e.err }
 
 // commands are the subcommands, with their flags and environment variables.
 type commands struct {
-	Sandbox sandboxCommand `cmd:"" help:"Run the Composio emulator alone."`
+	Serve   serveCommand   `cmd:"" help:"Run the console."`
+	Demo    demoCommand    `cmd:"" help:"Run the console with made-up data on a built-in imitation of Composio."`
+	Sandbox sandboxCommand `cmd:"" help:"Run the imitation of Composio alone."`
+	User    userCommand    `cmd:"" help:"Manage people without the web."`
+	History historyCommand `cmd:"" help:"Check history."`
+	Backup  backupCommand  `cmd:"" help:"Copy the database while it is in use."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
 // A terminal is where a subcommand writes to and reads from.
 type terminal struct {
+	in       io.Reader
 	out, err io.Writer
+	settings []string // environment variables that are known
 }
 
 // run carries out one command line.
-func run(ctx context.Context, args []string, out, errOut io.Writer) error {
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) error {
 	var c commands
 	parser, err := kong.New(&c,
 		kong.Name("console"),
@@ -74,7 +81,19 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		return exitCode{2, err}
 	}
 	k.BindTo(ctx, (*context.Context)(nil))
-	return k.Run(terminal{out, errOut})
+	return k.Run(terminal{in: in, out: out, err: errOut, settings: environment(parser.Model.Node)})
+}
+
+// environment lists the variables that flags of all subcommands are read from.
+func environment(n *kong.Node) []string {
+	var names []string
+	for _, f := range n.Flags {
+		names = append(names, f.Envs...)
+	}
+	for _, child := range n.Children {
+		names = append(names, environment(child)...)
+	}
+	return names
 }
 
 type versionCommand struct{}

@@ -278,3 +278,27 @@ func checkReason(s string, needed bool) (string, error) {
 	}
 	return s, nil
 }
+
+// CheckCreate complains about what can be judged of a new config before its
+// credentials are there.
+func (*Service) CheckCreate(t mirror.ToolkitDetail, spec Spec) error {
+	_, err := spec.checkCreate(t)
+	p := problem.Of(err)
+	if p == nil || len(p.Fields) == 0 {
+		return err
+	}
+	visible := map[string]string{}
+	for name, complaint := range p.Fields {
+		if fields[name] != nil || name == "scheme" {
+			visible[name] = complaint
+		}
+	}
+	return invalid(visible)
+}
+
+// CheckFields complains about touched fields of an existing config.
+func (*Service) CheckFields(spec Spec) error {
+	complaints := map[string]string{}
+	spec.values(complaints)
+	return invalid(complaints)
+}

@@ -3,6 +3,8 @@ package mirror
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"gatehouse/internal/access"
@@ -29,17 +31,57 @@ func (s *Service) AddProject(ctx context.Context, by audit.Actor, in ProjectInpu
 		return p, err
 	}
 	err := s.store.AddProject(ctx, p, audit.Event{
-		Actor: by, Action: "project.added", Object: p.object(), Project: p.ID,
-		Changes: []audit.Change{
-			{Field: "environment", Before: []string{}, After: one(p.Environment)},
-			{Field: "base_url", Before: []string{}, After: one(p.BaseURL)},
-			{Field: "api_key", Before: []string{}, After: one(p.Key.Fingerprint)},
-		},
+		Actor: by, Action: "project.added", Object: p.object(), Project: p.ID, Changes: p.firstValues(),
 	})
 	if err == nil {
 		s.SyncSoon()
 	}
 	return p, err
+}
+
+// EnsureProject makes a project that the operator's settings describe, or gives it
+// the key that they have now. A key that can't be checked at the moment is taken
+// as it is; syncs tell if it doesn't work.
+func (s *Service) EnsureProject(ctx context.Context, in ProjectInput, key secret.Value) error {
+	if err := invalid(in.check()); err != nil {
+		return fmt.Errorf("project %s: %w: %v", in.Slug, err, problem.Of(err).Fields)
+	}
+	projects, err := s.store.Projects(ctx)
+	if err != nil {
+		return err
+	}
+	p := Project{ID: "prj_" + secret.Code(16), Slug: in.Slug, Name: in.Name, Environment: in.Environment, BaseURL: in.BaseURL, Markers: true, CreatedAt: s.now()}
+	i := slices.IndexFunc(projects, func(p Project) bool { return p.Slug == in.Slug })
+	if i >= 0 {
+		p = projects[i]
+		if p.Key.Fingerprint == s.keys.Fingerprint(key, p.ID, fieldKey) && p.BaseURL == in.BaseURL {
+			return nil
+		}
+		p.BaseURL = in.BaseURL
+	}
+	before := p.Key.Fingerprint
+	if err := s.setKey(ctx, &p, key); err != nil {
+		s.log.Warn("the API key from the settings could not be checked", "project", p.Slug, "err", err)
+		s.takeKey(&p, key)
+	}
+	if i < 0 {
+		return s.store.AddProject(ctx, p, audit.Event{Actor: audit.System(), Action: "project.added", Object: p.object(), Project: p.ID, Changes: p.firstValues()})
+	}
+	_, err = s.store.UpdateProject(ctx, p.ID, func(old *Project) ([]audit.Event, error) {
+		old.Key, old.BaseURL, old.ReadOnly, old.RemoteName = p.Key, p.BaseURL, false, p.RemoteName
+		change := audit.Change{Field: "api_key", Before: one(before), After: one(p.Key.Fingerprint)}
+		return []audit.Event{{Actor: audit.System(), Action: "project.key_replaced", Object: p.object(), Project: p.ID, Changes: []audit.Change{change}}}, nil
+	})
+	return err
+}
+
+// firstValues are what history says of a new project.
+func (p Project) firstValues() []audit.Change {
+	return []audit.Change{
+		{Field: "environment", Before: []string{}, After: one(p.Environment)},
+		{Field: "base_url", Before: []string{}, After: one(p.BaseURL)},
+		{Field: "api_key", Before: []string{}, After: one(p.Key.Fingerprint)},
+	}
 }
 
 func (p Project) object() audit.Object { return audit.Object{Kind: "project", ID: p.ID, Name: p.Name} }
@@ -56,6 +98,12 @@ func (s *Service) setKey(ctx context.Context, p *Project, key secret.Value) erro
 		return problem.InvalidFields("Nothing was saved.", map[string]string{"api_key": keyComplaint(err)})
 	}
 	p.RemoteName = session.ProjectName
+	s.takeKey(p, key)
+	return nil
+}
+
+// takeKey seals a key into p.
+func (s *Service) takeKey(p *Project, key secret.Value) {
 	p.ReadOnly = false
 	p.Key = Key{
 		Sealed:      s.keys.Seal(key, tableProject, p.ID, fieldKey),
@@ -63,7 +111,6 @@ func (s *Service) setKey(ctx context.Context, p *Project, key secret.Value) erro
 		Fingerprint: s.keys.Fingerprint(key, p.ID, fieldKey),
 		SetAt:       s.now(),
 	}
-	return nil
 }
 
 func keyComplaint(err error) string {

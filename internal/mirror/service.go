@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/internal/audit"
@@ -68,7 +69,11 @@ type Service struct {
 	clients  map[string]client
 	progress map[string]*syncRun
 	wake     chan struct{}
+	activity atomic.Int64
 }
+
+// Activity grows whenever what [Service.Syncing] says changes.
+func (s *Service) Activity() int64 { return s.activity.Load() }
 
 // Settings are how the service works.
 type Settings struct {

@@ -99,10 +99,12 @@ func (s *Service) Sync(ctx context.Context, projectID string) error {
 	run := &syncRun{done: make(chan struct{})}
 	s.progress[projectID] = run
 	s.mu.Unlock()
+	s.activity.Add(1)
 	defer func() {
 		s.mu.Lock()
 		delete(s.progress, projectID)
 		s.mu.Unlock()
+		s.activity.Add(1)
 		close(run.done)
 	}()
 
@@ -161,6 +163,7 @@ func (s *Service) list(ctx context.Context, c *composio.Client, run *syncRun) (m
 		s.mu.Lock()
 		run.read = len(found)
 		s.mu.Unlock()
+		s.activity.Add(1)
 	}
 	return found, nil
 }

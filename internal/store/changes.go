@@ -392,3 +392,10 @@ func (s *Store) Requests(ctx context.Context, q RequestQuery) ([]change.Request,
 	}, query, args...)
 	return all, err
 }
+
+// OpenRequestCount is how many change requests are open.
+func (s *Store) OpenRequestCount(ctx context.Context) (int, error) {
+	var n int
+	err := s.row(ctx, "SELECT count(*) FROM change_request WHERE ended_at = 0").Scan(&n)
+	return n, err
+}

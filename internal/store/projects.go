@@ -89,9 +89,9 @@ func (s *Store) UpdateProject(ctx context.Context, id string, fn func(*mirror.Pr
 			return err
 		}
 		if err := t.exec(`UPDATE project SET name = $2, environment = $3, key_sealed = $4, key_last4 = $5, key_fingerprint = $6,
-			key_set_at = $7, read_only = $8, markers = $9, remote_name = $10, archived_at = $11 WHERE id = $1`,
+			key_set_at = $7, read_only = $8, markers = $9, remote_name = $10, archived_at = $11, base_url = $12 WHERE id = $1`,
 			p.ID, p.Name, p.Environment, p.Key.Sealed, p.Key.Last4, p.Key.Fingerprint,
-			micros(p.Key.SetAt), p.ReadOnly, p.Markers, p.RemoteName, micros(p.ArchivedAt)); err != nil {
+			micros(p.Key.SetAt), p.ReadOnly, p.Markers, p.RemoteName, micros(p.ArchivedAt), p.BaseURL); err != nil {
 			return err
 		}
 		return t.record(events...)

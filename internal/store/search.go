@@ -224,3 +224,17 @@ func (q HistoryQuery) matches(e audit.Entry) bool {
 	}
 	return true
 }
+
+// HistoryPerDay counts entries for n periods of 24 hours, the first of which
+// ends at the given time; counts stop at 10,000.
+func (s *Store) HistoryPerDay(ctx context.Context, first time.Time, n int) ([]int, error) {
+	out := make([]int, n)
+	for i := range out {
+		end := first.Add(time.Duration(i) * 24 * time.Hour)
+		row := s.index.db.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM entry WHERE at > ? AND at <= ? LIMIT 10000)", micros(end.Add(-24*time.Hour)), micros(end))
+		if err := row.Scan(&out[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

@@ -195,7 +195,8 @@ CREATE TABLE change_request (
   updated_at  BIGINT NOT NULL,
   ended_at    BIGINT NOT NULL
 );
-CREATE INDEX change_request_open ON change_request (state, updated_at);
+CREATE INDEX change_request_open ON change_request (ended_at, created_at);
+CREATE INDEX change_request_state ON change_request (state, created_at);
 CREATE INDEX change_request_project ON change_request (project_id, created_at);
 CREATE INDEX change_request_created ON change_request (created_at);
 

@@ -44,3 +44,6 @@ const symbols = [...names].sort().map((name) => {
   return `<symbol id="${name}" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-linecap="round" stroke-linejoin="round">${inner}</symbol>`;
 });
 write('icons.svg', `<svg xmlns="http://www.w3.org/2000/svg">${symbols.join('')}</svg>`);
+
+// The sign of the house, as the browser's icon.
+write('mark.svg', fs.readFileSync('mark.svg'));

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"gatehouse/internal/composio"
+	"gatehouse/internal/mirror"
+	"gatehouse/internal/secret"
+)
+
+// directory says where the data lies. Every subcommand that works on it has it.
+type directory struct {
+	DataDir string `env:"CONSOLE_DATA_DIR" default:"./data" type:"path" help:"Directory of the database and the key. It is made if need be and must not be readable by others."`
+	KeyFile string `env:"CONSOLE_KEY_FILE" type:"path" help:"Key that credentials are sealed with (default: console.key in the data directory). It is made on first start; keep a copy apart from the database."`
+}
+
+// web says how people reach the console.
+type web struct {
+	Addr           string   `env:"CONSOLE_ADDR" default:"127.0.0.1:8080" help:"Address to listen on."`
+	PublicURL      string   `env:"CONSOLE_PUBLIC_URL" help:"What people type into the browser, such as https://gatehouse.example.com (default: http:// and the address)."`
+	InsecureHTTP   bool     `env:"CONSOLE_INSECURE_HTTP" help:"Allow a public URL with http that isn't a loopback address. Sessions can be stolen on the way."`
+	TrustedProxies []string `env:"CONSOLE_TRUSTED_PROXIES" help:"Networks of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8."`
+}
+
+// behaviour says how the console works.
+type behaviour struct {
+	SyncInterval time.Duration `env:"CONSOLE_SYNC_INTERVAL" default:"60s" help:"How often Composio is read."`
+	ApplyGrace   time.Duration `env:"CONSOLE_APPLY_GRACE" default:"120s" help:"How long after a lost answer a change may still arrive at Composio. Nothing is sent again before."`
+	LogLevel     slog.Level    `env:"CONSOLE_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
+	APIVersion   string        `env:"COMPOSIO_API_VERSION" default:"v3.1" enum:"v3,v3.1" help:"Version of Composio's API."`
+	DatabaseURL  string        `env:"CONSOLE_DATABASE_URL" help:"Must be empty: SQLite in the data directory is the only database of this version."`
+	MetricsAddr  string        `env:"CONSOLE_METRICS_ADDR" help:"Has no effect in this version."`
+}
+
+// remote is the Composio project that is made on first start. The key is taken
+// from the environment alone: arguments can be read by others.
+type remote struct {
+	BaseURL     string `env:"COMPOSIO_BASE_URL" default:"https://backend.composio.dev" help:"Composio's address, for the project that COMPOSIO_API_KEY makes."`
+	Environment string `env:"CONSOLE_ENVIRONMENT" default:"production" enum:"development,staging,production" help:"Environment of the project that COMPOSIO_API_KEY makes."`
+}
+
+const envAPIKey = "COMPOSIO_API_KEY"
+
+// otherSettings are environment variables that no flag stands for.
+var otherSettings = []string{envAPIKey, "CONSOLE_SANDBOX_ADDR", "CONSOLE_DEMO_PASSPHRASE", "CONSOLE_FAILPOINT"}
+
+// warnOfUnknown names the settings that look like ours and are none: they are
+// probably misspelt.
+func warnOfUnknown(log *slog.Logger, known []string) {
+	for _, pair := range os.Environ() {
+		name, _, _ := strings.Cut(pair, "=")
+		ours := strings.HasPrefix(name, "CONSOLE_") || strings.HasPrefix(name, "COMPOSIO_")
+		if ours && !slices.Contains(known, name) && !slices.Contains(otherSettings, name) {
+			log.Warn("this setting is not known and has no effect; is it misspelt?", "name", name)
+		}
+	}
+}
+
+func (d directory) keyPath() string {
+	if d.KeyFile != "" {
+		return d.KeyFile
+	}
+	return filepath.Join(d.DataDir, "console.key")
+}
+
+// keyring reads the key file. Where it is missing it is made, unless there is a
+// database already, which can't be used without its key.
+func (d directory) keyring(databaseFile string) (*secret.Keyring, error) {
+	path := d.keyPath()
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(d.DataDir, databaseFile)); err == nil {
+			return nil, fmt.Errorf("the key file %s is missing, but there is a database: put the key back, or name it with CONSOLE_KEY_FILE", path)
+		}
+		return newKey(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("the key file %s may be read by others (mode %04o): chmod go-rwx it first", path, info.Mode().Perm())
+	}
+	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(key) != secret.KeySize {
+		return nil, fmt.Errorf("the key file %s doesn't hold a key: it should have %d hexadecimal digits", path, 2*secret.KeySize)
+	}
+	return secret.NewKeyring(key)
+}
+
+func newKey(path string) (*secret.Keyring, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	key := make([]byte, secret.KeySize)
+	_, _ = rand.Read(key) // never fails (crypto/rand)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.WriteString(hex.EncodeToString(key) + "\n")
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, err
+	}
+	return secret.NewKeyring(key)
+}
+
+// publicURL is the address that people use. Sessions need https, but for
+// loopback addresses.
+func (w web) publicURL() (*url.URL, error) {
+	raw := w.PublicURL
+	if raw == "" {
+		host, port, err := net.SplitHostPort(w.Addr)
+		if err != nil {
+			return nil, fmt.Errorf("address %q: %w", w.Addr, err)
+		}
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			host = "localhost"
+		}
+		raw = "http://" + net.JoinHostPort(host, port)
+	}
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "":
+		return nil, fmt.Errorf("public URL %q should look like https://gatehouse.example.com", raw)
+	case u.Scheme == "https", u.Scheme == "http" && (w.InsecureHTTP || loopbackHost(u.Hostname())):
+		return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
+	}
+	return nil, fmt.Errorf("public URL %q must be https: without TLS, sessions can be stolen on the way (CONSOLE_INSECURE_HTTP=1 allows it all the same)", raw)
+}
+
+func loopbackHost(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (w web) proxies() ([]*net.IPNet, error) {
+	var out []*net.IPNet
+	for _, p := range w.TrustedProxies {
+		_, n, err := net.ParseCIDR(strings.TrimSpace(p))
+		if err != nil {
+			return nil, fmt.Errorf("trusted proxies: %w", err)
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+func (b behaviour) check() error {
+	switch {
+	case b.DatabaseURL != "":
+		return errors.New("CONSOLE_DATABASE_URL: this version keeps its data in SQLite only; leave it empty")
+	case b.SyncInterval < time.Second:
+		return errors.New("CONSOLE_SYNC_INTERVAL must be at least 1s")
+	case b.ApplyGrace < time.Second:
+		return errors.New("CONSOLE_APPLY_GRACE must be at least 1s")
+	}
+	return nil
+}
+
+func (b behaviour) mirror() mirror.Settings {
+	return mirror.Settings{SyncInterval: b.SyncInterval, APIVersion: b.APIVersion, Timeout: composio.DefaultTimeout}
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/app"
+	"gatehouse/internal/change"
+	"gatehouse/internal/composio"
+	"gatehouse/internal/mirror"
+	"gatehouse/internal/secret"
+	"gatehouse/internal/store"
+)
+
+type serveCommand struct {
+	directory
+	web
+	behaviour
+	remote
+}
+
+// Run serves the console until ctx ends.
+func (s serveCommand) Run(ctx context.Context, t terminal) error {
+	return console{directory: s.directory, web: s.web, behaviour: s.behaviour, prepare: s.firstProject}.run(ctx, t)
+}
+
+// firstProject makes the project that the environment describes.
+func (s serveCommand) firstProject(ctx context.Context, c *services) error {
+	key := os.Getenv(envAPIKey)
+	if key == "" {
+		return nil
+	}
+	return c.mirror.EnsureProject(ctx, mirror.ProjectInput{Name: "Default", Slug: "default", Environment: s.Environment, BaseURL: s.BaseURL}, secret.New(key))
+}
+
+// A console is everything that `serve` and `demo` have in common.
+type console struct {
+	directory
+	web
+	behaviour
+	demo    []app.DemoUser
+	prepare func(context.Context, *services) error // before the first request
+}
+
+// services are the parts of a running console.
+type services struct {
+	store   *store.Store
+	access  *access.Service
+	mirror  *mirror.Service
+	changes *change.Service
+	keys    *secret.Keyring
+	public  string
+}
+
+// lease is how long one attempt at Composio may take: the reads before and after
+// it may be repeated, each up to the client's time-out.
+const lease = 10 * composio.DefaultTimeout
+
+// exitLocked is the code for a data directory that another process holds.
+const exitLocked = 4
+
+// openServices opens the data directory and builds what works on it.
+func openServices(d directory, b behaviour, log *slog.Logger) (*services, error) {
+	keys, err := d.keyring(store.DatabaseFile)
+	if err != nil {
+		return nil, err
+	}
+	st, err := store.Open(d.DataDir, store.Options{Log: log})
+	if errors.Is(err, store.ErrLocked) {
+		return nil, exitCode{exitLocked, fmt.Errorf("%w: %s", err, d.DataDir)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &services{store: st, keys: keys}
+	if err := st.CheckKey(context.Background(), keys); err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	if c.access, err = access.NewService(st, now); err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	c.mirror = mirror.NewService(st, keys, b.mirror(), now, log)
+	c.changes = change.NewService(st, c.mirror, keys, change.Settings{Grace: b.ApplyGrace, Lease: lease}, now, log)
+	return c, nil
+}
+
+// now is the clock: microseconds, UTC.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// run opens everything, serves until ctx ends, and closes it in order.
+func (k console) run(ctx context.Context, t terminal) (err error) {
+	log := slog.New(slog.NewJSONHandler(t.err, &slog.HandlerOptions{Level: k.LogLevel}))
+	warnOfUnknown(log, t.settings)
+	public, err := k.publicURL()
+	if err != nil {
+		return err
+	}
+	proxies, err := k.proxies()
+	if err != nil {
+		return err
+	}
+	if err := k.check(); err != nil {
+		return err
+	}
+	c, err := openServices(k.directory, k.behaviour, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.store.Close()) }()
+	c.public = public.String()
+	if k.prepare != nil {
+		if err := k.prepare(ctx, c); err != nil {
+			return err
+		}
+	}
+	handler, err := app.New(app.Options{
+		Store: c.store, Mirror: c.mirror, Changes: c.changes, Access: c.access, Keys: c.keys,
+		PublicURL: public, TrustedProxies: proxies, Build: version, Demo: k.demo, Now: now, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", k.Addr)
+	if err != nil {
+		return err
+	}
+	if err := k.announce(ctx, t.out, c, listener.Addr()); err != nil {
+		return err
+	}
+	return k.serve(ctx, c, handler, listener, log)
+}
+
+// announce says where the console is, and how to set it up if nobody has yet.
+func (k console) announce(ctx context.Context, out io.Writer, c *services, at net.Addr) error {
+	if _, err := fmt.Fprintf(out, "Gatehouse listens on http://%s\n", at); err != nil {
+		return err
+	}
+	token, err := c.access.NewSetupLink(ctx)
+	if err != nil || token == "" {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "Nobody can sign in yet. Open this link within 30 minutes to create the first account:\n  %s/setup?token=%s\n", c.public, token)
+	return err
+}
+
+// stopWithin is how long requests get to finish once the program is to stop.
+const stopWithin = 20 * time.Second
+
+// serve runs the server and the loops until ctx ends or the database fails.
+func (k console) serve(ctx context.Context, c *services, handler http.Handler, l net.Listener, log *slog.Logger) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var loops sync.WaitGroup
+	loops.Go(func() { c.store.Run(ctx) })
+	loops.Go(func() { c.changes.Run(ctx) })
+	loops.Go(func() { c.mirror.Run(ctx) })
+	stopSocket, err := serveSocket(ctx, filepath.Join(k.DataDir, socketFile), c, log)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 90 * time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+
+	var reason error
+	select {
+	case <-ctx.Done():
+	case <-c.store.Failed():
+		reason = errors.New("the database failed; start again to read it afresh")
+	case reason = <-served:
+	}
+	stop, cancelStop := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer cancelStop()
+	err = server.Shutdown(stop)
+	cancel()
+	loops.Wait() // parks changes that are being applied
+	return errors.Join(reason, err, stopSocket())
+}

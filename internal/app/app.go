@@ -1,0 +1,146 @@
+// Package app answers HTTP requests: it reads what came in, calls one domain
+// service, and shows the outcome.
+package app
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gorilla/sessions"
+	"github.com/klauspost/compress/gzhttp"
+	"github.com/labstack/echo/v4"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/change"
+	"gatehouse/internal/mirror"
+	"gatehouse/internal/problem"
+	"gatehouse/internal/secret"
+	"gatehouse/internal/store"
+	"gatehouse/web/static"
+)
+
+// Options are what a server is made of.
+type Options struct {
+	Store   *store.Store
+	Mirror  *mirror.Service
+	Changes *change.Service
+	Access  *access.Service
+	Keys    *secret.Keyring
+
+	PublicURL      *url.URL // what people type into the browser
+	TrustedProxies []*net.IPNet
+	Build          string // names the version of the program
+	Demo           []DemoUser
+	Now            func() time.Time
+	Log            *slog.Logger
+}
+
+// A DemoUser is somebody whom the demo signs in with one click.
+type DemoUser struct {
+	Email string
+	Role  string
+	Hint  string
+}
+
+// A Server answers requests.
+type Server struct {
+	store    *store.Store
+	mirror   *mirror.Service
+	changes  *change.Service
+	access   *access.Service
+	keys     *secret.Keyring
+	public   *url.URL
+	build    string
+	demo     []DemoUser
+	now      func() time.Time
+	log      *slog.Logger
+	sessions sessions.Store
+	limits   *limits
+	started  time.Time
+	echo     *echo.Echo
+}
+
+// New returns the handler for all requests.
+func New(o Options) (http.Handler, error) {
+	if missing := static.Missing(); missing != "" {
+		return nil, problem.New(problem.Unavailable, "%s", missing)
+	}
+	s := &Server{
+		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, keys: o.Keys,
+		public: o.PublicURL, build: buildTag(o.Build), demo: o.Demo, now: o.Now, log: o.Log,
+		limits: newLimits(o.Now), started: o.Now(),
+	}
+	s.sessions = newSessionStore(s.secureCookies())
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = s.fail
+	e.IPExtractor = ipExtractor(o.TrustedProxies)
+	e.Pre(s.identify, s.harden, s.checkHost)
+	e.Use(s.recoverPanics)
+	s.echo = e
+	s.addRoutes()
+	return s.wrap(e)
+}
+
+// wrap puts the walls around everything that Echo does.
+func (s *Server) wrap(h http.Handler) (http.Handler, error) {
+	cross := http.NewCrossOriginProtection()
+	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := s.echo.NewContext(r, w)
+		_ = s.identify(s.harden(func(c echo.Context) error { // it answers by itself
+			s.fail(problem.New(problem.Forbidden, "This request came from another site and was refused. Nothing was changed. Open the page here and try again."), c)
+			return nil
+		}))(c)
+	}))
+	if err := cross.AddTrustedOrigin(s.public.Scheme + "://" + s.public.Host); err != nil {
+		return nil, err
+	}
+	zip, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.CompressionLevel(1), gzhttp.ContentTypes([]string{"text/html"}))
+	if err != nil {
+		return nil, err
+	}
+	return zip(cross.Handler(h)), nil
+}
+
+// ipExtractor believes X-Forwarded-For only from proxies that are trusted.
+func ipExtractor(proxies []*net.IPNet) echo.IPExtractor {
+	if len(proxies) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, p := range proxies {
+		trust = append(trust, echo.TrustIPRange(p))
+	}
+	return echo.ExtractIPFromXFFHeader(trust...)
+}
+
+// secureCookies reports whether people come by https.
+func (s *Server) secureCookies() bool { return s.public.Scheme == "https" }
+
+// knownHost reports whether requests under this name are answered: the public
+// one, and from this machine its own.
+func (s *Server) knownHost(r *http.Request) bool {
+	if strings.EqualFold(r.Host, s.public.Host) {
+		return true
+	}
+	remote, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil || !net.ParseIP(remote).IsLoopback() {
+		return false
+	}
+	name, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		name = r.Host
+	}
+	return name == "localhost" || name == "127.0.0.1" || name == "::1"
+}
+
+func buildTag(version string) string {
+	sum := sha256.Sum256([]byte(version + static.URL("app.css") + static.URL("app.js")))
+	return hex.EncodeToString(sum[:4])
+}

@@ -1,0 +1,179 @@
+package app
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"gatehouse/internal/mirror"
+	"gatehouse/web/templates"
+)
+
+// configsBuilder turns a project's snapshot into the list page.
+type configsBuilder struct {
+	project    mirror.Project
+	query      mirror.Query
+	now        time.Time
+	open       map[string]string // config → open change request
+	mayPropose bool
+	dense      bool
+}
+
+func (b configsBuilder) build(frame templates.PageView, snapshot *mirror.Snapshot) templates.ConfigsView {
+	found := snapshot.Find(b.query)
+	base := configsPath(b.project.Slug)
+	v := templates.ConfigsView{
+		Page: frame, Filter: b.filter(snapshot.Facets()), Summary: summary(found), Columns: b.columns(),
+		Rows: make([]templates.ConfigRowView, len(found.Configs)), Dense: b.dense,
+		Density: templates.LinkView{Text: "Dense", URL: templates.Local(base + "?density=dense")},
+		Pager:   b.pager(found),
+	}
+	if b.dense {
+		v.Density = templates.LinkView{Text: "Roomy", URL: templates.Local(base + "?density=roomy")}
+	}
+	if b.mayPropose {
+		v.Create, v.Bulk = templates.Local(base+"/new"), templates.Local(base+"/bulk")
+	}
+	for i, a := range found.Configs {
+		b.row(&v.Rows[i], a)
+	}
+	v.Empty = b.empty(found, v.Create)
+	return v
+}
+
+// summary counts disabled configs in words, since other tools hide them.
+func summary(found mirror.Page) string {
+	text := plural(found.Total, "auth config", "auth configs")
+	if found.Disabled > 0 {
+		text += ", " + number(found.Disabled) + " of them disabled"
+	}
+	if found.Matches != found.Total {
+		text = number(found.Matches) + " of " + text
+	}
+	return text
+}
+
+func (b configsBuilder) row(v *templates.ConfigRowView, a *mirror.AuthConfig) {
+	path := configPath(b.project.Slug, a.ID)
+	*v = templates.ConfigRowView{
+		ID: a.ID, Name: a.Name, URL: templates.URL(path), Avatar: avatar(a.Toolkit, a.Toolkit),
+		Toolkit: a.Toolkit, Scheme: a.Scheme, Owner: owner(a.Managed), Connections: number(a.Connections),
+		Status: statusBadge(a.Status), Changed: ago(a.Seen.ChangedAt, b.now), ChangedBy: changedBy(a.Seen),
+	}
+	if v.Name == "" {
+		v.Name = a.ID
+	}
+	switch {
+	case b.open[a.ID] != "":
+		v.Badge = templates.BadgeView{Text: "Open request", Tone: "info"}
+	case a.Seen.ChangedVia == mirror.ViaOutside && b.now.Sub(a.Seen.ChangedAt) < 7*24*time.Hour:
+		v.Badge = templates.BadgeView{Text: "Changed outside", Tone: "warn"}
+	}
+	if b.mayPropose {
+		v.Switch, v.SwitchText = templates.URL(path+"/impact?do=enable"), "Enable"
+		if a.Enabled() {
+			v.Switch, v.SwitchText = templates.URL(path+"/impact?do=disable"), "Disable"
+		}
+	}
+}
+
+func changedBy(seen mirror.Seen) string {
+	switch {
+	case seen.ChangedVia == mirror.ViaOutside:
+		return "outside Gatehouse"
+	case seen.ChangedBy != "":
+		return "by " + seen.ChangedBy
+	}
+	return ""
+}
+
+// link is the list with some parameters changed; the page starts over.
+func (b configsBuilder) link(pairs ...string) templates.URL {
+	q := b.query
+	all := map[string]string{"q": q.Text, "toolkit": q.Toolkit, "scheme": q.Scheme, "status": strings.ToLower(q.Status), "managed": q.Managed, "sort": q.Sort}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		all[pairs[i]] = pairs[i+1]
+	}
+	flat := make([]string, 0, 2*len(all))
+	for k, value := range all {
+		flat = append(flat, k, value)
+	}
+	return templates.Local(query(configsPath(b.project.Slug), flat...))
+}
+
+func (b configsBuilder) columns() []templates.ColumnView {
+	sort := b.query.Sort
+	if sort == "" {
+		sort = "name"
+	}
+	column := func(text, key string, num bool) templates.ColumnView {
+		c := templates.ColumnView{Text: text, Num: num}
+		if key == "" {
+			return c
+		}
+		c.Sort = b.link("sort", key)
+		if key == sort {
+			c.Order = "ascending"
+			if key == "connections" || key == "changed" {
+				c.Order = "descending"
+			}
+		}
+		return c
+	}
+	return []templates.ColumnView{
+		column("Name", "name", false), column("Toolkit", "toolkit", false), column("Scheme", "scheme", false), column("Credentials", "", false),
+		column("Connections", "connections", true), column("Last change", "changed", false), column("Status", "status", false),
+	}
+}
+
+func (b configsBuilder) filter(f mirror.Facets) templates.ConfigFilterView {
+	q := b.query
+	choose := func(all string, selected string, values ...templates.OptionView) []templates.OptionView {
+		out := append([]templates.OptionView{{Text: all}}, values...)
+		for i := range out {
+			out[i].Selected = strings.EqualFold(out[i].Value, selected)
+		}
+		return out
+	}
+	plain := func(values []string) []templates.OptionView {
+		out := make([]templates.OptionView, len(values))
+		for i, v := range values {
+			out[i] = templates.OptionView{Value: v, Text: v}
+		}
+		return out
+	}
+	return templates.ConfigFilterView{
+		Action: templates.Local(configsPath(b.project.Slug)), Query: q.Text, Sort: q.Sort,
+		Toolkits: choose("All toolkits", q.Toolkit, plain(f.Toolkits)...),
+		Schemes:  choose("All schemes", q.Scheme, plain(f.Schemes)...),
+		Statuses: choose("Enabled and disabled", q.Status, templates.OptionView{Value: "enabled", Text: "Enabled"}, templates.OptionView{Value: "disabled", Text: "Disabled"}),
+		Owners:   choose("Any credentials", q.Managed, templates.OptionView{Value: "managed", Text: "Managed"}, templates.OptionView{Value: "own", Text: "Own"}),
+		Active:   q.Text+q.Toolkit+q.Scheme+q.Status+q.Managed != "",
+		Clear:    templates.Local(query(configsPath(b.project.Slug), "sort", q.Sort)),
+	}
+}
+
+func (b configsBuilder) pager(found mirror.Page) templates.PagerView {
+	v := templates.PagerView{Text: number(found.Position+1) + "–" + number(found.Position+len(found.Configs)) + " of " + number(found.Matches)}
+	if found.Next != "" {
+		v.Next = b.link("after", found.Next)
+	}
+	if found.HasPrevious {
+		v.Previous = b.link("after", found.Previous)
+	}
+	return v
+}
+
+func (b configsBuilder) empty(found mirror.Page, create templates.URL) templates.EmptyView {
+	switch {
+	case found.Total > 0:
+		return templates.EmptyView{Title: "Nothing matches", Text: "None of the " + strconv.Itoa(found.Total) + " auth configs fits this search. Disabled ones are included.", Action: templates.LinkView{Text: "Clear the search", URL: templates.Local(configsPath(b.project.Slug))}}
+	case b.project.Sync.OKAt.IsZero():
+		return templates.EmptyView{Title: "Nothing has been read yet", Text: "Gatehouse reads this project from Composio in the background. The list fills as soon as that is done."}
+	}
+	v := templates.EmptyView{Title: "No auth configs yet", Text: "An auth config connects a toolkit, such as GitHub or Gmail, with the OAuth app or API credentials that your users go through."}
+	if create != "" {
+		v.Action = templates.LinkView{Text: "New auth config", URL: create}
+	}
+	return v
+}

@@ -1,0 +1,340 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"gatehouse/internal/change"
+	"gatehouse/internal/mirror"
+	"gatehouse/internal/problem"
+	"gatehouse/web/templates"
+)
+
+// An editor makes the pages that change an auth config: the fields with the diff
+// beside them, then the review with the credentials.
+type editor struct {
+	s       *Server
+	c       echo.Context
+	project mirror.Project
+	config  mirror.AuthConfig
+	typed   url.Values
+}
+
+func (s *Server) newEditor(c echo.Context) (*editor, error) {
+	p, a, err := s.findConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.writableProject(c); err != nil {
+		return nil, err
+	}
+	return &editor{s: s, c: c, project: p, config: a, typed: s.typed(c)}, nil
+}
+
+func (e *editor) path() string { return configPath(e.project.Slug, e.config.ID) }
+
+func (e *editor) frame(title string) (templates.PageView, error) {
+	base := configsPath(e.project.Slug)
+	return e.s.frame(e.c, place{title: title, nav: "Auth configs", project: &e.project, crumbs: []templates.LinkView{
+		{Text: e.project.Name, URL: templates.Local(base)}, {Text: "Auth configs", URL: templates.Local(base)},
+		{Text: e.config.Name, URL: templates.Local(e.path())},
+	}})
+}
+
+// configEdit shows the fields of a config, filled with what is live.
+func (s *Server) configEdit(c echo.Context) error {
+	e, err := s.newEditor(c)
+	if err != nil {
+		return err
+	}
+	noStore(c)
+	return e.fields(nil)
+}
+
+// fields shows the form; what was typed stays in it.
+func (e *editor) fields(complaint error) error {
+	v, err := e.fieldsView(complaint)
+	if err != nil {
+		return err
+	}
+	if complaint != nil {
+		return again(e.c, templates.Details(v))
+	}
+	return page(e.c, templates.Details(v))
+}
+
+func (e *editor) fieldsView(complaint error) (templates.DetailsView, error) {
+	frame, err := e.frame("Edit")
+	if err != nil {
+		return templates.DetailsView{}, err
+	}
+	ctx := e.c.Request().Context()
+	var notices []templates.NoticeView
+	toolkit, terr := e.s.mirror.Toolkit(ctx, e.project.ID, e.config.Toolkit)
+	tools, lerr := e.s.mirror.Tools(ctx, e.project.ID, e.config.Toolkit)
+	if err := errors.Join(terr, lerr); err != nil {
+		notices = append(notices, templates.NoticeView{Tone: "warn", Text: "The toolkit's fields or tools could not be read, so nothing is suggested. You can edit all the same. " + mirror.Refusal(err).Message})
+	}
+	b := detailsBuilder{toolkit: toolkit, scheme: e.config.Scheme, managed: e.config.Managed, tools: tools, typed: e.typed, wrong: fieldComplaints(complaint), live: e.config.Values()}
+	v := b.edit()
+	v.Page, v.Notices, v.Complaints = frame, notices, complaintsView(complaint, fieldLabels)
+	v.Title, v.Sub = "Edit "+e.config.Name, "Only what you touch is sent. An emptied field is cleared."
+	v.Form = e.s.newForm(e.c, e.path()+"/review")
+	v.Hidden = e.base()
+	v.Button, v.Back, v.Live = "Review changes", templates.LinkView{Text: "Cancel", URL: templates.Local(e.path())}, true
+	v.Diff = e.diff(e.touched())
+	return v, nil
+}
+
+// base are the values that the form showed when it was opened: what changed since
+// is a conflict, not an edit.
+func (e *editor) base() []templates.HiddenView {
+	out := hiddenReason(e.typed.Get("reason"))
+	values := e.config.Values()
+	for _, name := range sortedKeys(values) {
+		text, err := json.Marshal(values[name])
+		if err != nil {
+			continue // a list of strings always marshals
+		}
+		kept := string(text)
+		if e.typed != nil && e.typed.Has("base."+name) {
+			kept = e.typed.Get("base." + name)
+		}
+		out = append(out, templates.HiddenView{Name: "base." + name, Value: kept})
+	}
+	return out
+}
+
+// edit is the form of an edit: every field that can be changed and read.
+func (b detailsBuilder) edit() templates.DetailsView {
+	name := b.input(mirror.FieldName, "Name", "", "")
+	name.Required = true
+	v := templates.DetailsView{Fields: []templates.InputView{name}}
+	scheme, _ := b.toolkit.Scheme(b.scheme)
+	for _, field := range []string{mirror.FieldClientID, mirror.FieldConsumerKey, mirror.FieldRedirectURI, mirror.FieldProxyURL} {
+		known := slices.ContainsFunc(scheme.Fields, func(f mirror.Field) bool { return f.Name == field })
+		if b.managed || len(b.live[field]) == 0 && !known && field != mirror.FieldProxyURL {
+			continue
+		}
+		in := b.input(field, fieldLabel(field), "", "")
+		in.Code = true
+		if field == mirror.FieldProxyURL {
+			in.Optional, in.Hint = true, "Traffic of this auth config goes through it. Changing it may drop the proxy's key; give that again on the next page."
+		}
+		v.Fields = append(v.Fields, in)
+	}
+	b.lists(&v, scheme)
+	v.Tools = append(v.Tools, b.toolInput(mirror.FieldToolsForExecution, "Tools available for execution", "Leave it empty for no limit."))
+	v.Router = templates.SelectView{Name: "field." + mirror.FieldToolRouter, Label: "Enabled for the tool router", Complaint: b.wrong[mirror.FieldToolRouter]}
+	for _, o := range [][2]string{{"", "Leave as it is"}, {"true", "Yes"}, {"false", "No"}} {
+		v.Router.Options = append(v.Router.Options, templates.OptionView{Value: o[0], Text: o[1], Selected: b.value(mirror.FieldToolRouter, "") == o[0]})
+	}
+	return v
+}
+
+// touched are the fields whose typed value isn't the one that the form showed.
+func (e *editor) touched() map[string]string {
+	var in detailsForm
+	if e.typed == nil || decodeValues(e.typed, &in) != nil {
+		return nil
+	}
+	return in.touched(e.config)
+}
+
+// touched drops the fields that say what the form showed anyway.
+func (f detailsForm) touched(a mirror.AuthConfig) map[string]string {
+	spec, base := f.spec(), f.baseValues(a.Values())
+	for name, typed := range spec.Fields {
+		showed, readable := base[name]
+		if name == mirror.FieldToolRouter && typed == "" || readable && mirror.SameValue(name, showed, normalTyped(name, typed)) {
+			delete(spec.Fields, name)
+			continue
+		}
+		if !readable && strings.TrimSpace(typed) == "" {
+			delete(spec.Fields, name) // Composio hides it, and nothing was typed
+		}
+	}
+	return spec.Fields
+}
+
+func normalTyped(name, typed string) []string {
+	typed = strings.TrimSpace(typed)
+	if typed == "" {
+		return []string{}
+	}
+	return splitTyped(name, typed)
+}
+
+// baseValues reads what the form showed; fields that it doesn't say are as live.
+func (f detailsForm) baseValues(live mirror.Values) mirror.Values {
+	base := mirror.Values{}
+	for name, value := range live {
+		base[name] = value
+		var showed []string
+		if json.Unmarshal([]byte(f.Base[name]), &showed) == nil && showed != nil {
+			base[name] = showed
+		}
+	}
+	return base
+}
+
+// diff compares touched fields with what is live now.
+func (e *editor) diff(touched map[string]string) templates.DiffView {
+	d := templates.DiffView{Before: "Now", After: "Then"}
+	live := e.config.Values()
+	for _, name := range sortedKeys(touched) {
+		row := diffRow(name, live[name], normalTyped(name, touched[name]))
+		if _, readable := live[name]; !readable {
+			row.Before, row.Note = "hidden by Composio", "replaces the whole list"
+		}
+		d.Rows = append(d.Rows, row)
+	}
+	return d
+}
+
+// editReview shows what an edit will do and asks for credentials. Nothing is
+// kept yet.
+func (s *Server) editReview(c echo.Context) error {
+	e, err := s.newEditor(c)
+	if err != nil {
+		return err
+	}
+	var in detailsForm
+	if err := decode(c, &in); err != nil {
+		return err
+	}
+	if in.Back || c.Request().Header.Get("HX-Request") != "" {
+		return e.fields(nil)
+	}
+	spec := change.Spec{Managed: e.config.Managed, Fields: in.touched(e.config)}
+	if err := s.changes.CheckFields(spec); err != nil {
+		return e.fields(err)
+	}
+	return e.review(in, nil, nil)
+}
+
+func (e *editor) review(in detailsForm, complaint error, conflict *change.Conflict) error {
+	frame, err := e.frame("Review")
+	if err != nil {
+		return err
+	}
+	policy, err := e.s.policySentence(e.c, e.project)
+	if err != nil {
+		return err
+	}
+	touched := in.touched(e.config)
+	v := templates.ReviewView{
+		Page: frame, Title: "Edit " + e.config.Name, Sub: "Compared with what is live now.", Policy: policy, Button: "Save and apply",
+		Diff: e.diff(touched), NoDiff: "No field is touched. You can still set credentials below.", Reason: reasonInput(in.Reason, complaint),
+		SecretsHint: "Leave a field empty to keep the value that is set. What you enter is sent once, is never shown again, and leaves only a fingerprint here.",
+		Form:        e.s.newForm(e.c, e.path()), Back: e.s.newForm(e.c, e.path()+"/review"),
+		Complaints: complaintsView(complaint, fieldLabels), Hidden: in.hidden(), BackHidden: append(in.hidden(), hiddenReason(in.Reason)...),
+		Impact: plural(e.config.Connections, "active connection goes", "active connections go") + " through this auth config. " + scopeCaution(touched),
+	}
+	if conflict != nil {
+		v.Notices = append(v.Notices, conflictNotice(conflict))
+		in.rebase(conflict.Live)
+		v.Hidden, v.BackHidden = in.hidden(), append(in.hidden(), hiddenReason(in.Reason)...)
+	}
+	e.credentialInputs(&v, in, complaint)
+	status := 200
+	if conflict != nil {
+		status = 409
+	}
+	if complaint != nil {
+		status = 422
+	}
+	noStore(e.c)
+	return show(e.c, status, templates.Review(v))
+}
+
+func scopeCaution(touched map[string]string) string {
+	_, scopes := touched[mirror.FieldScopes]
+	_, user := touched[mirror.FieldUserScopes]
+	if scopes || user {
+		return "Changed scopes don't reach existing connections: their users have to reconnect."
+	}
+	return ""
+}
+
+// credentialInputs offers every credential that the toolkit names or that is set.
+func (e *editor) credentialInputs(v *templates.ReviewView, in detailsForm, complaint error) {
+	if e.config.Managed {
+		return
+	}
+	wrong := fieldComplaints(complaint)
+	toolkit, _ := e.s.mirror.Toolkit(e.c.Request().Context(), e.project.ID, e.config.Toolkit) // without it, what is set is offered
+	scheme, _ := toolkit.Scheme(e.config.Scheme)
+	offered := map[string]bool{}
+	offer := func(name, label, hint string) {
+		if offered[name] || change.Editable(false, name) {
+			return
+		}
+		offered[name] = true
+		v.Credentials = append(v.Credentials, secretInput("secret.cred."+name, label, hint, wrong[name]))
+	}
+	for _, f := range scheme.Fields {
+		offer(f.Name, f.Label, f.Description)
+	}
+	for _, name := range e.config.CredentialsSet {
+		offer(name, fieldLabel(name), "")
+	}
+	if e.config.ProxyURL != "" || strings.TrimSpace(in.Fields[mirror.FieldProxyURL]) != "" {
+		offer("proxy_auth_key", "Proxy key", "")
+	}
+	v.Extra, v.ExtraHint = extraInputs(in, wrong), "Another credential, by its name"
+}
+
+// rebase takes what is live now as what the form showed.
+func (f detailsForm) rebase(live mirror.AuthConfig) {
+	values := live.Values()
+	for name := range f.Base {
+		if text, err := json.Marshal(values[name]); err == nil {
+			f.Base[name] = string(text)
+		}
+	}
+}
+
+// conflictNotice says what somebody else changed since the form was opened.
+func conflictNotice(conflict *change.Conflict) templates.NoticeView {
+	live := conflict.Live.Values()
+	var words []string
+	for _, name := range sortedKeys(conflict.Saw) {
+		words = append(words, fieldLabel(name)+" was “"+strings.Join(conflict.Saw[name], ", ")+"” and is “"+strings.Join(live[name], ", ")+"” now.")
+	}
+	return templates.NoticeView{
+		Tone: "warn", Title: "This auth config changed since you looked. Nothing was sent.",
+		Text: strings.Join(words, " ") + " Below, your changes are compared with what is there now. Save again to apply them to that; credentials have to be entered again.",
+	}
+}
+
+// configUpdate proposes the edit and follows it.
+func (s *Server) configUpdate(c echo.Context) error {
+	e, err := s.newEditor(c)
+	if err != nil {
+		return err
+	}
+	var in detailsForm
+	if err := decode(c, &in); err != nil {
+		return err
+	}
+	spec := in.spec()
+	spec.Fields = in.touched(e.config)
+	base := in.baseValues(e.config.Values())
+	r, err := s.changes.ProposeUpdate(c.Request().Context(), reader(c), change.Proposal{Project: e.project.ID, Reason: in.Reason}, e.config.ID, spec, base)
+	var conflict *change.Conflict
+	switch {
+	case errors.As(err, &conflict):
+		return e.review(in, nil, conflict)
+	case problem.Is(err, problem.Invalid):
+		return e.review(in, err, nil)
+	case err != nil:
+		return err
+	}
+	return s.followed(c, r, "")
+}

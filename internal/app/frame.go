@@ -1,0 +1,252 @@
+package app
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/change"
+	"gatehouse/internal/mirror"
+	"gatehouse/internal/problem"
+	"gatehouse/web/templates"
+)
+
+const (
+	themeCookie   = "theme"
+	keysCookie    = "keys"
+	projectCookie = "project"
+	yearSeconds   = 365 * 24 * 3600
+)
+
+// theme is the reader's choice: light, dark or, by default, the system's.
+func theme(c echo.Context) string {
+	if v := cookie(c, themeCookie); v == "light" || v == "dark" {
+		return v
+	}
+	return "system"
+}
+
+// theme remembers a theme and returns to the page.
+func (s *Server) theme(c echo.Context) error {
+	var in struct {
+		Theme string `form:"theme"`
+	}
+	if err := decode(c, &in); err != nil {
+		return err
+	}
+	s.remember(c, themeCookie, in.Theme)
+	return s.see(c, refererPath(c.Request()), "")
+}
+
+// remember keeps a choice in a cookie for a year.
+func (s *Server) remember(c echo.Context, name, value string) {
+	http.SetCookie(c.Response(), &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: yearSeconds, HttpOnly: true, Secure: s.secureCookies(), SameSite: http.SameSiteLaxMode,
+	})
+}
+
+func (s *Server) strip() string {
+	if len(s.demo) == 0 {
+		return ""
+	}
+	return "Demo: all data is made up. It runs on a built-in imitation of Composio; nothing leaves this machine."
+}
+
+// A place is where a page stands in the console.
+type place struct {
+	title   string
+	nav     string          // the name in the navigation
+	project *mirror.Project // that the page is about, if any
+	crumbs  []templates.LinkView
+	narrow  bool
+}
+
+// frame builds what surrounds a page.
+func (s *Server) frame(c echo.Context, at place) (templates.PageView, error) {
+	who := reader(c)
+	v := templates.PageView{
+		Title: at.title, Theme: theme(c), Keys: cookie(c, keysCookie) != "off", Strip: s.strip(), Done: s.takeNotice(c), Narrow: at.narrow,
+		Reader:    templates.ReaderView{Name: who.Name, Roles: roleNames(who.Roles), Avatar: face(who.Name, who.ID), URL: "/account"},
+		SignOut:   s.newForm(c, "/signout"),
+		ThemeForm: s.newForm(c, "/theme"),
+		Crumbs:    append(at.crumbs, templates.LinkView{Text: at.title}),
+	}
+	projects, err := s.store.Projects(c.Request().Context())
+	if err != nil {
+		return v, err
+	}
+	here := s.currentProject(c, projects, at.project)
+	open, err := s.store.OpenRequestCount(c.Request().Context())
+	if err != nil {
+		return v, err
+	}
+	v.Nav = navigation(who, at.nav, here, open)
+	if here != nil {
+		v.Projects = switcher(who, projects, here)
+		v.Search = templates.SearchView{URL: templates.Local(configsPath(here.Slug))}
+	}
+	if at.project != nil {
+		v.Environment = environment(*at.project)
+		v.Search.Value = c.QueryParam("q")
+		v.Sync = s.syncView(c, *at.project)
+		v.Notices, err = s.projectNotices(c, *at.project)
+	}
+	return v, err
+}
+
+// currentProject is the one that the page is about, else the one last looked at.
+func (s *Server) currentProject(c echo.Context, all []mirror.Project, about *mirror.Project) *mirror.Project {
+	last := cookie(c, projectCookie)
+	if about != nil {
+		if last != about.Slug {
+			s.remember(c, projectCookie, about.Slug)
+		}
+		return about
+	}
+	var first *mirror.Project
+	for i := range all {
+		if all[i].Archived() {
+			continue
+		}
+		if all[i].Slug == last {
+			return &all[i]
+		}
+		if first == nil {
+			first = &all[i]
+		}
+	}
+	return first
+}
+
+func navigation(who access.Reader, current string, here *mirror.Project, open int) []templates.NavView {
+	nav := []templates.NavView{{Name: "Overview", URL: "/", Icon: "layout-dashboard"}}
+	if here != nil {
+		nav = append(nav, templates.NavView{Name: "Auth configs", URL: templates.Local(configsPath(here.Slug)), Icon: "key-round"})
+	}
+	changes := templates.NavView{Name: "Changes", URL: "/changes", Icon: "git-pull-request-arrow"}
+	if open > 0 {
+		changes.Count = number(open)
+	}
+	nav = append(nav, changes)
+	for _, n := range []struct {
+		needs access.Permission
+		view  templates.NavView
+	}{
+		{access.ViewHistory, templates.NavView{Name: "History", URL: "/history", Icon: "file-clock"}},
+		{access.ViewPeople, templates.NavView{Name: "People", URL: "/people", Icon: "users"}},
+		{access.ViewConfigs, templates.NavView{Name: "Policies", URL: "/policies", Icon: "shield-check"}},
+		{access.ViewSettings, templates.NavView{Name: "Settings", URL: "/settings", Icon: "settings"}},
+	} {
+		if who.May(n.needs) {
+			nav = append(nav, n.view)
+		}
+	}
+	for i := range nav {
+		nav[i].Current = nav[i].Name == current
+	}
+	return nav
+}
+
+func switcher(who access.Reader, all []mirror.Project, here *mirror.Project) templates.SwitcherView {
+	v := templates.SwitcherView{Name: here.Name, Environment: environment(*here)}
+	for _, p := range all {
+		if p.Archived() {
+			continue
+		}
+		v.All = append(v.All, templates.ProjectLinkView{
+			Name: p.Name, URL: templates.Local(configsPath(p.Slug)), Environment: environment(p), Current: p.ID == here.ID,
+		})
+	}
+	if who.May(access.ViewSettings) {
+		v.Manage = "/settings/projects"
+	}
+	return v
+}
+
+// syncView says how old the mirror of a project is.
+func (s *Server) syncView(c echo.Context, p mirror.Project) templates.SyncView {
+	v := templates.SyncView{Tone: "good", Lead: "Synced", Time: ago(p.Sync.OKAt, s.now())}
+	read, running := s.mirror.Syncing(p.ID)
+	switch {
+	case running && read > 0:
+		v = templates.SyncView{Tone: "busy", Lead: "Syncing, " + number(read) + " read"}
+	case running:
+		v = templates.SyncView{Tone: "busy", Lead: "Syncing"}
+	case p.Sync.OKAt.IsZero():
+		v = templates.SyncView{Tone: "warn", Lead: "Not synced yet"}
+	case p.Sync.Problem != "":
+		v.Tone, v.Lead = "bad", "Last synced"
+	}
+	if running || p.Sync.OKAt.IsZero() && p.Sync.Problem == "" {
+		v.Poll = templates.Local(c.Request().URL.RequestURI())
+		return v
+	}
+	if reader(c).May(access.SyncProject) && !p.Archived() {
+		v.Now = s.newForm(c, syncPath(p.Slug))
+	}
+	return v
+}
+
+// projectNotices says what is wrong or unusual about a project.
+func (s *Server) projectNotices(c echo.Context, p mirror.Project) ([]templates.NoticeView, error) {
+	var out []templates.NoticeView
+	settings := templates.LinkView{}
+	if reader(c).May(access.ManageProjects) {
+		settings = templates.LinkView{Text: "Open the project's settings", URL: templates.Local(projectPath(p.Slug))}
+	}
+	if p.Archived() {
+		return []templates.NoticeView{{Tone: "info", Title: "This project is archived.", Text: "It is not synced, and nothing is sent to it.", Link: settings}}, nil
+	}
+	if p.Sync.Problem != "" {
+		text := p.Sync.Problem + " Nothing has been read from Composio yet."
+		if !p.Sync.OKAt.IsZero() {
+			text = p.Sync.Problem + " What you see is as of " + exact(p.Sync.OKAt).Text + "."
+		}
+		out = append(out, templates.NoticeView{Tone: "warn", Title: "The last sync failed.", Text: text, Link: settings})
+	}
+	if p.ReadOnly {
+		out = append(out, templates.NoticeView{Tone: "warn", Title: "Read only.", Text: "Composio lets this project's API key read but not write, so changes aren't offered.", Link: settings})
+	}
+	if p.Environment == mirror.Production {
+		policies, err := s.store.Policies(c.Request().Context(), p.ID)
+		if err != nil {
+			return out, err
+		}
+		if !slices.ContainsFunc(policies, func(p change.Policy) bool { return p.Approvals > 0 }) {
+			out = append(out, templates.NoticeView{Tone: "info", Text: "This is production, and its policy asks for no approval: what an editor saves is applied at once.", Link: templates.LinkView{Text: "See the policies", URL: "/policies"}})
+		}
+	}
+	return out, nil
+}
+
+// findProject returns the project that the URL names.
+func (s *Server) findProject(c echo.Context) (mirror.Project, error) {
+	slug := c.Param("slug")
+	if slug == "" || strings.ContainsRune(slug, 0) {
+		return mirror.Project{}, problem.New(problem.NotFound, "There is no such project.")
+	}
+	return s.store.ProjectBySlug(c.Request().Context(), slug)
+}
+
+// mayPropose reports whether the reader may change configs of a project, and
+// the project can take changes.
+func mayPropose(c echo.Context, p mirror.Project) bool {
+	return reader(c).May(access.ProposeChange) && !p.Archived() && !p.ReadOnly
+}
+
+// syncProject reads the project from Composio now. It answers at once; the page
+// follows the progress.
+func (s *Server) syncProject(c echo.Context) error {
+	p, err := s.findProject(c)
+	if err != nil {
+		return err
+	}
+	if err := decode(c, &struct{}{}); err != nil {
+		return err
+	}
+	s.mirror.SyncSoon()
+	return s.see(c, refererPath(c.Request()), "Reading "+p.Name+" from Composio.")
+}

@@ -1,0 +1,194 @@
+package app
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gatehouse/internal/audit"
+	"gatehouse/web/templates"
+)
+
+// actionNames are what can happen, as a list to choose from and as sentences:
+// who, what, to which object, and what follows it.
+var actionNames = []struct{ action, name, did, more string }{
+	{"auth_config.created", "Auth config created", "created", ""},
+	{"auth_config.updated", "Auth config edited", "edited", ""},
+	{"auth_config.enabled", "Auth config enabled", "enabled", ""},
+	{"auth_config.disabled", "Auth config disabled", "disabled", ""},
+	{"auth_config.deleted", "Auth config deleted", "deleted", ""},
+	{"auth_config.created_outside", "Created outside", "created", "at Composio directly"},
+	{"auth_config.changed_outside", "Changed outside", "changed", "at Composio directly"},
+	{"auth_config.deleted_outside", "Deleted outside", "deleted", "at Composio directly"},
+	{"auth_config.touched_outside", "Touched outside", "touched", "at Composio directly; a credential may have changed"},
+	{"auth_config.duplicate_found", "Duplicate found", "made", "twice by one create"},
+	{"auth_config.marker_removed", "Marker removed", "took the marker off", ""},
+	{"auth_config.marker_kept", "Marker kept", "could not take the marker off", ""},
+	{"apply.intent", "Apply begun", "began to apply a change of", ""},
+	{"apply.refused", "Change refused", "was refused a change of", "by Composio"},
+	{"apply.not_sent", "Change not sent", "could not send a change of", "to Composio"},
+	{"apply.unknown", "Outcome unknown", "does not know whether Composio changed", ""},
+	{"apply.undecided", "Decision needed", "needs a person to say what became of", ""},
+	{"apply.superseded", "Nothing to do", "found nothing left to change on", ""},
+	{"apply.stale", "Stale", "found that somebody else changed", "meanwhile"},
+	{"apply.declared_done", "Declared done", "found that the change happened to", ""},
+	{"apply.declared_undone", "Declared undone", "found that the change did not happen to", ""},
+	{"change.submitted", "Change proposed", "proposed:", ""},
+	{"change.approved", "Change approved", "let through", "because policy asks for no approval"},
+	{"change.applying", "Change taken up", "took up", ""},
+	{"change.applied", "Change applied", "finished", ""},
+	{"change.failed", "Change failed", "gave up", ""},
+	{"change.partial", "Change partly applied", "applied a part of", ""},
+	{"change.superseded", "Change superseded", "closed", "since nothing was left to change"},
+	{"change.stale", "Change stale", "stopped", "because the auth config had changed"},
+	{"change.revised", "Change renewed", "renewed", ""},
+	{"change.released", "Change released", "let", "be applied"},
+	{"change.retried", "Change retried", "retried", ""},
+	{"change.cancelled", "Change cancelled", "cancelled", ""},
+	{"change.expired", "Change expired", "let", "expire"},
+	{"change.suspended", "Change suspended", "suspended", ""},
+	{"session.signed_in", "Signed in", "signed in", ""},
+	{"session.refused", "Sign-in refused", "was refused at sign-in", ""},
+	{"session.signed_out", "Signed out", "signed out", ""},
+	{"session.ended", "Session ended", "ended a session", ""},
+	{"session.others_ended", "Other sessions ended", "ended the other sessions of", ""},
+	{"setup.link_made", "Set-up link made", "made a set-up link", ""},
+	{"user.set_up", "Console set up", "set the console up as", ""},
+	{"user.added", "Person added", "added", ""},
+	{"user.invited", "Person invited", "invited", ""},
+	{"user.invite_link_made", "Invitation renewed", "made an invitation link for", ""},
+	{"user.reset_link_made", "Reset link made", "made a reset link for", ""},
+	{"user.joined", "Person joined", "joined as", ""},
+	{"user.passphrase_reset", "Passphrase reset", "set a new passphrase by a link for", ""},
+	{"user.passphrase_changed", "Passphrase changed", "changed the passphrase of", ""},
+	{"user.passphrase_rehashed", "Passphrase rehashed", "had the passphrase stored afresh for", ""},
+	{"user.renamed", "Person renamed", "changed their name to", ""},
+	{"user.roles_set", "Roles changed", "changed the roles of", ""},
+	{"user.disabled", "Person disabled", "disabled", ""},
+	{"user.enabled", "Person enabled", "enabled", ""},
+	{"project.added", "Project added", "added the project", ""},
+	{"project.edited", "Project edited", "edited the project", ""},
+	{"project.key_replaced", "API key replaced", "replaced the API key of", ""},
+	{"project.archived", "Project archived", "archived the project", ""},
+	{"project.restored", "Project restored", "took back into use the project", ""},
+	{"project.read_only", "Project read only", "found that the API key may only read in", ""},
+	{"project.markers_on", "Markers on", "switched markers on in", ""},
+	{"project.markers_off", "Markers off", "switched markers off in", ""},
+	{"project.baseline", "First sync", "read everything for the first time in", ""},
+	{"policy.added", "Policy added", "gave the project its first policy:", ""},
+}
+
+type projectName struct{ slug, name string }
+
+// entryBuilder turns entries of history into what readers see.
+type entryBuilder struct {
+	now      time.Time
+	personal bool // the reader may see addresses
+	projects map[string]projectName
+}
+
+func (b entryBuilder) entry(e audit.Entry) templates.EntryView {
+	v := templates.EntryView{
+		Seq: strconv.FormatInt(e.Seq, 10), URL: templates.Local(entryPath(e.Seq)), Avatar: face(actorName(e), e.Actor.ID+e.Actor.Kind),
+		Sentence: b.sentence(e), Badge: outcomeBadge(e.Outcome), Project: b.projects[e.Project].name, Reason: e.Reason,
+		Age: ago(e.Time, b.now), At: exact(e.Time), Diff: changesDiff(e.Changes),
+	}
+	if e.Request != "" && e.Object.Kind != "change_request" {
+		v.Request = templates.LinkView{Text: "its change request", URL: templates.Local(changePath(e.Request))}
+	}
+	return v
+}
+
+func actorName(e audit.Entry) string {
+	switch {
+	case e.Actor.Name != "":
+		return e.Actor.Name
+	case e.Actor.Kind == audit.ActorSystem:
+		return "Gatehouse"
+	case e.Actor.Kind == audit.ActorOutside:
+		return "Somebody"
+	case e.Actor.Kind == audit.ActorUser:
+		return "An erased person"
+	}
+	return "An unknown person"
+}
+
+func (b entryBuilder) sentence(e audit.Entry) templates.SentenceView {
+	v := templates.SentenceView{Who: actorName(e), Did: strings.ReplaceAll(e.Action, "_", " "), Object: b.object(e)}
+	for _, a := range actionNames {
+		if a.action == e.Action {
+			v.Did, v.More = a.did, a.more
+		}
+	}
+	if strings.HasPrefix(e.Action, "session.") || e.Action == "setup.link_made" {
+		v.Object = templates.LinkView{}
+	}
+	return v
+}
+
+// object names what an entry is about, with a link where there is a page.
+func (b entryBuilder) object(e audit.Entry) templates.LinkView {
+	name := e.Object.Name
+	if name == "" {
+		name = e.Object.ID
+	}
+	l := templates.LinkView{Text: name}
+	project, known := b.projects[e.Project]
+	switch {
+	case e.Object.Kind == "auth_config" && known && e.Object.ID != "" && !strings.Contains(e.Action, "deleted"):
+		l.URL = templates.Local(configPath(project.slug, e.Object.ID))
+	case e.Object.Kind == "change_request":
+		l.URL = templates.Local(changePath(e.Object.ID))
+	case e.Object.Kind == "user" && e.Object.ID != "":
+		l.URL = templates.Local(personPath(e.Object.ID))
+	case e.Object.Kind == "project" && known:
+		l.Text, l.URL = project.name, templates.Local(configsPath(project.slug))
+	}
+	return l
+}
+
+func outcomeBadge(outcome string) templates.BadgeView {
+	switch outcome {
+	case audit.Denied:
+		return templates.BadgeView{Text: "Denied", Tone: "warn"}
+	case audit.Failed:
+		return templates.BadgeView{Text: "Not done", Tone: "bad"}
+	case audit.Unknown:
+		return templates.BadgeView{Text: "Unknown", Tone: "warn"}
+	}
+	return templates.BadgeView{}
+}
+
+func changesDiff(changes []audit.Change) templates.DiffView {
+	d := templates.DiffView{Before: "Before", After: "After"}
+	for _, ch := range changes {
+		d.Rows = append(d.Rows, diffRow(ch.Field, ch.Before, ch.After))
+	}
+	return d
+}
+
+// facts are all that is stored of an entry, in words.
+func (b entryBuilder) facts(e audit.Entry, row audit.Row) []templates.FactView {
+	facts := []templates.FactView{{Name: "Time", Time: exact(e.Time)}, {Name: "Action", Text: e.Action}, {Name: "Outcome", Text: e.Outcome}, {Name: "Actor", Text: actorName(e)}}
+	add := func(name, text string) {
+		if text != "" {
+			facts = append(facts, templates.FactView{Name: name, Text: text})
+		}
+	}
+	add("Actor id", e.Actor.ID)
+	if b.personal {
+		add("E-mail", e.Actor.Email)
+		add("Address", e.Actor.IP)
+		add("Browser", e.Actor.Agent)
+	}
+	add("Object", strings.TrimSpace(e.Object.Kind+" "+e.Object.ID))
+	add("Project", b.projects[e.Project].name)
+	add("Change request", e.Request)
+	add("Reason", e.Reason)
+	for _, k := range slices.Sorted(maps.Keys(e.Detail)) {
+		add(capital(strings.ReplaceAll(k, "_", " ")), e.Detail[k])
+	}
+	return append(facts, templates.FactView{Name: "Hash", Code: row.Hash.String()}, templates.FactView{Name: "Follows", Code: row.Prev.String()})
+}

@@ -1,0 +1,229 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/time/rate"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/composio"
+	"gatehouse/internal/problem"
+	"gatehouse/internal/secret"
+	"gatehouse/internal/store"
+	"gatehouse/web/static"
+)
+
+const headerRequestID = "X-Request-Id"
+
+var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{8,64}$`)
+
+// identify gives each request an id, by which logs, error pages and Composio's
+// support can name it.
+func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		id := c.Request().Header.Get(headerRequestID)
+		if !requestIDPattern.MatchString(id) {
+			id = secret.Code(16)
+		}
+		c.Response().Header().Set(headerRequestID, id)
+		c.SetRequest(c.Request().WithContext(composio.ContextWithRequestID(c.Request().Context(), id)))
+		return next(c)
+	}
+}
+
+func requestID(c echo.Context) string { return c.Response().Header().Get(headerRequestID) }
+
+// contentSecurity allows what this server sends, and nothing inline.
+const contentSecurity = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; " +
+	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// harden sets the headers that every answer carries.
+func (s *Server) harden(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Content-Security-Policy", contentSecurity)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+		h.Add("Vary", "Cookie")
+		if s.secureCookies() {
+			h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+		}
+		h.Set(echo.HeaderCacheControl, "no-store") // pages that may be kept say so
+		return next(c)
+	}
+}
+
+// checkHost refuses names that aren't ours, so that a foreign name that points
+// here can't speak for it.
+func (s *Server) checkHost(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if !s.knownHost(c.Request()) {
+			return echo.NewHTTPError(http.StatusMisdirectedRequest)
+		}
+		return next(c)
+	}
+}
+
+// recoverPanics turns a panic into an error page.
+func (s *Server) recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				if e, ok := p.(error); ok && errors.Is(e, http.ErrAbortHandler) {
+					panic(p)
+				}
+				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
+		}()
+		return next(c)
+	}
+}
+
+// askToSignIn sends the reader to the sign-in page and back. What was typed into
+// a form is kept for the person whose session ended, credentials aside.
+func (s *Server) askToSignIn(c echo.Context) error {
+	r := c.Request()
+	if r.Method != http.MethodPost {
+		return c.Redirect(http.StatusSeeOther, "/signin?next="+url.QueryEscape(localPath(r.URL.RequestURI())))
+	}
+	form, err := s.readForm(c)
+	if err != nil {
+		return err
+	}
+	back := refererPath(r)
+	expired, ok := c.Get(keyExpired).(access.Session)
+	if !ok || !s.csrfValid(c, form.Get("csrf")) {
+		return c.Redirect(http.StatusSeeOther, "/signin?next="+url.QueryEscape(back))
+	}
+	path, _, _ := strings.Cut(back, "?")
+	id, err := s.store.KeepFormDraft(r.Context(), store.FormDraft{UserID: expired.UserID, Path: path, Fields: withoutSecrets(form)})
+	if err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, "/signin?kept=1&next="+url.QueryEscape(withQuery(back, "draft", id)))
+}
+
+// refererPath is the page of ours that a form was on, or "/".
+func refererPath(r *http.Request) string {
+	u, err := url.Parse(r.Referer())
+	if err != nil || u.Host != r.Host {
+		return "/"
+	}
+	return localPath(formPage(u))
+}
+
+// formPage is where a form begins. A review is the answer to a POST, so that
+// there is no page at its address: its form begins a step before.
+func formPage(u *url.URL) string {
+	path, isReview := strings.CutSuffix(u.Path, "/review")
+	switch {
+	case !isReview:
+		return u.RequestURI()
+	case strings.HasSuffix(path, "/auth-configs"):
+		return path + "/new"
+	}
+	return path + "/edit"
+}
+
+// localPath makes sure that a path leads nowhere else.
+func localPath(p string) string {
+	if !strings.HasPrefix(p, "/") || strings.HasPrefix(p, "//") || strings.ContainsAny(p, "\\\r\n\t") {
+		return "/"
+	}
+	return p
+}
+
+func withQuery(path, key, value string) string {
+	u, err := url.Parse(path)
+	if err != nil {
+		return "/"
+	}
+	q := u.Query()
+	q.Set(key, value)
+	u.RawQuery = q.Encode()
+	return u.RequestURI()
+}
+
+// limits slow down what one person sends.
+type limits struct {
+	now func() time.Time
+	mu  sync.Mutex
+	by  map[string]*rate.Limiter
+}
+
+const (
+	writeEvery = 200 * time.Millisecond
+	writeBurst = 60
+)
+
+func newLimits(now func() time.Time) *limits {
+	return &limits{now: now, by: map[string]*rate.Limiter{}}
+}
+
+// write reports whether a person may send another form now.
+func (l *limits) write(user string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	one := l.by[user]
+	if one == nil {
+		one = rate.NewLimiter(rate.Every(writeEvery), writeBurst)
+		l.by[user] = one
+	}
+	return one.AllowN(l.now(), 1)
+}
+
+// staticFile serves the front end, compressed where the browser takes it.
+func (s *Server) staticFile(c echo.Context) error {
+	f, hashed, ok := static.Get(static.Prefix + c.Param("file"))
+	if !ok {
+		return problem.New(problem.NotFound, "There is no such file.")
+	}
+	h := c.Response().Header()
+	h.Set(echo.HeaderCacheControl, "public, max-age=86400")
+	if hashed {
+		h.Set(echo.HeaderCacheControl, "public, max-age=31536000, immutable")
+	}
+	h.Set("Vary", "Accept-Encoding")
+	accepts := c.Request().Header.Get("Accept-Encoding")
+	body := f.Bytes
+	switch {
+	case f.Brotli != nil && strings.Contains(accepts, "br"):
+		body = f.Brotli
+		h.Set("Content-Encoding", "br")
+	case f.Gzip != nil && strings.Contains(accepts, "gzip"):
+		body = f.Gzip
+		h.Set("Content-Encoding", "gzip")
+	}
+	h.Set(echo.HeaderContentType, f.Type)
+	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(body))
+	return nil
+}
+
+func (s *Server) healthz(c echo.Context) error { return c.String(http.StatusOK, "ok\n") }
+
+// readyz says whether requests can be served: the database answers and can be
+// written. A remote that is down doesn't count; pages work without it.
+func (s *Server) readyz(c echo.Context) error {
+	select {
+	case <-s.store.Failed():
+		return c.String(http.StatusServiceUnavailable, "not ready\n")
+	default:
+	}
+	if _, err := s.store.HistoryHead(c.Request().Context()); err != nil {
+		return c.String(http.StatusServiceUnavailable, "not ready\n")
+	}
+	return c.String(http.StatusOK, "ok\n")
+}

@@ -1,0 +1,64 @@
+package app
+
+import (
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/mirror"
+	"gatehouse/internal/store"
+	"gatehouse/web/templates"
+)
+
+const (
+	recentEntries = 8
+	chartDays     = 14
+)
+
+// overview answers: is anything waiting for me, or wrong?
+func (s *Server) overview(c echo.Context) error {
+	if same, err := s.unchanged(c); same || err != nil {
+		return err
+	}
+	frame, err := s.frame(c, place{title: "Overview", nav: "Overview"})
+	if err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	b := overviewBuilder{now: s.now(), reader: reader(c), sync: func(p mirror.Project) templates.SyncView { return s.syncView(c, p) }}
+	projects, err := s.store.Projects(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range projects {
+		if p.Archived() {
+			continue
+		}
+		snapshot, err := s.store.Snapshot(ctx, p.ID)
+		if err != nil {
+			return err
+		}
+		b.projects = append(b.projects, projectState{p, snapshot})
+	}
+	open := true
+	if b.open, err = s.store.Requests(ctx, store.RequestQuery{Open: &open, Limit: 20}); err != nil {
+		return err
+	}
+	if b.perDay, err = s.store.HistoryPerDay(ctx, s.now().Add(-(chartDays-1)*24*time.Hour), chartDays); err != nil {
+		return err
+	}
+	v := b.build()
+	v.Page = frame
+	if reader(c).May(access.ViewHistory) {
+		recent, err := s.store.History(ctx, store.HistoryQuery{Limit: recentEntries})
+		if err != nil {
+			return err
+		}
+		if v.Recent, err = s.entryViews(c, recent); err != nil {
+			return err
+		}
+		v.History = "/history"
+	}
+	return page(c, templates.Overview(v))
+}

@@ -1,0 +1,40 @@
+package app
+
+import (
+	"net/url"
+	"strconv"
+)
+
+// Every URL of the console is made here.
+
+func configsPath(slug string) string { return "/projects/" + url.PathEscape(slug) + "/auth-configs" }
+
+func configPath(slug, id string) string { return configsPath(slug) + "/" + url.PathEscape(id) }
+
+func impactPath(slug, id, do string) string { return configPath(slug, id) + "/impact?do=" + do }
+
+func syncPath(slug string) string { return "/projects/" + url.PathEscape(slug) + "/sync" }
+
+func changePath(id string) string { return "/changes/" + url.PathEscape(id) }
+
+func entryPath(seq int64) string { return "/history/" + strconv.FormatInt(seq, 10) }
+
+func personPath(id string) string { return "/people/" + url.PathEscape(id) }
+
+func projectPath(slug string) string { return "/settings/projects/" + url.PathEscape(slug) }
+
+func endSessionPath(id string) string { return "/account/sessions/" + url.PathEscape(id) + "/end" }
+
+// query adds parameters to a path; empty values are left out.
+func query(path string, pairs ...string) string {
+	v := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			v.Set(pairs[i], pairs[i+1])
+		}
+	}
+	if len(v) == 0 {
+		return path
+	}
+	return path + "?" + v.Encode()
+}

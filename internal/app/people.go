@@ -1,0 +1,204 @@
+package app
+
+import (
+	"slices"
+
+	"github.com/labstack/echo/v4"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/problem"
+	"gatehouse/web/templates"
+)
+
+// people lists everybody who may sign in.
+func (s *Server) people(c echo.Context) error {
+	return s.peoplePage(c, personForm{}, templates.OneTimeLinkView{}, nil)
+}
+
+// personForm is what is typed about somebody.
+type personForm struct {
+	Name  string   `form:"name"`
+	Email string   `form:"email"`
+	Roles []string `form:"roles"`
+}
+
+func (f personForm) person() access.Person {
+	p := access.Person{Name: f.Name, Email: f.Email}
+	for _, r := range f.Roles {
+		p.Roles = append(p.Roles, access.Role(r))
+	}
+	return p
+}
+
+func (s *Server) peoplePage(c echo.Context, in personForm, link templates.OneTimeLinkView, complaint error) error {
+	frame, err := s.frame(c, place{title: "People", nav: "People"})
+	if err != nil {
+		return err
+	}
+	if typed := s.typed(c); typed != nil && complaint == nil && link.URL == "" {
+		if err := decodeValues(typed, &in); err != nil {
+			return err
+		}
+	}
+	users, err := s.store.Users(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	v := templates.PeopleView{Page: frame, MayInvite: reader(c).May(access.ManagePeople), Link: link}
+	for _, u := range users {
+		v.Rows = append(v.Rows, personRow(u, s.now()))
+	}
+	if v.MayInvite {
+		wrong := fieldComplaints(complaint)
+		v.Invite = templates.InviteView{
+			Form: s.newForm(c, "/people"), Complaints: complaintsView(complaint, fieldLabels),
+			Name:  templates.InputView{Name: "name", Label: "Name", Value: in.Name, Required: true, Complete: "off", Complaint: wrong["name"]},
+			Email: templates.InputView{Name: "email", Label: "Email", Type: "email", Value: in.Email, Required: true, Complete: "off", Complaint: wrong["email"]},
+			Roles: roleChecks(in.Roles), Complaint: wrong["roles"],
+		}
+	}
+	if complaint != nil {
+		return again(c, templates.People(v))
+	}
+	if link.URL != "" {
+		noStore(c)
+	}
+	return page(c, templates.People(v))
+}
+
+// personInvite makes an account and shows the link that its person needs, once.
+func (s *Server) personInvite(c echo.Context) error {
+	var in personForm
+	if err := decode(c, &in); err != nil {
+		return err
+	}
+	u, token, err := s.access.Invite(c.Request().Context(), reader(c), in.person())
+	if problem.Is(err, problem.Invalid) {
+		return s.peoplePage(c, in, templates.OneTimeLinkView{}, err)
+	}
+	if err != nil {
+		return err
+	}
+	return s.peoplePage(c, personForm{}, templates.OneTimeLinkView{
+		Title: "Hand this link to " + u.Name + ".", URL: s.linkURL(token),
+		Text: "It is shown only now, works once, and lasts three days.",
+	}, nil)
+}
+
+func (s *Server) findPerson(c echo.Context) (access.User, error) {
+	a, err := s.store.Account(c.Request().Context(), c.Param("id"))
+	return a.User, err
+}
+
+func (s *Server) person(c echo.Context) error {
+	u, err := s.findPerson(c)
+	if err != nil {
+		return err
+	}
+	return s.personPage(c, u, templates.OneTimeLinkView{}, nil)
+}
+
+func (s *Server) personPage(c echo.Context, u access.User, link templates.OneTimeLinkView, complaint error) error {
+	frame, err := s.frame(c, place{title: u.Name, nav: "People", crumbs: []templates.LinkView{{Text: "People", URL: "/people"}}})
+	if err != nil {
+		return err
+	}
+	v := personView(u, s.now())
+	v.Page, v.Link, v.Complaints, v.RolesWrong = frame, link, complaintsView(complaint, fieldLabels), fieldComplaints(complaint)["roles"]
+	if reader(c).May(access.ManagePeople) {
+		path := personPath(u.ID)
+		v.RolesForm = s.newForm(c, path+"/roles")
+		if u.State != access.Disabled {
+			v.Reset = templates.ActionView{Form: s.newForm(c, path+"/reset"), Text: "Create a reset link", Hint: "Lets them set a new passphrase and lifts a lock. The old passphrase works until the link is used."}
+		}
+		if u.State == access.Invited {
+			v.Reset.Text, v.Reset.Hint = "Create a new invitation link", "The one before stops working."
+		}
+		switch {
+		case u.State == access.Disabled:
+			v.Switch = templates.ActionView{Form: s.newForm(c, path+"/enable"), Text: "Enable account", Hint: "They may sign in again."}
+		case u.ID != reader(c).ID:
+			v.Switch = templates.ActionView{Form: s.newForm(c, path+"/disable"), Text: "Disable account", Hint: "Ends all their sessions at once. What they did stays in History."}
+		}
+	}
+	if complaint != nil {
+		return again(c, templates.Person(v))
+	}
+	if link.URL != "" {
+		noStore(c)
+	}
+	return page(c, templates.Person(v))
+}
+
+func (s *Server) personRoles(c echo.Context) error {
+	var in struct {
+		Roles []string `form:"roles"`
+	}
+	u, err := s.findPerson(c)
+	if err != nil {
+		return err
+	}
+	if err := decode(c, &in); err != nil {
+		return err
+	}
+	roles := personForm{Roles: in.Roles}.person().Roles
+	err = s.access.SetRoles(c.Request().Context(), reader(c), u.ID, roles)
+	if problem.Is(err, problem.Invalid) {
+		return s.personPage(c, u, templates.OneTimeLinkView{}, err)
+	}
+	if err != nil {
+		return err
+	}
+	return s.see(c, personPath(u.ID), "Roles saved. They count from now on.")
+}
+
+func (s *Server) personDisable(c echo.Context) error { return s.setDisabled(c, true) }
+func (s *Server) personEnable(c echo.Context) error  { return s.setDisabled(c, false) }
+
+func (s *Server) setDisabled(c echo.Context, disabled bool) error {
+	u, err := s.findPerson(c)
+	if err != nil {
+		return err
+	}
+	if err := decode(c, &struct{}{}); err != nil {
+		return err
+	}
+	if err := s.access.SetDisabled(c.Request().Context(), reader(c).Actor(), u.ID, disabled); err != nil {
+		return err
+	}
+	if disabled {
+		return s.see(c, personPath(u.ID), u.Name+" is disabled, and signed out everywhere.")
+	}
+	return s.see(c, personPath(u.ID), u.Name+" may sign in again.")
+}
+
+// personReset shows a reset link, once.
+func (s *Server) personReset(c echo.Context) error {
+	u, err := s.findPerson(c)
+	if err != nil {
+		return err
+	}
+	if err := decode(c, &struct{}{}); err != nil {
+		return err
+	}
+	token, err := s.access.ResetPassphrase(c.Request().Context(), reader(c).Actor(), u.ID)
+	if err != nil {
+		return err
+	}
+	return s.personPage(c, u, templates.OneTimeLinkView{
+		Title: "Hand this link to " + u.Name + ".", URL: s.linkURL(token), Text: "It is shown only now and works once.",
+	}, nil)
+}
+
+func roleChecks(chosen []string) []templates.CheckView {
+	hints := map[access.Role]string{
+		access.Viewer: "Sees auth configs and history.", access.Editor: "Proposes changes of auth configs.",
+		access.Approver: "Agrees to changes of others.", access.Auditor: "Sees everything, addresses in history too.",
+		access.Admin: "Manages people, projects and settings.",
+	}
+	var out []templates.CheckView
+	for _, r := range access.Roles() {
+		out = append(out, templates.CheckView{Name: "roles", Value: string(r), Text: capital(string(r)), Hint: hints[r], Checked: slices.Contains(chosen, string(r))})
+	}
+	return out
+}

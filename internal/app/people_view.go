@@ -1,0 +1,105 @@
+package app
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"gatehouse/internal/access"
+	"gatehouse/web/templates"
+)
+
+func personRow(u access.User, now time.Time) templates.PersonRowView {
+	v := templates.PersonRowView{
+		Name: u.Name, Email: u.Email, URL: templates.Local(personPath(u.ID)), Avatar: face(u.Name, u.ID+"user"),
+		State: userBadge(u.State), LastSeen: ago(u.LastSignIn, now),
+	}
+	for _, r := range u.Roles {
+		v.Roles = append(v.Roles, templates.BadgeView{Text: capital(string(r))})
+	}
+	return v
+}
+
+func userBadge(state string) templates.BadgeView {
+	switch state {
+	case access.Active:
+		return templates.BadgeView{Text: "Active", Tone: "good"}
+	case access.Invited:
+		return templates.BadgeView{Text: "Invited", Tone: "info"}
+	}
+	return templates.BadgeView{Text: capital(state), Tone: "bad"}
+}
+
+// permissionWords say what each permission allows, in the order of the list.
+var permissionWords = []struct {
+	permission access.Permission
+	words      string
+}{
+	{access.ViewConfigs, "see auth configs, changes and policies"},
+	{access.ProposeChange, "propose changes, and apply what policy lets through"},
+	{access.ApproveChange, "approve changes of others"},
+	{access.CancelChange, "cancel changes of others"},
+	{access.SettleChange, "say what became of a change that Gatehouse can't follow"},
+	{access.ViewHistory, "read history"},
+	{access.ViewPersonal, "see addresses in history"},
+	{access.ManagePeople, "invite people and set their roles"},
+	{access.ManageProjects, "manage projects and their API keys"},
+	{access.ViewSettings, "see settings"},
+}
+
+func personView(u access.User, now time.Time) templates.PersonView {
+	v := templates.PersonView{
+		Name: u.Name, Email: u.Email, Avatar: face(u.Name, u.ID+"user"), State: userBadge(u.State),
+		Facts: []templates.FactView{
+			{Name: "Roles", Text: roleNames(u.Roles)}, {Name: "Account since", Time: exact(u.CreatedAt)}, {Name: "Last sign-in", Time: ago(u.LastSignIn, now)}, {Name: "Id", Code: u.ID},
+		},
+	}
+	for _, p := range permissionWords {
+		if u.May(p.permission) {
+			v.May = append(v.May, capital(p.words))
+		}
+	}
+	var roles []string
+	for _, r := range u.Roles {
+		roles = append(roles, string(r))
+	}
+	v.Roles = roleChecks(roles)
+	return v
+}
+
+// device names a browser by what it says of itself.
+func device(agent string) string {
+	browser := "A browser"
+	for _, b := range []struct{ token, name string }{{"Edg/", "Edge"}, {"OPR/", "Opera"}, {"Firefox/", "Firefox"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"}} {
+		if strings.Contains(agent, b.token) {
+			browser = b.name
+			break
+		}
+	}
+	for _, o := range []struct{ token, name string }{{"Windows", "Windows"}, {"Android", "Android"}, {"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Mac OS X", "macOS"}, {"Linux", "Linux"}} {
+		if strings.Contains(agent, o.token) {
+			return browser + " on " + o.name
+		}
+	}
+	return browser
+}
+
+func sessionRows(all []access.Session, current string, now time.Time, end func(id string) templates.FormView) []templates.SessionView {
+	rows := make([]templates.SessionView, len(all))
+	for i, one := range all {
+		rows[i] = templates.SessionView{
+			Device: device(one.Origin.Agent), IP: one.Origin.IP, Began: ago(one.CreatedAt, now), Seen: ago(one.LastSeen, now),
+			Current: one.ID == current, End: end(one.ID),
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b templates.SessionView) int {
+		switch {
+		case a.Current == b.Current:
+			return 0
+		case a.Current:
+			return -1
+		}
+		return 1
+	})
+	return rows
+}

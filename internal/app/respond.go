@@ -1,0 +1,228 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/a-h/templ"
+	"github.com/labstack/echo/v4"
+
+	"gatehouse/internal/problem"
+	"gatehouse/internal/store"
+	"gatehouse/web/templates"
+)
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// show answers with a component, rendered as a whole before the first byte goes.
+func show(c echo.Context, status int, component templ.Component) error {
+	b := buffers.Get().(*bytes.Buffer)
+	b.Reset()
+	defer buffers.Put(b)
+	if err := component.Render(c.Request().Context(), b); err != nil {
+		return fmt.Errorf("render: %w", err)
+	}
+	h := c.Response().Header()
+	h.Set(echo.HeaderContentType, "text/html; charset=utf-8")
+	h.Set(echo.HeaderContentLength, strconv.Itoa(b.Len()))
+	c.Response().WriteHeader(status)
+	_, err := c.Response().Write(b.Bytes())
+	return err
+}
+
+// page answers a GET. Pages are kept by the browser only as long as nothing they
+// show changes; fresh ones, with typed input or told once, not at all.
+func page(c echo.Context, component templ.Component) error {
+	return show(c, http.StatusOK, component)
+}
+
+// again answers a form with complaints: the same page, filled as it was sent.
+func again(c echo.Context, component templ.Component) error {
+	noStore(c)
+	return show(c, http.StatusUnprocessableEntity, component)
+}
+
+func noStore(c echo.Context) { c.Response().Header().Set(echo.HeaderCacheControl, "no-store") }
+
+// see sends the browser to another page after a POST, with a word about what was
+// done, shown once.
+func (s *Server) see(c echo.Context, path, done string) error {
+	if done != "" {
+		s.setNotice(c, done)
+	}
+	return c.Redirect(http.StatusSeeOther, path)
+}
+
+const noticeCookie = "done"
+
+func (s *Server) setNotice(c echo.Context, text string) {
+	http.SetCookie(c.Response(), &http.Cookie{
+		Name: noticeCookie, Value: base64.RawURLEncoding.EncodeToString([]byte(text)), Path: "/", MaxAge: 60,
+		HttpOnly: true, Secure: s.secureCookies(), SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// takeNotice returns the word that the last answer left, once.
+func (s *Server) takeNotice(c echo.Context) string {
+	value := cookie(c, noticeCookie)
+	if value == "" {
+		return ""
+	}
+	http.SetCookie(c.Response(), &http.Cookie{
+		Name: noticeCookie, Path: "/", MaxAge: -1, HttpOnly: true, Secure: s.secureCookies(), SameSite: http.SameSiteLaxMode,
+	})
+	noStore(c)
+	text, err := base64.RawURLEncoding.DecodeString(value)
+	if err != nil || len(text) > 300 {
+		return ""
+	}
+	return string(text)
+}
+
+// unchanged answers 304 where the browser has the page as it is now: nothing was
+// committed or synced since, the reader, the theme and the program are the same,
+// and ages are right to the minute. It stands before everything that costs.
+func (s *Server) unchanged(c echo.Context) (bool, error) {
+	r := c.Request()
+	if cookie(c, noticeCookie) != "" || r.URL.Query().Has("draft") {
+		noStore(c)
+		return false, nil
+	}
+	h := fnv.New128a()
+	_, _ = fmt.Fprintf(h, "%s|%d|%d|%s|%s|%d", s.build, s.store.Version(), s.mirror.Activity(), reader(c).Session,
+		r.URL.RequestURI(), s.now().Unix()/60) // never fails (hash)
+	for _, name := range []string{themeCookie, keysCookie, densityCookie, projectCookie} {
+		_, _ = h.Write([]byte("|" + cookie(c, name))) // never fails (hash)
+	}
+	tag := `W/"` + hex.EncodeToString(h.Sum(nil)) + `"`
+	header := c.Response().Header()
+	header.Set("Etag", tag)
+	header.Set(echo.HeaderCacheControl, "private, no-cache")
+	if strings.Contains(r.Header.Get("If-None-Match"), tag) {
+		return true, c.NoContent(http.StatusNotModified)
+	}
+	return false, nil
+}
+
+// cookie is the value of a cookie, empty if there is none.
+func cookie(c echo.Context, name string) string {
+	one, err := c.Cookie(name)
+	if err != nil {
+		return ""
+	}
+	return one.Value
+}
+
+// status is what each kind of problem answers with.
+var status = map[problem.Kind]int{
+	problem.Invalid: http.StatusUnprocessableEntity, problem.SignIn: http.StatusUnauthorized,
+	problem.Forbidden: http.StatusForbidden, problem.NotFound: http.StatusNotFound,
+	problem.Conflict: http.StatusConflict, problem.TooMany: http.StatusTooManyRequests,
+	problem.Unavailable: http.StatusServiceUnavailable,
+}
+
+// fail draws every error: it logs what isn't the reader's doing, and says what
+// happened, whether anything changed, and what to do.
+func (s *Server) fail(err error, c echo.Context) {
+	if c.Response().Committed {
+		s.log.Error("after the answer began", "request", requestID(c), "err", err)
+		return
+	}
+	var repeated *store.RepeatedError
+	if errors.As(err, &repeated) {
+		err = s.repeated(c, repeated)
+		if err == nil {
+			return
+		}
+	}
+	p := s.wordsFor(c, err)
+	code := status[p.Kind]
+	var he *echo.HTTPError
+	if errors.As(err, &he) {
+		code = he.Code
+	} else if problem.Of(err) == nil {
+		code = http.StatusInternalServerError
+	}
+	if code >= 500 {
+		s.log.Error("request failed", "request", requestID(c), "method", c.Request().Method, "route", c.Path(), "err", err)
+	}
+	if p.RetryAfter > 0 {
+		c.Response().Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(p.RetryAfter.Seconds()))))
+	}
+	noStore(c)
+	if c.Request().Method == http.MethodHead {
+		_ = c.NoContent(code) // the reader is gone if this fails
+		return
+	}
+	view := templates.ErrorView{
+		Theme: theme(c), Strip: s.strip(), Title: title(code), Text: p.Message, RequestID: requestID(c),
+		Back: templates.LinkView{Text: "Go to the overview", URL: "/"},
+	}
+	if err := show(c, code, templates.Error(view)); err != nil {
+		s.log.Error("draw an error page", "request", requestID(c), "err", err)
+	}
+}
+
+// wordsFor finds the words for an error. Only a problem speaks for itself.
+func (s *Server) wordsFor(c echo.Context, err error) *problem.Error {
+	if p := problem.Of(err); p != nil {
+		return p
+	}
+	var he *echo.HTTPError
+	if errors.As(err, &he) {
+		switch he.Code {
+		case http.StatusNotFound:
+			return problem.New(problem.NotFound, "There is no page at this address.")
+		case http.StatusMethodNotAllowed:
+			return problem.New(problem.NotFound, "This address doesn't take such a request.")
+		case http.StatusRequestEntityTooLarge:
+			return problem.New(problem.Invalid, "The form is too large: at most 256 kB. Nothing was changed.")
+		case http.StatusMisdirectedRequest:
+			return problem.New(problem.NotFound, "This console doesn't answer under this name. Use the address that its operator set.")
+		}
+		return problem.New(problem.Invalid, "The request could not be understood. Nothing was changed.")
+	}
+	if errors.Is(err, context.Canceled) {
+		return problem.New(problem.Unavailable, "The request was broken off.")
+	}
+	if c.Request().Method == http.MethodGet {
+		return problem.New(problem.Unavailable, "Something went wrong on our side. Nothing was changed. Try again; if it stays so, give the request id below to your operator.")
+	}
+	return problem.New(problem.Unavailable, "Something went wrong on our side. Look at Changes and History before you try again: the change may have been recorded. Give the request id below to your operator.")
+}
+
+func title(code int) string {
+	switch code {
+	case http.StatusNotFound:
+		return "Not found"
+	case http.StatusForbidden:
+		return "Not allowed"
+	case http.StatusConflict:
+		return "That has changed"
+	case http.StatusTooManyRequests:
+		return "Too many at once"
+	case http.StatusServiceUnavailable:
+		return "Not available now"
+	case http.StatusInternalServerError:
+		return "Something went wrong"
+	}
+	return "That did not work"
+}
+
+// repeated answers a form that was sent before as the first sending was answered.
+func (s *Server) repeated(c echo.Context, r *store.RepeatedError) error {
+	if r.Location != "" {
+		return c.Redirect(http.StatusSeeOther, r.Location)
+	}
+	return problem.New(problem.Conflict, "This form was sent twice. The first time counted; see Changes and History for what came of it.")
+}

@@ -1,0 +1,144 @@
+package app
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/problem"
+)
+
+// A route is a request that is answered, and the permission it needs.
+type route struct {
+	method  string
+	path    string
+	needs   access.Permission
+	handler echo.HandlerFunc
+}
+
+const (
+	anyone   access.Permission = "anyone"    // nobody has to be signed in
+	signedIn access.Permission = "signed in" // whoever it is
+)
+
+// routes is the one table of what is answered and who may ask.
+func (s *Server) routes() []route {
+	const (
+		configs = "/projects/:slug/auth-configs"
+		config  = configs + "/:id"
+		project = "/settings/projects/:slug"
+	)
+	get, post := http.MethodGet, http.MethodPost
+	return []route{
+		{get, "/healthz", anyone, s.healthz},
+		{get, "/readyz", anyone, s.readyz},
+		{get, "/static/:file", anyone, s.staticFile},
+		{post, "/theme", anyone, s.theme},
+
+		{get, "/signin", anyone, s.signInPage},
+		{post, "/signin", anyone, s.signIn},
+		{post, "/signin/demo", anyone, s.signInDemo},
+		{get, "/setup", anyone, s.setupPage},
+		{post, "/setup", anyone, s.setup},
+		{get, "/link", anyone, s.linkPage},
+		{post, "/link", anyone, s.useLink},
+		{post, "/signout", signedIn, s.signOut},
+
+		{get, "/", access.ViewConfigs, s.overview},
+
+		{get, configs, access.ViewConfigs, s.configs},
+		{post, configs, access.ProposeChange, s.configCreate},
+		{get, configs + "/new", access.ProposeChange, s.configNew},
+		{post, configs + "/review", access.ProposeChange, s.configReview},
+		{get, configs + "/bulk", access.ProposeChange, s.bulkPage},
+		{post, configs + "/bulk", access.ProposeChange, s.bulk},
+		{get, config, access.ViewConfigs, s.config},
+		{post, config, access.ProposeChange, s.configUpdate},
+		{get, config + "/edit", access.ProposeChange, s.configEdit},
+		{post, config + "/review", access.ProposeChange, s.editReview},
+		{get, config + "/connections", access.ViewConfigs, s.configConnections},
+		{get, config + "/history", access.ViewConfigs, s.configHistory},
+		{get, config + "/requests", access.ViewConfigs, s.configRequests},
+		{get, config + "/impact", access.ProposeChange, s.impact},
+		{post, config + "/enable", access.ProposeChange, s.configEnable},
+		{post, config + "/disable", access.ProposeChange, s.configDisable},
+		{post, config + "/delete", access.ProposeChange, s.configDelete},
+		{post, "/projects/:slug/sync", access.SyncProject, s.syncProject},
+
+		{get, "/changes", access.ViewConfigs, s.changesPage},
+		{get, "/changes/:id", access.ViewConfigs, s.change},
+		{post, "/changes/:id/apply", access.ProposeChange, s.changeApply},
+		{post, "/changes/:id/rebase", access.ProposeChange, s.changeRebase},
+		{post, "/changes/:id/cancel", access.ViewConfigs, s.changeCancel},
+		{post, "/changes/:id/settle", access.SettleChange, s.changeSettle},
+
+		{get, "/history", access.ViewHistory, s.history},
+		{get, "/history/:seq", access.ViewHistory, s.historyEntry},
+
+		{get, "/people", access.ViewPeople, s.people},
+		{post, "/people", access.ManagePeople, s.personInvite},
+		{get, "/people/:id", access.ViewPeople, s.person},
+		{post, "/people/:id/roles", access.ManagePeople, s.personRoles},
+		{post, "/people/:id/disable", access.ManagePeople, s.personDisable},
+		{post, "/people/:id/enable", access.ManagePeople, s.personEnable},
+		{post, "/people/:id/reset", access.ManagePeople, s.personReset},
+
+		{get, "/policies", access.ViewConfigs, s.policies},
+
+		{get, "/settings", access.ViewSettings, s.settings},
+		{get, "/settings/projects", access.ViewSettings, s.projects},
+		{post, "/settings/projects", access.ManageProjects, s.projectAdd},
+		{get, project, access.ViewSettings, s.project},
+		{post, project, access.ManageProjects, s.projectEdit},
+		{post, project + "/key", access.ManageProjects, s.projectKey},
+		{post, project + "/markers", access.ManageProjects, s.projectMarkers},
+		{post, project + "/archive", access.ManageProjects, s.projectArchive},
+		{post, project + "/restore", access.ManageProjects, s.projectRestore},
+
+		{get, "/account", signedIn, s.account},
+		{post, "/account", signedIn, s.accountRename},
+		{post, "/account/keys", signedIn, s.accountKeys},
+		{post, "/account/passphrase", signedIn, s.accountPassphrase},
+		{get, "/account/sessions", signedIn, s.accountSessions},
+		{post, "/account/sessions/end-others", signedIn, s.accountEndOthers},
+		{post, "/account/sessions/:id/end", signedIn, s.accountEndSession},
+	}
+}
+
+func (s *Server) addRoutes() {
+	for _, r := range s.routes() {
+		h := r.handler
+		if r.method == http.MethodPost {
+			h = s.takeForm(h)
+		}
+		h = s.permit(r.needs, h)
+		s.echo.Add(r.method, r.path, s.withSession(r.needs != anyone, h))
+		if r.method == http.MethodGet {
+			s.echo.Add(http.MethodHead, r.path, s.withSession(r.needs != anyone, h))
+		}
+	}
+	s.echo.RouteNotFound("/*", s.withSession(false, func(echo.Context) error {
+		return problem.New(problem.NotFound, "There is no page at this address.")
+	}))
+}
+
+// permit lets through who has the permission. What one may not see isn't there;
+// what one sees and may not do is forbidden.
+func (s *Server) permit(needs access.Permission, next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		switch needs {
+		case "":
+			return problem.New(problem.Forbidden, "Nobody may do this.") // a route without an entry
+		case anyone, signedIn:
+			return next(c)
+		}
+		if reader(c).May(needs) {
+			return next(c)
+		}
+		if c.Request().Method != http.MethodPost {
+			return problem.New(problem.NotFound, "There is no page at this address, or you may not see it.")
+		}
+		return reader(c).Check(needs)
+	}
+}

@@ -1,0 +1,387 @@
+package app
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"gatehouse/internal/change"
+	"gatehouse/internal/mirror"
+	"gatehouse/internal/problem"
+	"gatehouse/internal/secret"
+	"gatehouse/web/templates"
+)
+
+// configNew is the wizard up to its last page: which toolkit, whose app and
+// which scheme, then everything that is no credential. Each page is a GET, so
+// that Back and reload work.
+func (s *Server) configNew(c echo.Context) error {
+	p, err := s.writableProject(c)
+	if err != nil {
+		return err
+	}
+	w := wizard{s: s, c: c, project: p, choice: readChoice(c.QueryParams())}
+	if typed := s.typed(c); typed != nil {
+		w.choice = readChoice(typed)
+		w.typed = typed
+	}
+	if w.choice.toolkit == "" {
+		return w.gallery()
+	}
+	if w.toolkit, err = s.mirror.Toolkit(c.Request().Context(), p.ID, w.choice.toolkit); err != nil {
+		return err
+	}
+	if !w.complete() {
+		return w.schemes()
+	}
+	return w.details(nil)
+}
+
+// writableProject is the project that the URL names, if it can take changes.
+func (s *Server) writableProject(c echo.Context) (mirror.Project, error) {
+	p, err := s.findProject(c)
+	switch {
+	case err != nil:
+		return p, err
+	case p.Archived():
+		return p, problem.New(problem.Conflict, "The project %s is archived. Nothing is sent to it.", p.Name)
+	case p.ReadOnly:
+		return p, problem.New(problem.Forbidden, "The API key of %s may only read. An admin can replace it in Settings.", p.Name)
+	}
+	return p, nil
+}
+
+// A choice is what was picked in the first steps.
+type choice struct {
+	toolkit string
+	managed string // "true", "false" or open
+	scheme  string
+}
+
+func readChoice(v url.Values) choice {
+	return choice{toolkit: strings.ToLower(strings.TrimSpace(v.Get("toolkit"))), managed: v.Get("managed"), scheme: v.Get("scheme")}
+}
+
+// wizard makes the pages that create an auth config.
+type wizard struct {
+	s       *Server
+	c       echo.Context
+	project mirror.Project
+	choice  choice
+	toolkit mirror.ToolkitDetail
+	typed   url.Values // what the form is to be filled with; nil at first
+}
+
+func (w *wizard) managed() bool { return w.choice.managed == "true" }
+
+// complete reports whether app and scheme are chosen. A scheme alone, as links
+// from elsewhere have it, means one's own credentials.
+func (w *wizard) complete() bool {
+	if w.choice.scheme == "" || !w.toolkit.Creatable() {
+		return false
+	}
+	if w.managed() {
+		return slices.Contains(w.toolkit.ManagedSchemes, w.choice.scheme)
+	}
+	_, known := w.toolkit.Scheme(w.choice.scheme)
+	return known && w.choice.scheme != "NO_AUTH"
+}
+
+func (w *wizard) path(pairs ...string) string {
+	return query(configsPath(w.project.Slug)+"/new", pairs...)
+}
+
+func (w *wizard) place(title string) place {
+	base := configsPath(w.project.Slug)
+	return place{title: title, nav: "Auth configs", project: &w.project, crumbs: []templates.LinkView{
+		{Text: w.project.Name, URL: templates.Local(base)}, {Text: "Auth configs", URL: templates.Local(base)},
+	}}
+}
+
+func (w *wizard) gallery() error {
+	frame, err := w.s.frame(w.c, w.place("New auth config"))
+	if err != nil {
+		return err
+	}
+	ctx := w.c.Request().Context()
+	all, _, err := w.s.store.Toolkits(ctx, w.project.ID)
+	if err != nil {
+		return err
+	}
+	snapshot, err := w.s.store.Snapshot(ctx, w.project.ID)
+	if err != nil {
+		return err
+	}
+	v := galleryView(all, snapshot, w.c.QueryParam("q"), w.c.QueryParam("category"), func(slug string) string { return w.path("toolkit", slug) })
+	v.Page, v.Steps, v.Action = frame, wizardSteps(0, nil), templates.Local(w.path())
+	return page(w.c, templates.Gallery(v))
+}
+
+func (w *wizard) schemes() error {
+	frame, err := w.s.frame(w.c, w.place("New auth config for "+w.toolkit.Name))
+	if err != nil {
+		return err
+	}
+	existing, err := w.existing()
+	if err != nil {
+		return err
+	}
+	v := schemesView(w.toolkit, func(managed, scheme string) string {
+		return w.path("toolkit", w.toolkit.Slug, "managed", managed, "scheme", scheme)
+	})
+	v.Page, v.Existing = frame, existing
+	v.Steps = wizardSteps(1, []stepLink{{w.toolkit.Name, w.path()}})
+	return page(w.c, templates.Schemes(v))
+}
+
+// existing lists the project's configs of the toolkit.
+func (w *wizard) existing() ([]templates.LinkView, error) {
+	snapshot, err := w.s.store.Snapshot(w.c.Request().Context(), w.project.ID)
+	if err != nil {
+		return nil, err
+	}
+	var links []templates.LinkView
+	found := snapshot.Find(mirror.Query{Toolkit: w.toolkit.Slug, Limit: 5})
+	for _, a := range found.Configs {
+		text := a.Name + " (" + a.Scheme + ", " + strings.ToLower(owner(a.Managed)) + ", " + strings.ToLower(statusBadge(a.Status).Text) + ")"
+		links = append(links, templates.LinkView{Text: text, URL: templates.Local(configPath(w.project.Slug, a.ID))})
+	}
+	if more := found.Matches - len(found.Configs); more > 0 {
+		links = append(links, templates.LinkView{Text: "and " + number(more) + " more", URL: templates.Local(query(configsPath(w.project.Slug), "toolkit", w.toolkit.Slug))})
+	}
+	return links, nil
+}
+
+// details shows the form with everything that is no credential.
+func (w *wizard) details(complaint error) error {
+	v, err := w.detailsView(complaint)
+	if err != nil {
+		return err
+	}
+	if complaint != nil {
+		return again(w.c, templates.Details(v))
+	}
+	return page(w.c, templates.Details(v))
+}
+
+func (w *wizard) detailsView(complaint error) (templates.DetailsView, error) {
+	frame, err := w.s.frame(w.c, w.place("New auth config for "+w.toolkit.Name))
+	if err != nil {
+		return templates.DetailsView{}, err
+	}
+	existing, err := w.existing()
+	if err != nil {
+		return templates.DetailsView{}, err
+	}
+	tools, terr := w.s.mirror.Tools(w.c.Request().Context(), w.project.ID, w.toolkit.Slug)
+	b := detailsBuilder{toolkit: w.toolkit, scheme: w.choice.scheme, managed: w.managed(), tools: tools, typed: w.typed, wrong: fieldComplaints(complaint)}
+	b.suggest = suggestedName(w.toolkit.Slug, w.project)
+	v := b.create()
+	v.Page, v.Existing, v.Complaints = frame, existing, complaintsView(complaint, fieldLabels)
+	v.Title = "New auth config for " + w.toolkit.Name
+	v.Sub = ownerLong(w.managed()) + " with " + w.choice.scheme + ". Credentials come on the last page."
+	v.Form = w.s.newForm(w.c, configsPath(w.project.Slug)+"/review")
+	v.Hidden = w.hiddenChoice()
+	v.Steps = wizardSteps(3, w.chosen())
+	v.Back = templates.LinkView{Text: "Back", URL: templates.Local(w.path("toolkit", w.toolkit.Slug))}
+	v.Button = "Review"
+	if !w.managed() && strings.HasPrefix(w.choice.scheme, "OAUTH") {
+		v.Callback = w.project.BaseURL + "/api/v3.1/toolkits/auth/callback"
+	}
+	if terr != nil {
+		v.Notices = append(v.Notices, templates.NoticeView{Tone: "warn", Text: "The toolkit's tools could not be read, so none are suggested. " + mirror.Refusal(terr).Message})
+	}
+	return v, nil
+}
+
+func (w *wizard) hiddenChoice() []templates.HiddenView {
+	return append(hiddenReason(w.typed.Get("reason")),
+		templates.HiddenView{Name: "toolkit", Value: w.toolkit.Slug}, templates.HiddenView{Name: "managed", Value: w.choice.managed}, templates.HiddenView{Name: "scheme", Value: w.choice.scheme})
+}
+
+// hiddenReason carries a reason along the pages that don't ask for it.
+func hiddenReason(reason string) []templates.HiddenView {
+	if reason == "" {
+		return nil
+	}
+	return []templates.HiddenView{{Name: "reason", Value: reason}}
+}
+
+func (w *wizard) chosen() []stepLink {
+	back := w.path("toolkit", w.toolkit.Slug)
+	return []stepLink{{w.toolkit.Name, w.path()}, {ownerLong(w.managed()), back}, {w.choice.scheme, back}}
+}
+
+// detailsForm is what the details and review pages send.
+type detailsForm struct {
+	Toolkit string            `form:"toolkit"`
+	Managed string            `form:"managed"`
+	Scheme  string            `form:"scheme"`
+	Fields  map[string]string `form:"field.*"`
+	Scopes  []string          `form:"tick.scopes"`
+	User    []string          `form:"tick.user_scopes"`
+	Tools   []string          `form:"tick.restrict_to_following_tools"`
+	Exec    []string          `form:"tick.tools_available_for_execution"`
+	Base    map[string]string `form:"base.*"`
+	Back    bool              `form:"back"`
+
+	Credentials map[string]secret.Value `form:"secret.cred.*"`
+	ExtraNames  map[string]string       `form:"extra.*"`
+	Extra       map[string]secret.Value `form:"secret.extra.*"`
+	Reason      string                  `form:"reason"`
+}
+
+// spec joins what was typed with what was ticked.
+func (f detailsForm) spec() change.Spec {
+	spec := change.Spec{Toolkit: f.Toolkit, Scheme: f.Scheme, Managed: f.Managed == "true", Fields: map[string]string{}, Credentials: map[string]secret.Value{}}
+	for name, v := range f.Fields {
+		spec.Fields[name] = v
+	}
+	for name, ticked := range map[string][]string{
+		mirror.FieldScopes: f.Scopes, mirror.FieldUserScopes: f.User, mirror.FieldTools: f.Tools, mirror.FieldToolsForExecution: f.Exec,
+	} {
+		if len(ticked) > 0 {
+			spec.Fields[name] = strings.Trim(spec.Fields[name]+"\n"+strings.Join(ticked, "\n"), "\n")
+		}
+	}
+	for name, v := range f.Credentials {
+		if !v.Empty() {
+			spec.Credentials[name] = v
+		}
+	}
+	for n, name := range f.ExtraNames {
+		if v := f.Extra[n]; name != "" && !v.Empty() {
+			spec.Credentials[strings.TrimSpace(name)] = v
+		}
+	}
+	return spec
+}
+
+// hidden are the fields that travel from the details through the review.
+func (f detailsForm) hidden() []templates.HiddenView {
+	var out []templates.HiddenView
+	add := func(name, value string) {
+		out = append(out, templates.HiddenView{Name: name, Value: value})
+	}
+	if f.Toolkit != "" {
+		add("toolkit", f.Toolkit)
+		add("managed", f.Managed)
+		add("scheme", f.Scheme)
+	}
+	spec := f.spec()
+	for _, name := range sortedKeys(spec.Fields) {
+		add("field."+name, spec.Fields[name])
+	}
+	for _, name := range sortedKeys(f.Base) {
+		add("base."+name, f.Base[name])
+	}
+	return out
+}
+
+// configReview shows what a create will do and asks for the credentials. Nothing
+// is kept yet.
+func (s *Server) configReview(c echo.Context) error {
+	w, in, err := s.readWizard(c)
+	if err != nil {
+		return err
+	}
+	if in.Back {
+		return w.details(nil)
+	}
+	if err := s.changes.CheckCreate(w.toolkit, in.spec()); problem.Is(err, problem.Invalid) {
+		return w.details(err)
+	}
+	return w.review(in, nil)
+}
+
+func (s *Server) readWizard(c echo.Context) (*wizard, detailsForm, error) {
+	var in detailsForm
+	p, err := s.writableProject(c)
+	if err != nil {
+		return nil, in, err
+	}
+	if err := decode(c, &in); err != nil {
+		return nil, in, err
+	}
+	w := &wizard{s: s, c: c, project: p, choice: choice{in.Toolkit, in.Managed, in.Scheme}, typed: sent(c)}
+	w.toolkit, err = s.mirror.Toolkit(c.Request().Context(), p.ID, in.Toolkit)
+	if err == nil && !w.complete() {
+		err = problem.New(problem.Invalid, "%s can't have an auth config of this kind. Nothing was sent to Composio. Start again with New auth config.", w.toolkit.Name)
+	}
+	return w, in, err
+}
+
+// review shows the last page of the wizard, with complaints if there are any.
+func (w *wizard) review(in detailsForm, complaint error) error {
+	frame, err := w.s.frame(w.c, w.place("Review"))
+	if err != nil {
+		return err
+	}
+	policy, err := w.s.policySentence(w.c, w.project)
+	if err != nil {
+		return err
+	}
+	base := configsPath(w.project.Slug)
+	v := reviewCreate(w.toolkit, in, complaint)
+	v.Page, v.Policy, v.Hidden, v.BackHidden = frame, policy, in.hidden(), append(in.hidden(), hiddenReason(in.Reason)...)
+	v.Form, v.Back = w.s.newForm(w.c, base), w.s.newForm(w.c, base+"/review")
+	v.Steps = wizardSteps(6, append(w.chosen(), stepLink{}, stepLink{}, stepLink{}))
+	v.Complaints = complaintsView(complaint, fieldLabels)
+	if same, err := w.sameName(in.Fields[mirror.FieldName]); err != nil {
+		return err
+	} else if same != "" {
+		v.Notices = append(v.Notices, templates.NoticeView{Tone: "warn", Text: "There is an auth config of this name already.", Link: templates.LinkView{Text: "See it", URL: templates.Local(configPath(w.project.Slug, same))}})
+	}
+	if complaint != nil {
+		return again(w.c, templates.Review(v))
+	}
+	noStore(w.c)
+	return page(w.c, templates.Review(v))
+}
+
+// sameName returns the id of a config with this very name, if there is one.
+func (w *wizard) sameName(name string) (string, error) {
+	snapshot, err := w.s.store.Snapshot(w.c.Request().Context(), w.project.ID)
+	if err != nil {
+		return "", err
+	}
+	for _, a := range snapshot.Find(mirror.Query{Text: name, Limit: 50}).Configs {
+		if a.Name == name {
+			return a.ID, nil
+		}
+	}
+	return "", nil
+}
+
+// configCreate proposes the new auth config and follows it.
+func (s *Server) configCreate(c echo.Context) error {
+	w, in, err := s.readWizard(c)
+	if err != nil {
+		return err
+	}
+	r, err := s.changes.ProposeCreate(c.Request().Context(), reader(c), change.Proposal{Project: w.project.ID, Reason: in.Reason}, in.spec())
+	if problem.Is(err, problem.Invalid) {
+		return w.review(in, err)
+	}
+	if err != nil {
+		return err
+	}
+	return s.followed(c, r, "")
+}
+
+// policySentence says what happens to a change of the project.
+func (s *Server) policySentence(c echo.Context, p mirror.Project) (string, error) {
+	all, err := s.store.Policies(c.Request().Context(), p.ID)
+	if err != nil {
+		return "", err
+	}
+	if len(all) == 0 {
+		return "No policy covers this project, so the change will be refused.", nil
+	}
+	if all[0].Approvals == 0 {
+		return "In " + p.Name + " every change needs no approval: it is applied at once and recorded in History.", nil
+	}
+	return "In " + p.Name + " " + all[0].Sentence() + ".", nil
+}

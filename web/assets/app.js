@@ -1,0 +1,129 @@
+// What htmx doesn't do: a few conveniences, each of which the page works without.
+(() => {
+  'use strict';
+  const root = document.documentElement;
+  root.classList.add('js');
+  const $ = (selector, from = document) => from.querySelector(selector);
+  const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
+  const typing = (el) => el && (el.matches('input, select, textarea') || el.isContentEditable);
+
+  const say = (text) => {
+    const region = $('#live');
+    if (region) region.textContent = text;
+  };
+
+  // Buttons that copy an id.
+  const setUp = (from) => {
+    if (navigator.clipboard) for (const button of $$('[data-copy]', from)) button.hidden = false;
+    for (const el of $$('time[data-ago]', from)) age(el);
+    countPicked();
+  };
+  document.addEventListener('click', async (event) => {
+    const button = event.target.closest('[data-copy]');
+    if (button) {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      say('Copied');
+      return;
+    }
+    const row = event.target.closest('tr[data-href]');
+    if (row && !event.target.closest('a, button, input, label, summary') && !getSelection().toString()) $('a', row).click();
+  });
+
+  // Close menus by a click beside them or Escape.
+  const close = (except) => {
+    for (const open of $$('details.switcher[open]')) if (!open.contains(except)) open.open = false;
+  };
+  document.addEventListener('click', (event) => close(event.target));
+
+  // Ages that stay true while a page is open.
+  const age = (el) => {
+    const seconds = (Date.now() - Date.parse(el.dateTime)) / 1000;
+    const steps = [[60, 1, 's'], [3600, 60, ' min'], [86400, 3600, ' h'], [30 * 86400, 86400, ' d']];
+    const step = steps.find(([limit]) => seconds < limit);
+    if (step && seconds >= 0) el.textContent = seconds < 5 ? 'just now' : Math.floor(seconds / step[1]) + step[2] + ' ago';
+  };
+  setInterval(() => { for (const el of $$('time[data-ago]')) age(el); }, 5000);
+
+  // Selections in lists.
+  const countPicked = () => {
+    for (const bar of $$('.bulk')) {
+      const picked = $$('input[name="id"]:checked', bar.closest('form')).length;
+      bar.classList.toggle('on', picked > 0);
+      const count = $('[data-count]', bar);
+      if (count) count.textContent = picked + ' selected';
+    }
+  };
+  document.addEventListener('change', (event) => {
+    if (event.target.matches('[data-pick-all]')) {
+      for (const box of $$('input[name="id"]', event.target.closest('form'))) box.checked = event.target.checked;
+    }
+    if (event.target.matches('[data-submit]')) event.target.form.requestSubmit();
+    countPicked();
+  });
+
+  // A form is sent once; the button says so.
+  document.addEventListener('submit', (event) => {
+    const form = event.target;
+    if (event.defaultPrevented || form.method !== 'post') return;
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    form.dataset.sent = '1';
+    for (const button of $$('button:not([type="button"])', form)) button.setAttribute('aria-disabled', 'true');
+  });
+  addEventListener('pageshow', () => {
+    for (const form of $$('form[data-sent]')) {
+      delete form.dataset.sent;
+      for (const button of $$('button', form)) button.removeAttribute('aria-disabled');
+    }
+  });
+
+  // Keyboard: / search, g then a letter goes, j k move along rows, x picks, ? lists.
+  let going = 0;
+  let at = -1;
+  const move = (by) => {
+    const rows = $$('tr[data-id], article[data-row], li[data-row], div[data-row]');
+    if (!rows.length) return;
+    at = Math.max(0, Math.min(rows.length - 1, at + by));
+    $('a', rows[at])?.focus();
+    rows[at].scrollIntoView({ block: 'nearest' });
+  };
+  const go = { o: 'Overview', c: 'Auth configs', r: 'Changes', h: 'History', p: 'People', s: 'Settings' };
+  document.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') close(null);
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || root.dataset.keys === 'off') return;
+    if (typing(event.target)) return;
+    const search = $('[data-search]');
+    if (event.key === '/' && search) {
+      event.preventDefault();
+      search.focus();
+      search.select();
+    } else if (event.key === '?') {
+      const help = $('#shortcuts');
+      if (help && !help.open) help.showModal();
+    } else if (event.key === 'g') {
+      going = Date.now();
+    } else if (Date.now() - going < 1500 && go[event.key]) {
+      const link = $$('.nav a').find((a) => a.dataset.name === go[event.key]);
+      if (link) link.click();
+    } else if (event.key === 'j' || event.key === 'k') {
+      move(event.key === 'j' ? 1 : -1);
+    } else if (event.key === 'x' && at >= 0) {
+      const box = $('input[type="checkbox"]', $$('tr[data-id]')[at] || root);
+      if (box) box.click();
+    }
+  });
+
+  // After a swap: focus what the server marked, tell what changed.
+  document.addEventListener('htmx:after:swap', () => {
+    setUp(document);
+    const told = $('[data-say]');
+    if (told) say(told.dataset.say);
+  });
+  document.addEventListener('DOMContentLoaded', () => {
+    setUp(document);
+    const complaint = $('#complaints');
+    if (complaint) complaint.focus();
+  });
+})();
