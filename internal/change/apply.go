@@ -38,7 +38,7 @@ func (s *Service) tryItem(ctx context.Context, r Request, i int) (time.Duration,
 	deadline := time.Now().Add(s.settings.Lease) // monotonic, unlike the lease in the row
 	a, err := s.begin(ctx, r.ID, i)
 	if problem.Is(err, problem.Conflict) {
-		return lookEvery, nil // another request works on the same config
+		return s.lookEvery(), nil // another request works on the same config
 	}
 	if err != nil {
 		return done, err
@@ -118,7 +118,7 @@ func (s *Service) perform(ctx context.Context, r Request, i int, a Attempt, dead
 		return report{verdict: verdictRefused, note: "The credentials that wait to be sent can't be opened with the key file in use. Enter them again in a new change request."}
 	}
 	if time.Until(deadline) < s.settings.Lease/2 {
-		return report{verdict: verdictNotSent, note: "Reading the auth config took too long.", wait: shortWait}
+		return report{verdict: verdictNotSent, note: "Reading the auth config took too long.", wait: s.shortWait()}
 	}
 	switch {
 	case a.Step == StepRename:
@@ -157,7 +157,7 @@ func (s *Service) precheck(ctx context.Context, r Request, i int, a Attempt, tar
 	case problem.Is(err, problem.NotFound):
 		return report{verdict: verdictRefused, note: "The auth config no longer exists at Composio.", gone: true}, true
 	case err != nil:
-		wait := min(max(mirror.Refusal(err).RetryAfter, shortWait), longestWait)
+		wait := min(max(mirror.Refusal(err).RetryAfter, s.shortWait()), longestWait)
 		return report{verdict: verdictNotSent, note: mirror.Refusal(err).Message, answer: err.Error(), wait: wait}, true
 	case a.Step == StepRename:
 		return report{}, false
@@ -181,7 +181,7 @@ func (s *Service) failed(it Item, a Attempt, err error) report {
 	case composio.Refused(err):
 		return report{verdict: verdictRefused, note: why.Message, answer: err.Error(), noRight: composio.NoPermission(err)}
 	case composio.NotSent(err):
-		return report{verdict: verdictNotSent, note: why.Message, answer: err.Error(), wait: min(max(why.RetryAfter, shortWait), longestWait)}
+		return report{verdict: verdictNotSent, note: why.Message, answer: err.Error(), wait: min(max(why.RetryAfter, s.shortWait()), longestWait)}
 	}
 	s.log.Warn("outcome of a write is unknown", "request", a.Request, "item", a.Item, "attempt", a.Number, "err", err)
 	return report{verdict: verdictUnknown, note: why.Message, answer: err.Error()}
@@ -225,16 +225,16 @@ func (s *Service) settleUnknown(ctx context.Context, r Request, i int) (time.Dur
 		return done, err
 	}
 	if r.State != Unknown {
-		return firstLook, s.interrupted(ctx, a)
+		return soon, s.interrupted(ctx, a)
 	}
 	left := s.graceLeft(r.ID)
 	rep, err := s.look(ctx, r, i)
 	if err != nil {
 		s.log.Info("can't look at a change of unknown outcome yet", "request", r.ID, "err", err)
-		return max(firstLook, min(lookEvery, left)), nil
+		return max(s.shortWait(), min(s.lookEvery(), left)), nil
 	}
 	if rep.verdict == verdictUnknown {
-		return max(firstLook, min(lookEvery, left)), nil
+		return max(s.shortWait(), min(s.lookEvery(), left)), nil
 	}
 	return s.settle(ctx, a, rep)
 }
@@ -287,7 +287,7 @@ func (s *Service) look(ctx context.Context, r Request, i int) (report, error) {
 	if saw.gone = problem.Is(err, problem.NotFound); err != nil && !saw.gone {
 		return report{}, err
 	}
-	rep := report{live: saw.live, gone: saw.gone, answer: a.Answer, wait: shortWait}
+	rep := report{live: saw.live, gone: saw.gone, answer: a.Answer, wait: s.shortWait()}
 	if it.Operation == Create && p.Step == StepMain {
 		if rep.verdict = verdictUnknown; !saw.gone {
 			rep.verdict = verdictApplied
@@ -320,7 +320,7 @@ func (s *Service) lookForCreated(ctx context.Context, project string, it Item, o
 	slices.SortFunc(found, func(a, b mirror.AuthConfig) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
-	rep := report{verdict: resolveCreate(it, found, over), wait: shortWait}
+	rep := report{verdict: resolveCreate(it, found, over), wait: s.shortWait()}
 	if len(found) > 0 {
 		rep.live, rep.extra = found[0], found[1:]
 	}

@@ -58,7 +58,7 @@ func (s *Service) conclude(r *Request, a Attempt, rep report) (Effect, time.Dura
 		a.Outcome = outcomeUnknown
 		p.State = ItemUnknown
 		effect.add(unknownOutcome(s.itemEvent(r, i, "apply.unknown")))
-		wait = firstLook
+		wait = s.shortWait()
 	}
 	if p.State == ItemUnknown {
 		r.enter(Unknown, p.Note, now)

@@ -17,12 +17,17 @@ type worker struct {
 }
 
 const (
-	lookEvery   = 5 * time.Second  // how often an unknown outcome is looked at
 	sweepEvery  = 30 * time.Second // how often due and overdue requests are looked for
-	firstLook   = time.Second
-	shortWait   = 2 * time.Second  // before something is tried again that was not sent
 	longestWait = 60 * time.Second // that Composio may ask for
 )
+
+// lookEvery is how often an unknown outcome is looked at: 5 s at the default
+// grace time.
+func (s *Service) lookEvery() time.Duration { return s.settings.Grace / 24 }
+
+// shortWait is how long to wait before something is tried again that was not
+// sent: 2 s at the default grace time.
+func (s *Service) shortWait() time.Duration { return s.settings.Grace / 60 }
 
 // Run carries on what a stop or a crash left behind, and what is due, as long
 // as ctx lasts. It returns when all work in progress is parked.
@@ -110,7 +115,7 @@ func (s *Service) work(ctx context.Context, id string, w *worker) {
 		pause, err := s.next(ctx, id)
 		if err != nil {
 			s.log.Error("apply a change request", "request", id, "err", err)
-			pause = lookEvery
+			pause = s.lookEvery()
 		}
 		s.mu.Lock()
 		if pause == done && !w.again || ctx.Err() != nil {

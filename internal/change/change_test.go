@@ -1,0 +1,629 @@
+package change_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/audit"
+	"gatehouse/internal/change"
+	"gatehouse/internal/composio/sandbox"
+	"gatehouse/internal/mirror"
+	"gatehouse/internal/problem"
+	"gatehouse/internal/rig"
+	"gatehouse/internal/secret"
+	"gatehouse/internal/store"
+)
+
+// bench is a rig with an editor.
+type bench struct {
+	*rig.Rig
+	editor access.Reader
+}
+
+func newBench(t *testing.T, o sandbox.Options) *bench {
+	t.Helper()
+	r := rig.New(t, o)
+	return &bench{r, r.Person("Emil", access.Editor)}
+}
+
+func (b *bench) proposal() change.Proposal {
+	return change.Proposal{Project: b.Project.ID, Reason: "for a test"}
+}
+
+func (b *bench) disable(id ...string) change.Request {
+	b.T.Helper()
+	r, err := b.Changes.ProposeSwitch(b.T.Context(), b.editor, b.proposal(), id, false)
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	return b.Settled(r.ID)
+}
+
+func (b *bench) update(id string, spec change.Spec) change.Request {
+	b.T.Helper()
+	r, err := b.Changes.ProposeUpdate(b.T.Context(), b.editor, b.proposal(), id, spec, nil)
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	return b.Settled(r.ID)
+}
+
+func (b *bench) create(name string) change.Request {
+	b.T.Helper()
+	r, err := b.Changes.ProposeCreate(b.T.Context(), b.editor, b.proposal(), ownGitHub(name))
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	return b.Settled(r.ID)
+}
+
+func ownGitHub(name string) change.Spec {
+	return change.Spec{
+		Toolkit: "github", Scheme: "OAUTH2", Fields: map[string]string{"name": name, "client_id": "Iv1.0", "scopes": "repo, user"},
+		Credentials: map[string]secret.Value{"client_secret": secret.New(canary)},
+	}
+}
+
+const canary = "canary-4f6d0a97c2e81b35"
+
+func (b *bench) delete(a mirror.AuthConfig) change.Request {
+	b.T.Helper()
+	r, err := b.Changes.ProposeDelete(b.T.Context(), b.editor, b.proposal(), a.ID, a.Name, true, false)
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	return b.Settled(r.ID)
+}
+
+// state checks a request's state.
+func (b *bench) state(r change.Request, want change.State) {
+	b.T.Helper()
+	if r.State != want {
+		b.T.Errorf("state %s (%s), want %s; progress %+v", r.State, r.Note, want, r.Progress)
+	}
+}
+
+// remote returns a config as the sandbox has it.
+func (b *bench) remote(id string) *sandbox.AuthConfig {
+	b.T.Helper()
+	for _, a := range b.Box.State().Projects["staging"].AuthConfigs {
+		if a.ID == id {
+			return a
+		}
+	}
+	b.T.Fatalf("the sandbox has no %s", id)
+	return nil
+}
+
+// consistent checks what must hold after everything has settled.
+func (b *bench) consistent() {
+	b.T.Helper()
+	if _, err := b.Store.VerifyHistory(b.T.Context()); err != nil {
+		b.T.Error(err)
+	}
+	intents := map[string]bool{}
+	for _, e := range b.History(store.HistoryQuery{Action: "apply.intent"}) {
+		intents[e.Object.ID+e.Detail["digest"]] = true
+	}
+	if muts := b.Mutations(); len(muts) > len(intents)*2 {
+		b.T.Errorf("%d mutations for %d intents", len(muts), len(intents))
+	}
+	for _, i := range b.Box.Journal().Incidents {
+		b.T.Errorf("incident in the sandbox: %+v", i)
+	}
+	// One more sync finds nothing that the mirror doesn't know.
+	before := len(b.History(store.HistoryQuery{Project: b.Project.ID}))
+	if err := b.Mirror.Sync(b.T.Context(), b.Project.ID); err != nil {
+		b.T.Fatal(err)
+	}
+	if after := b.History(store.HistoryQuery{Project: b.Project.ID}); len(after) != before {
+		b.T.Errorf("the mirror differed from the remote: %s %+v", after[0].Action, after[0].Changes)
+	}
+	if strings.Contains(b.Log.String(), canary) {
+		b.T.Error("a credential was logged")
+	}
+}
+
+func TestDisableAndEnable(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	a := b.Config(rig.Enabled)
+	r := b.disable(a.ID)
+	b.state(r, change.Applied)
+	if got := b.remote(a.ID).Status; got != "DISABLED" {
+		t.Errorf("remote status %s", got)
+	}
+	if got := b.Config(func(x mirror.AuthConfig) bool { return x.ID == a.ID }); got.Enabled() || got.Seen.ChangedBy != "Emil" || got.Seen.ChangedVia != mirror.ViaRequest {
+		t.Errorf("mirror: %+v", got.Seen)
+	}
+	var actions []string
+	for _, e := range b.History(store.HistoryQuery{Request: r.ID}) {
+		actions = append(actions, e.Action)
+	}
+	slices.Reverse(actions)
+	if diff := cmp.Diff([]string{"change.submitted", "change.approved", "change.applying", "apply.intent", "auth_config.disabled", "change.applied"}, actions); diff != "" {
+		t.Error(diff)
+	}
+	again, err := b.Changes.ProposeSwitch(t.Context(), b.editor, b.proposal(), []string{a.ID}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.state(b.Settled(again.ID), change.Applied)
+	if len(b.Mutations()) != 2 {
+		t.Errorf("%d mutations, want 2", len(b.Mutations()))
+	}
+	b.consistent()
+}
+
+func TestBulk(t *testing.T) {
+	b := newBench(t, sandbox.Options{Configs: 30})
+	snapshot, err := b.Store.Snapshot(t.Context(), b.Project.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for a := range snapshot.All {
+		if a.Enabled() && len(ids) < 12 {
+			ids = append(ids, a.ID)
+		}
+	}
+	b.Fail(sandbox.Fault{Kind: "status=422", Method: "PATCH", Path: "/auth_configs/" + ids[4] + "/*"})
+	r := b.disable(ids...)
+	b.state(r, change.Partial)
+	for i, p := range r.Progress {
+		want := change.ItemApplied
+		if i == 4 {
+			want = change.ItemFailed
+		}
+		if p.State != want {
+			t.Errorf("item %d is %s, want %s", i, p.State, want)
+		}
+	}
+	if _, err := b.Changes.Release(t.Context(), b.editor, r.ID); err != nil {
+		t.Fatal(err)
+	}
+	b.state(b.Settled(r.ID), change.Applied)
+	if len(b.Mutations()) != 12 {
+		t.Errorf("%d mutations, want 12: each item once", len(b.Mutations()))
+	}
+	b.consistent()
+}
+
+func TestCreate(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	r := b.create("github-new")
+	b.state(r, change.Applied)
+	a := b.remote(r.Progress[0].Target)
+	if a.Name != "github-new" || a.Toolkit != "github" {
+		t.Errorf("made %+v", a)
+	}
+	muts := b.Mutations()
+	if len(muts) != 2 || muts[0].Method != "POST" || muts[1].Method != "PATCH" {
+		t.Fatalf("mutations: %+v", muts)
+	}
+	if !strings.Contains(string(muts[0].Body), " ·"+r.Revision.Items[0].Marker) {
+		t.Errorf("the create carried no marker: %s", muts[0].Body)
+	}
+	sealed, err := b.Store.SealedCredentials(t.Context(), r.ID, 0)
+	if err != nil || len(sealed) != 0 {
+		t.Errorf("%d sealed credentials are left, %v", len(sealed), err)
+	}
+	prints, err := b.Store.Fingerprints(t.Context(), b.Project.ID, a.ID)
+	if err != nil || len(prints) != 1 || prints[0].Fingerprint != r.Revision.Items[0].Credentials[0].Fingerprint {
+		t.Errorf("fingerprints: %+v %v", prints, err)
+	}
+	b.consistent()
+}
+
+func TestCreateWithoutMarkers(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	admin := b.Person("Ada", access.Admin)
+	if err := b.Mirror.SetMarkers(t.Context(), admin, b.Project.ID, false); err != nil {
+		t.Fatal(err)
+	}
+	r := b.create("plain")
+	b.state(r, change.Applied)
+	if muts := b.Mutations(); len(muts) != 1 || strings.Contains(string(muts[0].Body), "·") {
+		t.Errorf("mutations: %s", muts[0].Body)
+	}
+	// An answer that gets lost can't be found again: a person decides.
+	b.Fail(sandbox.Fault{Kind: "reset-after", Method: "POST"})
+	r = b.create("lost")
+	b.state(r, change.Unknown)
+	if !r.Progress[0].Decide {
+		t.Error("nobody is asked")
+	}
+	r, err := b.Changes.Decide(t.Context(), b.editor, r.ID, 0, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.state(b.Settled(r.ID), change.Applied)
+	if n := len(b.Mutations()); n != 2 {
+		t.Errorf("%d mutations, want 2: nothing is sent again", n)
+	}
+}
+
+func TestUpdate(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	a := b.Config(rig.OwnOAuth)
+	r := b.update(a.ID, change.Spec{
+		Fields:      map[string]string{"name": "renamed", "scopes": "a b", "restrict_to_following_tools": "GITHUB_GET_A_REPOSITORY", "is_enabled_for_tool_router": "true", "proxy_url": "https://proxy.example.com"},
+		Credentials: map[string]secret.Value{"client_secret": secret.New(canary), "proxy_auth_key": secret.New(canary + "p")},
+	})
+	b.state(r, change.Applied)
+	got := b.remote(a.ID)
+	if got.Name != "renamed" || !slices.Equal(got.RestrictTo, []string{"GITHUB_GET_A_REPOSITORY"}) || got.Proxy == nil {
+		t.Errorf("remote: %+v", got)
+	}
+	r = b.update(a.ID, change.Spec{Fields: map[string]string{"scopes": "", "restrict_to_following_tools": "", "proxy_url": ""}})
+	b.state(r, change.Applied)
+	live := b.Config(func(x mirror.AuthConfig) bool { return x.ID == a.ID })
+	if len(live.Scopes.Values)+len(live.Tools) > 0 || live.ProxyURL != "" {
+		t.Errorf("not cleared: %+v", live)
+	}
+	b.consistent()
+}
+
+func TestDelete(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	a := b.Config(rig.Enabled)
+	_, err := b.Changes.ProposeDelete(t.Context(), b.editor, b.proposal(), a.ID, "another name", false, false)
+	p := problem.Of(err)
+	if p == nil || p.Fields["confirm"] == "" || p.Fields["skip_disable"] == "" {
+		t.Errorf("an unconfirmed delete: %v", err)
+	}
+	b.state(b.delete(a), change.Applied)
+	snapshot, err := b.Store.Snapshot(t.Context(), b.Project.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := snapshot.Get(a.ID); ok {
+		t.Error("the mirror still has it")
+	}
+	b.consistent()
+}
+
+// Whatever goes wrong on the way, a change is applied once, or not at all, and
+// what Gatehouse says is true.
+func TestFaults(t *testing.T) {
+	type op struct {
+		name   string
+		method string
+		do     func(b *bench) change.Request
+		effect func(b *bench, r change.Request) bool // it is so at the remote
+	}
+	ops := []op{
+		{"disable", "PATCH", func(b *bench) change.Request { return b.disable(b.Config(rig.OwnOAuth).ID) },
+			func(b *bench, r change.Request) bool {
+				return b.remote(r.Revision.Items[0].Target).Status == "DISABLED"
+			}},
+		{"update", "PATCH", func(b *bench) change.Request {
+			return b.update(b.Config(rig.OwnOAuth).ID, change.Spec{Fields: map[string]string{"name": "renamed"}})
+		}, func(b *bench, r change.Request) bool { return b.remote(r.Revision.Items[0].Target).Name == "renamed" }},
+		{"credential", "PATCH", func(b *bench) change.Request {
+			return b.update(b.Config(rig.OwnOAuth).ID, change.Spec{Credentials: map[string]secret.Value{"client_secret": secret.New(canary)}})
+		}, func(b *bench, _ change.Request) bool { return len(b.Mutations()) > 0 }},
+		{"delete", "DELETE", func(b *bench) change.Request { return b.delete(b.Config(rig.OwnOAuth)) },
+			func(b *bench, r change.Request) bool {
+				return b.remote(r.Revision.Items[0].Target).DeletedAt != nil
+			}},
+		{"create", "POST", func(b *bench) change.Request { return b.create("made") },
+			func(b *bench, _ change.Request) bool {
+				n := 0
+				for _, a := range b.Box.State().Projects["staging"].AuthConfigs {
+					if a.Name == "made" && a.DeletedAt == nil {
+						n++
+					}
+				}
+				return n == 1
+			}},
+	}
+	faults := map[string]change.State{
+		"timeout-before": change.Applied, "timeout-after": change.Applied, "reset-before": change.Applied, "reset-after": change.Applied,
+		"5xx-before": change.Applied, "5xx-after": change.Applied, "garbage-2xx": change.Applied, "status=429": change.Applied,
+		"status=400": change.Failed, "status=401": change.Failed, "status=403": change.Failed, "status=409": change.Failed, "status=422": change.Failed,
+	}
+	for _, op := range ops {
+		for fault, want := range faults {
+			t.Run(op.name+"/"+fault, func(t *testing.T) {
+				t.Parallel()
+				b := newBench(t, sandbox.Options{})
+				b.Fail(sandbox.Fault{Kind: fault, Method: op.method})
+				r := op.do(b)
+				b.state(r, want)
+				if got := op.effect(b, r); got != (want == change.Applied) {
+					t.Errorf("effect at the remote: %v", got)
+				}
+				if op.name == "credential" && want == change.Applied && len(b.Mutations()) > 2 {
+					t.Errorf("%d mutations", len(b.Mutations()))
+				} else if most := map[string]int{"create": 2}[op.name]; op.name != "credential" && len(b.Mutations()) > max(most, 1) {
+					t.Errorf("%d mutations: something was done twice", len(b.Mutations()))
+				}
+				b.consistent()
+			})
+		}
+	}
+}
+
+// A create that Composio carries out twice is noticed, and its second object is
+// proposed for deletion or named in history.
+func TestDuplicateCreate(t *testing.T) {
+	b := newBench(t, sandbox.Options{Quirks: []string{"duplicates"}})
+	r := b.create("twin")
+	b.state(r, change.Applied)
+	if err := b.Mirror.Sync(t.Context(), b.Project.ID); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(b.History(store.HistoryQuery{Action: "auth_config.duplicate_found"})); n != 1 {
+		t.Errorf("%d incidents, want 1", n)
+	}
+
+	b = newBench(t, sandbox.Options{Quirks: []string{"duplicates"}})
+	b.Fail(sandbox.Fault{Kind: "reset-after", Method: "POST"})
+	b.state(b.create("twin"), change.Applied)
+	open := true
+	left, err := b.Store.Requests(t.Context(), store.RequestQuery{Open: &open, Limit: 10})
+	if err != nil || len(left) != 1 || left[0].Revision.Items[0].Operation != change.Delete || left[0].State != change.Approved {
+		t.Fatalf("clean-up request: %+v %v", left, err)
+	}
+	if _, err := b.Changes.Release(t.Context(), b.editor, left[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	b.state(b.Settled(left[0].ID), change.Applied)
+	b.consistent()
+}
+
+// Nothing listens: definite, and said so.
+func TestUnreachable(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	a := b.Config(rig.Enabled)
+	b.Fail(sandbox.Fault{Kind: "5xx-before", Method: "GET", Times: -1})
+	r := b.disable(a.ID)
+	b.state(r, change.Failed)
+	if len(b.Mutations()) != 0 || !strings.Contains(r.Note, "Composio") {
+		t.Errorf("%d mutations, note %q", len(b.Mutations()), r.Note)
+	}
+	b.Box.ClearFaults()
+	if _, err := b.Changes.Release(t.Context(), b.editor, r.ID); err != nil {
+		t.Fatal(err)
+	}
+	b.state(b.Settled(r.ID), change.Applied)
+	b.consistent()
+}
+
+// edit changes a config behind the console's back.
+func (b *bench) edit(id string, fields string) {
+	b.T.Helper()
+	raw := []byte(fmt.Sprintf(`{"id":%q,%s}`, id, fields))
+	if _, err := b.Box.Edit(sandbox.Edit{Projects: map[string]sandbox.ProjectEdit{"staging": {AuthConfigs: []json.RawMessage{raw}}}}); err != nil {
+		b.T.Fatal(err)
+	}
+}
+
+func TestStale(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	a := b.Config(rig.OwnOAuth)
+	b.edit(a.ID, `"name":"changed elsewhere"`)
+	r := b.update(a.ID, change.Spec{Fields: map[string]string{"name": "mine"}})
+	b.state(r, change.InReview)
+	if len(b.Mutations()) != 0 {
+		t.Error("something was sent")
+	}
+	other := b.Person("Edda", access.Editor)
+	if _, err := b.Changes.Rebase(t.Context(), other, r.ID); !problem.Is(err, problem.Forbidden) {
+		t.Errorf("somebody else renewed it: %v", err)
+	}
+	r, err := b.Changes.Rebase(t.Context(), b.editor, r.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = b.Settled(r.ID)
+	b.state(r, change.Applied)
+	if r.Revision.Number != 2 || b.remote(a.ID).Name != "mine" {
+		t.Errorf("revision %d, name %q", r.Revision.Number, b.remote(a.ID).Name)
+	}
+	b.consistent()
+}
+
+// A field that isn't touched may change meanwhile.
+func TestUntouchedFieldChanged(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	a := b.Config(rig.OwnOAuth)
+	b.edit(a.ID, `"is_enabled_for_tool_router":true`)
+	b.state(b.update(a.ID, change.Spec{Fields: map[string]string{"name": "mine"}}), change.Applied)
+	b.consistent()
+}
+
+func TestSuperseded(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	a := b.Config(rig.Enabled)
+	b.edit(a.ID, `"status":"DISABLED"`)
+	r := b.disable(a.ID)
+	b.state(r, change.Superseded)
+	if len(b.Mutations()) != 0 {
+		t.Error("something was sent")
+	}
+	b.consistent()
+}
+
+func TestGone(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	a := b.Config(rig.Enabled)
+	if _, err := b.Box.Edit(sandbox.Edit{Projects: map[string]sandbox.ProjectEdit{"staging": {Delete: []string{a.ID}}}}); err != nil {
+		t.Fatal(err)
+	}
+	b.state(b.disable(a.ID), change.Failed)
+	b.consistent()
+}
+
+// A person decides where a third value makes reading useless.
+func TestThirdValue(t *testing.T) {
+	for _, happened := range []bool{true, false} {
+		b := newBench(t, sandbox.Options{})
+		a := b.Config(rig.OwnOAuth)
+		b.Fail(sandbox.Fault{Kind: "timeout-before", Method: "PATCH"})
+		done := make(chan change.Request)
+		go func() { done <- b.update(a.ID, change.Spec{Fields: map[string]string{"name": "mine"}}) }()
+		for b.Box.Faults()[0].Fired == 0 {
+			runtime.Gosched() // the attempt hangs until the client gives up; meanwhile somebody edits
+		}
+		b.edit(a.ID, `"name":"a third value"`)
+		r := <-done
+		b.state(r, change.Unknown)
+		if !r.Progress[0].Decide {
+			t.Fatal("nobody is asked")
+		}
+		viewer := b.Person("Vera", access.Viewer)
+		if _, err := b.Changes.Decide(t.Context(), viewer, r.ID, 0, true); !problem.Is(err, problem.Forbidden) {
+			t.Errorf("a viewer decided: %v", err)
+		}
+		r, err := b.Changes.Decide(t.Context(), b.editor, r.ID, 0, happened)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := change.Failed
+		if happened {
+			want = change.Applied
+		}
+		b.state(b.Settled(r.ID), want)
+		if _, err := b.Changes.Decide(t.Context(), b.editor, r.ID, 0, true); !problem.Is(err, problem.Conflict) {
+			t.Errorf("decided twice: %v", err)
+		}
+	}
+}
+
+// After a restart, what was open is settled by looking, not by sending again.
+func TestRestartSweep(t *testing.T) {
+	for _, fault := range []string{"timeout-before", "timeout-after"} {
+		t.Run(fault, func(t *testing.T) {
+			b := newBench(t, sandbox.Options{})
+			a := b.Config(rig.OwnOAuth)
+			b.Fail(sandbox.Fault{Kind: fault, Method: "PATCH"})
+			r, err := b.Changes.ProposeSwitch(t.Context(), b.editor, b.proposal(), []string{a.ID}, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for b.Box.Faults()[0].Fired == 0 {
+				runtime.Gosched() // the attempt has begun once the fault strikes
+			}
+			b.Restart()
+			got := b.Settled(r.ID)
+			for got.State == change.Unknown || got.State == change.Applying || got.State == change.Approved {
+				got = b.Settled(r.ID)
+			}
+			b.state(got, change.Applied)
+			if len(b.Mutations()) != 1 {
+				t.Errorf("%d mutations, want 1", len(b.Mutations()))
+			}
+			b.consistent()
+		})
+	}
+}
+
+func TestTwoRequestsOnOneTarget(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	a := b.Config(rig.OwnOAuth)
+	b.Fail(sandbox.Fault{Kind: "latency=80ms", Times: -1})
+	first, err := b.Changes.ProposeUpdate(t.Context(), b.editor, b.proposal(), a.ID, change.Spec{Fields: map[string]string{"name": "first"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := b.Changes.ProposeUpdate(t.Context(), b.editor, b.proposal(), a.ID, change.Spec{Fields: map[string]string{"name": "second"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := []change.State{b.Settled(first.ID).State, b.Settled(second.ID).State}
+	slices.Sort(states)
+	if !slices.Equal(states, []change.State{change.Applied, change.InReview}) {
+		t.Errorf("states %v: one is applied, the other finds the config changed", states)
+	}
+	if len(b.Mutations()) != 1 {
+		t.Errorf("%d mutations, want 1", len(b.Mutations()))
+	}
+}
+
+func TestReadOnlyKey(t *testing.T) {
+	r := rig.Bare(t, sandbox.Options{})
+	r.Project = r.AddProject("prod", sandbox.ReadOnlyKey, mirror.Production)
+	b := &bench{r, r.Person("Emil", access.Editor)}
+	a := b.Config(rig.Enabled)
+	b.state(b.disable(a.ID), change.Failed)
+	p, err := b.Store.Project(t.Context(), b.Project.ID)
+	if err != nil || !p.ReadOnly {
+		t.Errorf("not marked read only: %v", err)
+	}
+	if _, err := b.Changes.ProposeSwitch(t.Context(), b.editor, b.proposal(), []string{a.ID}, false); !problem.Is(err, problem.Forbidden) {
+		t.Errorf("another change was taken: %v", err)
+	}
+}
+
+func TestWhoMayPropose(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	a := b.Config(rig.Enabled)
+	for _, role := range []access.Role{access.Viewer, access.Approver, access.Auditor, access.Admin} {
+		who := b.Person("P"+string(role), role)
+		if _, err := b.Changes.ProposeSwitch(t.Context(), who, b.proposal(), []string{a.ID}, false); !problem.Is(err, problem.Forbidden) {
+			t.Errorf("%s: %v", role, err)
+		}
+	}
+	// The right is looked up when it counts, not believed.
+	gone := b.Person("Gone", access.Editor)
+	if err := b.Access.SetDisabled(t.Context(), audit.System(), gone.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Changes.ProposeSwitch(t.Context(), gone, b.proposal(), []string{a.ID}, false); !problem.Is(err, problem.Forbidden) {
+		t.Errorf("a disabled person: %v", err)
+	}
+	if len(b.Mutations()) != 0 {
+		t.Error("something was sent")
+	}
+}
+
+func TestConflict(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	a := b.Config(rig.OwnOAuth)
+	saw := a.Values()
+	b.state(b.update(a.ID, change.Spec{Fields: map[string]string{"name": "first"}}), change.Applied)
+	_, err := b.Changes.ProposeUpdate(t.Context(), b.editor, b.proposal(), a.ID, change.Spec{Fields: map[string]string{"name": "second"}}, saw)
+	var conflict *change.Conflict
+	if !errors.As(err, &conflict) || conflict.Live.Name != "first" || !slices.Equal(conflict.Saw["name"], []string{a.Name}) {
+		t.Errorf("got %v", err)
+	}
+	// Other fields may differ.
+	_, err = b.Changes.ProposeUpdate(t.Context(), b.editor, b.proposal(), a.ID, change.Spec{Fields: map[string]string{"client_id": "new"}}, saw)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCancelAndExpire(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	a := b.Config(rig.Enabled)
+	b.Fail(sandbox.Fault{Kind: "status=422", Method: "PATCH"})
+	r := b.disable(a.ID)
+	b.state(r, change.Failed)
+	other := b.Person("Edda", access.Editor)
+	if _, err := b.Changes.Cancel(t.Context(), other, r.ID, ""); !problem.Is(err, problem.Forbidden) {
+		t.Errorf("somebody else cancelled it: %v", err)
+	}
+	admin := b.Person("Ada", access.Admin)
+	if _, err := b.Changes.Cancel(t.Context(), admin, r.ID, ""); !problem.Is(err, problem.Invalid) {
+		t.Errorf("an admin cancelled it without a reason: %v", err)
+	}
+	if _, err := b.Changes.Cancel(t.Context(), b.editor, r.ID, ""); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.Changes.Cancel(t.Context(), b.editor, r.ID, ""); !problem.Is(err, problem.Conflict) {
+		t.Errorf("cancelled twice: %v", err)
+	}
+	if _, err := b.Changes.Release(t.Context(), b.editor, r.ID); !problem.Is(err, problem.Conflict) {
+		t.Errorf("retried after its end: %v", err)
+	}
+}
