@@ -174,5 +174,5 @@ func (b behaviour) check() error {
 }
 
 func (b behaviour) mirror() mirror.Settings {
-	return mirror.Settings{SyncInterval: b.SyncInterval, APIVersion: b.APIVersion, Timeout: composio.DefaultTimeout}
+	return mirror.Settings{SyncInterval: b.SyncInterval, APIVersion: b.APIVersion, Timeout: composio.DefaultTimeout, ReadBudget: composio.DefaultReadBudget}
 }

@@ -85,7 +85,7 @@ func (c userResetCommand) Run(ctx context.Context, t terminal) error {
 
 // readPassphrase reads from a file or asks; a passphrase is never an argument.
 func readPassphrase(file string, t terminal) (string, error) {
-	var from io.Reader = t.in
+	from := t.in
 	if file != "" {
 		f, err := os.Open(file)
 		if err != nil {

@@ -68,8 +68,13 @@ type Server struct {
 
 // New returns the handler for all requests.
 func New(o Options) (http.Handler, error) {
+	h, _, err := build(o)
+	return h, err
+}
+
+func build(o Options) (http.Handler, *Server, error) {
 	if missing := static.Missing(); missing != "" {
-		return nil, problem.New(problem.Unavailable, "%s", missing)
+		return nil, nil, problem.New(problem.Unavailable, "%s", missing)
 	}
 	s := &Server{
 		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, keys: o.Keys,
@@ -85,7 +90,8 @@ func New(o Options) (http.Handler, error) {
 	e.Use(s.recoverPanics)
 	s.echo = e
 	s.addRoutes()
-	return s.wrap(e)
+	h, err := s.wrap(e)
+	return h, s, err
 }
 
 // wrap puts the walls around everything that Echo does.

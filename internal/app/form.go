@@ -17,6 +17,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"gatehouse/internal/access"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/store"
@@ -93,8 +94,9 @@ func (s *Server) opValid(id, user, action string) bool {
 }
 
 // takeForm reads the form of an unsafe request and checks that it came from a
-// page of ours, for this reader, and for the first time.
-func (s *Server) takeForm(next echo.HandlerFunc) echo.HandlerFunc {
+// page of ours and, where somebody has to be signed in, that it was made for
+// them and comes for the first time.
+func (s *Server) takeForm(needs access.Permission, next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		form, err := s.readForm(c)
 		if err != nil {
@@ -108,7 +110,7 @@ func (s *Server) takeForm(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		c.Set(keyForm, form)
 		who := reader(c)
-		if who.ID == "" {
+		if needs == anyone {
 			return next(c)
 		}
 		if !s.limits.write(who.ID) {

@@ -110,7 +110,7 @@ func (s *Server) addRoutes() {
 	for _, r := range s.routes() {
 		h := r.handler
 		if r.method == http.MethodPost {
-			h = s.takeForm(h)
+			h = s.takeForm(r.needs, h)
 		}
 		h = s.permit(r.needs, h)
 		s.echo.Add(r.method, r.path, s.withSession(r.needs != anyone, h))

@@ -14,8 +14,8 @@ import (
 // they are read again.
 const detailFresh = 24 * time.Hour
 
-// syncToolkits reads the catalogue when it is older than toolkitsFresh.
-func (s *Service) syncToolkits(ctx context.Context, projectID string) error {
+// SyncCatalogue reads the list of toolkits when it is older than toolkitsFresh.
+func (s *Service) SyncCatalogue(ctx context.Context, projectID string) error {
 	_, readAt, err := s.store.Toolkits(ctx, projectID)
 	if err != nil || s.now().Sub(readAt) < toolkitsFresh {
 		return err

@@ -80,6 +80,7 @@ type Settings struct {
 	SyncInterval time.Duration
 	APIVersion   string        // of Composio's API, such as v3.1
 	Timeout      time.Duration // of one call
+	ReadBudget   int           // reads a minute of one project; 0 means no limit
 }
 
 type client struct {
@@ -136,7 +137,7 @@ func (s *Service) Client(ctx context.Context, projectID string) (*composio.Clien
 }
 
 func (s *Service) newClient(baseURL string, key secret.Value) (*composio.Client, error) {
-	return composio.New(baseURL, key, composio.WithVersion(s.settings.APIVersion), composio.WithTimeout(s.settings.Timeout))
+	return composio.New(baseURL, key, composio.WithVersion(s.settings.APIVersion), composio.WithTimeout(s.settings.Timeout), composio.WithReadBudget(s.settings.ReadBudget))
 }
 
 // Refusal turns an error of the client into words for readers: what happened,

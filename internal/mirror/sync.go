@@ -63,7 +63,7 @@ func (s *Service) syncAll(ctx context.Context) {
 		if err := s.Sync(ctx, p.ID); err != nil && ctx.Err() == nil {
 			s.log.Warn("sync", "project", p.Slug, "err", err)
 		}
-		if err := s.syncToolkits(ctx, p.ID); err != nil && ctx.Err() == nil {
+		if err := s.SyncCatalogue(ctx, p.ID); err != nil && ctx.Err() == nil {
 			s.log.Warn("sync toolkits", "project", p.Slug, "err", err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -277,7 +278,7 @@ func sessionEndsNow(t *testing.T, s *store.Store) {
 				}
 			})
 		}
-		_, err := s.UpdateAccount(ctx, "usr_1", func(a *access.Account) ([]audit.Event, error) {
+		_, err := s.UpdateAccount(ctx, "usr_1", func(*access.Account) ([]audit.Event, error) {
 			return []audit.Event{event("user.disabled")}, nil
 		}, func(access.Session) bool { return false })
 		must(t, err)
@@ -664,7 +665,7 @@ func failedWrite(t *testing.T, s *store.Store) {
 	for i := range 60 {
 		wg.Go(func() {
 			_, err := s.UpdateAccount(ctx, "usr_1", func(a *access.Account) ([]audit.Event, error) {
-				a.Name = fmt.Sprint(i)
+				a.Name = strconv.Itoa(i)
 				switch i % 3 {
 				case 0:
 					return nil, boom
