@@ -115,6 +115,17 @@
     }
   });
 
+  // A form that is being sent, and a page that is being left, ask for nothing more.
+  let leaving = false;
+  addEventListener('beforeunload', () => {
+    leaving = true;
+    for (const el of $$('[hx-get], [hx-post]')) el.dispatchEvent(new Event('htmx:abort'));
+  });
+  addEventListener('pageshow', () => { leaving = false; });
+  document.addEventListener('htmx:before:request', (event) => {
+    if (leaving || event.target.dataset.sent) event.preventDefault();
+  });
+
   // After a swap: focus what the server marked, tell what changed.
   document.addEventListener('htmx:after:swap', () => {
     setUp(document);

@@ -1,0 +1,147 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/playwright-community/playwright-go"
+
+	"gatehouse/internal/composio/sandbox"
+)
+
+// axe is the rules of axe-core, run in the page.
+func axe(t *testing.T) string {
+	t.Helper()
+	src, err := os.ReadFile(filepath.Join(os.Getenv("E2E_NODE"), "node_modules/axe-core/axe.min.js"))
+	must(t, err)
+	return string(src)
+}
+
+const runAxe = `async () => (await axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}))
+	.violations.map(v => v.id + ': ' + v.help + ' — ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(' | '))`
+
+// check looks for barriers, for things that stick out, and takes a picture.
+func (p *tab) check(axeSource, name, theme string, width int) {
+	p.t.Helper()
+	_, err := p.Evaluate("document.fonts.ready")
+	must(p.t, err)
+	_, err = p.Evaluate(axeSource)
+	must(p.t, err)
+	found, err := p.Evaluate(runAxe)
+	must(p.t, err)
+	for _, v := range found.([]any) {
+		p.t.Errorf("%s, %s, %d px: %v", name, theme, width, v)
+	}
+	over, err := p.Evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
+	must(p.t, err)
+	if n, ok := over.(int); !ok || n > 0 {
+		p.t.Errorf("%s, %s: %v px stick out at %d px", name, theme, over, width)
+	}
+	if dir := os.Getenv("SCREENSHOTS"); dir != "" {
+		must(p.t, os.MkdirAll(dir, 0o755)) //nolint:gosec // pictures are for everybody
+		file := fmt.Sprintf("%s-%s-%d.png", name, theme, width)
+		if theme == "light" && width == 1280 {
+			file = name + ".png"
+		}
+		_, err := p.Screenshot(playwright.PageScreenshotOptions{
+			Path: playwright.String(filepath.Join(dir, file)), FullPage: playwright.Bool(width < 1000), Animations: playwright.ScreenshotAnimationsDisabled,
+		})
+		must(p.t, err)
+	}
+}
+
+// scene prepares lifelike data and returns the paths of all pages, by name.
+func (c *console) scene() map[string]string {
+	c.t.Helper()
+	p := c.open(tabOptions{})
+	p.signIn("Emil")
+	list := "/projects/default/auth-configs"
+	p.to(list + "?toolkit=github")
+	config, err := p.Locator("tr[data-id] .cell-name a").First().GetAttribute("href")
+	must(c.t, err)
+	p.to(config + "/edit")
+	p.fill("Scopes", "repo\nread:org")
+	p.click(p.button("Review changes"))
+	p.fill("Client secret", canary)
+	must(c.t, p.GetByLabel("Reason").Fill("Support asked for issue triage"))
+	p.click(p.button("Save and apply"))
+	p.sees("Saved")
+	must(c.t, c.box.Fail(sandbox.Fault{Kind: "status=422", Method: "PATCH"}))
+	p.to(list + "?toolkit=slack&status=enabled")
+	p.click(p.Locator("tr[data-id] .cell-name a"))
+	p.click(p.link("Disable"))
+	p.click(p.button("Disable config"))
+	p.sees("Nothing was changed at Composio")
+	failed := strings.TrimPrefix(p.URL(), c.url)
+	p.to("/changes?tab=done")
+	done, err := p.Locator("a.cover").First().GetAttribute("href")
+	must(c.t, err)
+	edit, err := json.Marshal(map[string]any{"id": c.box.State().Projects["staging"].AuthConfigs[2].ID, "name": "renamed at Composio"})
+	must(c.t, err)
+	_, err = c.box.Edit(sandbox.Edit{Projects: map[string]sandbox.ProjectEdit{"staging": {AuthConfigs: []json.RawMessage{edit}}}})
+	must(c.t, err)
+	p.to(list)
+	p.click(p.button("Sync now"))
+	p.to("/people")
+	person, err := p.Locator("td a").First().GetAttribute("href")
+	must(c.t, err)
+	return map[string]string{
+		"overview": "/", "auth-configs": list, "auth-configs-empty": list + "?q=nothinglikethis", "auth-config": config, "connections": config + "/connections",
+		"config-history": config + "/history", "config-requests": config + "/requests", "edit": config + "/edit", "disable": config + "/impact?do=disable",
+		"delete": config + "/impact?do=delete", "wizard-toolkits": list + "/new", "wizard-schemes": list + "/new?toolkit=github",
+		"wizard-details": list + "/new?toolkit=github&scheme=OAUTH2", "changes": "/changes", "changes-done": "/changes?tab=done", "change-failed": failed, "change-done": done,
+		"history": "/history", "history-entry": "/history/12", "people": "/people", "person": person, "policies": "/policies", "settings": "/settings",
+		"projects": "/settings/projects", "project": "/settings/projects/default", "account": "/account", "sessions": "/account/sessions", "not-found": "/nosuchpage",
+	}
+}
+
+// Every page, in both themes and two widths: no barrier, nothing sticks out, the
+// log stays empty.
+func TestPages(t *testing.T) {
+	c := serve(t, sandbox.Options{})
+	pages := c.scene()
+	source := axe(t)
+	for _, theme := range []playwright.ColorScheme{*playwright.ColorSchemeLight, *playwright.ColorSchemeDark} {
+		for _, width := range []int{1280, 390} {
+			p := c.open(tabOptions{width: width, theme: theme, expect: []string{"status of 404"}})
+			p.to("/signin")
+			p.check(source, "signin", string(theme), width)
+			p.signIn("Ada")
+			for name, path := range pages {
+				p.to(path)
+				p.check(source, name, string(theme), width)
+			}
+			p.to(pages["edit"])
+			p.fill("Name", "another-name")
+			p.click(p.button("Review changes"))
+			p.sees("Compared with what is live now")
+			p.check(source, "review", string(theme), width)
+			p.to(pages["wizard-details"])
+			p.fill("Name", strings.Repeat("long", 80))
+			p.fill("Client id", "x")
+			p.click(p.button("Review"))
+			p.sees("this has 320")
+			p.check(source, "complaints", string(theme), width)
+			p.to(pages["wizard-details"])
+			p.fill("Client id", "Iv1.x")
+			p.click(p.button("Review"))
+			p.sees("This is what Composio will be asked to make")
+			p.check(source, "wizard-review", string(theme), width)
+			p.to(pages["auth-configs"])
+			must(t, p.Locator(`tr[data-id] input[name="id"]`).Nth(1).Check())
+			p.check(source, "selection", string(theme), width)
+			p.click(p.button("Disable"))
+			p.check(source, "bulk", string(theme), width)
+			if width < 900 {
+				p.to("/")
+				p.click(p.button("Menu"))
+				must(t, expect.Locator(p.Locator("#rail")).ToBeVisible())
+				p.check(source, "menu", string(theme), width)
+			}
+		}
+	}
+}
