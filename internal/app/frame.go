@@ -1,9 +1,11 @@
 package app
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -237,8 +239,10 @@ func mayPropose(c echo.Context, p mirror.Project) bool {
 	return reader(c).May(access.ProposeChange) && !p.Archived() && !p.ReadOnly
 }
 
-// syncProject reads the project from Composio now. It answers at once; the page
-// follows the progress.
+// syncWait is how long an answer waits for a sync before it shows its progress.
+const syncWait = 5 * time.Second
+
+// syncProject reads the project from Composio now.
 func (s *Server) syncProject(c echo.Context) error {
 	p, err := s.findProject(c)
 	if err != nil {
@@ -247,6 +251,8 @@ func (s *Server) syncProject(c echo.Context) error {
 	if err := decode(c, &struct{}{}); err != nil {
 		return err
 	}
-	s.mirror.SyncSoon()
-	return s.see(c, refererPath(c.Request()), "Reading "+p.Name+" from Composio.")
+	ctx, cancel := context.WithTimeout(c.Request().Context(), syncWait)
+	defer cancel()
+	s.mirror.SyncNow(ctx, p.ID)
+	return s.see(c, refererPath(c.Request()), "")
 }

@@ -216,7 +216,6 @@ func TestListInTheBrowser(t *testing.T) {
 
 	p.to("/projects/default/auth-configs")
 	p.click(p.button("Sync now"))
-	p.sees("Reading Default from Composio.")
 	p.sees("Synced")
 	p.click(p.link("Dense"))
 	must(t, expect.Locator(p.Locator("table.dense")).ToBeVisible())

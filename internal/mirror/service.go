@@ -70,6 +70,8 @@ type Service struct {
 	progress map[string]*syncRun
 	wake     chan struct{}
 	activity atomic.Int64
+	ctx      context.Context // of Run; syncs outlive requests but not the program
+	group    sync.WaitGroup
 }
 
 // Activity grows whenever what [Service.Syncing] says changes.
@@ -97,7 +99,7 @@ type clientKey struct {
 func NewService(store Store, keys *secret.Keyring, settings Settings, now func() time.Time, log *slog.Logger) *Service {
 	return &Service{
 		store: store, keys: keys, settings: settings, now: now, log: log,
-		clients: map[string]client{}, progress: map[string]*syncRun{}, wake: make(chan struct{}, 1),
+		clients: map[string]client{}, progress: map[string]*syncRun{}, wake: make(chan struct{}, 1), ctx: context.Background(),
 	}
 }
 

@@ -29,6 +29,10 @@ type syncRun struct {
 // Run syncs every project when started, then at the interval and when asked, as
 // long as ctx lasts. Each project has one sync at a time.
 func (s *Service) Run(ctx context.Context) {
+	s.mu.Lock()
+	s.ctx = ctx
+	s.mu.Unlock()
+	defer s.group.Wait()
 	tick := time.NewTicker(s.settings.SyncInterval)
 	defer tick.Stop()
 	for {
@@ -39,6 +43,25 @@ func (s *Service) Run(ctx context.Context) {
 		case <-tick.C:
 		case <-s.wake:
 		}
+	}
+}
+
+// SyncNow syncs a project and returns when that is done or ctx is over, whichever
+// comes first; the sync goes on in any case.
+func (s *Service) SyncNow(ctx context.Context, projectID string) {
+	done := make(chan struct{})
+	s.mu.Lock()
+	running := s.ctx
+	s.mu.Unlock()
+	s.group.Go(func() {
+		defer close(done)
+		if err := s.Sync(running, projectID); err != nil && running.Err() == nil {
+			s.log.Warn("sync", "project", projectID, "err", err)
+		}
+	})
+	select {
+	case <-done:
+	case <-ctx.Done():
 	}
 }
 

@@ -126,9 +126,12 @@
     if (leaving || event.target.dataset.sent) event.preventDefault();
   });
 
-  // After a swap: focus what the server marked, tell what changed.
+  // After a swap: tell what changed. A list is read anew when a sync has ended.
+  let syncing = Boolean($('#sync[hx-get]'));
   document.addEventListener('htmx:after:swap', () => {
     setUp(document);
+    if (syncing && !$('#sync[hx-get]') && $('#list')) htmx.ajax('GET', location.href, { target: '#list', select: '#list', swap: 'outerMorph' });
+    syncing = Boolean($('#sync[hx-get]'));
     const told = $('[data-say]');
     if (told) say(told.dataset.say);
   });
