@@ -21,6 +21,7 @@ import (
 
 	"github.com/playwright-community/playwright-go"
 
+	"gatehouse/internal/composio"
 	"gatehouse/internal/composio/sandbox"
 	"gatehouse/internal/composio/sandbox/sandboxtest"
 )
@@ -78,6 +79,10 @@ func run(m *testing.M) (code int, err error) {
 
 func must(t testing.TB, err error) {
 	t.Helper()
+	var e *composio.Error
+	if errors.As(err, &e) {
+		t.Fatalf("%v: %s %v", err, e.Message, e.FieldErrors)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
