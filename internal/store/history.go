@@ -64,20 +64,30 @@ func (s *Store) HistoryHead(ctx context.Context) (audit.Head, error) {
 
 const historyColumns = "seq, body, prev, hash"
 
-// HistoryRows calls fn for the stored rows with seq in [from, to], in order.
+// HistoryRows calls fn for the stored rows with seq in [from, to], in order. It
+// holds them all in memory.
 func (s *Store) HistoryRows(ctx context.Context, from, to int64, fn func(audit.Row) error) error {
-	personal, err := s.personal(ctx, from, to)
+	var out []audit.Row
+	err := s.each(ctx, func(row scanner) error {
+		r, err := scanHistory(row)
+		out = append(out, r)
+		return err
+	}, "SELECT "+historyColumns+" FROM history WHERE seq BETWEEN $1 AND $2 ORDER BY seq", from, to)
+	if err != nil || len(out) == 0 {
+		return err
+	}
+	// Read after the rows: what was written with them is there by now.
+	personal, err := s.personal(ctx, from, out[len(out)-1].Seq)
 	if err != nil {
 		return err
 	}
-	return s.each(ctx, func(row scanner) error {
-		r, err := scanHistory(row)
-		if err != nil {
+	for _, r := range out {
+		r.Personal = personal[r.Seq]
+		if err := fn(r); err != nil {
 			return err
 		}
-		r.Personal = personal[r.Seq]
-		return fn(r)
-	}, "SELECT "+historyColumns+" FROM history WHERE seq BETWEEN $1 AND $2 ORDER BY seq", from, to)
+	}
+	return nil
 }
 
 func scanHistory(row scanner) (audit.Row, error) {
