@@ -15,7 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"gatehouse/internal/composio"
 	"gatehouse/internal/mirror"
 	"gatehouse/internal/secret"
 )
@@ -39,6 +38,7 @@ type behaviour struct {
 	SyncInterval time.Duration `env:"CONSOLE_SYNC_INTERVAL" default:"60s" help:"How often Composio is read."`
 	ApplyGrace   time.Duration `env:"CONSOLE_APPLY_GRACE" default:"120s" help:"How long after a lost answer a change may still arrive at Composio. Nothing is sent again before."`
 	LogLevel     slog.Level    `env:"CONSOLE_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
+	Timeout      time.Duration `env:"COMPOSIO_TIMEOUT" default:"30s" help:"How long one call to Composio may take."`
 	APIVersion   string        `env:"COMPOSIO_API_VERSION" default:"v3.1" enum:"v3,v3.1" help:"Version of Composio's API."`
 	DatabaseURL  string        `env:"CONSOLE_DATABASE_URL" help:"Must be empty: SQLite in the data directory is the only database of this version."`
 	MetricsAddr  string        `env:"CONSOLE_METRICS_ADDR" help:"Has no effect in this version."`
@@ -169,10 +169,17 @@ func (b behaviour) check() error {
 		return errors.New("CONSOLE_SYNC_INTERVAL must be at least 1s")
 	case b.ApplyGrace < time.Second:
 		return errors.New("CONSOLE_APPLY_GRACE must be at least 1s")
+	case b.Timeout < 100*time.Millisecond || b.Timeout > time.Minute:
+		return errors.New("COMPOSIO_TIMEOUT must be between 100ms and 1m")
 	}
 	return nil
 }
 
+// readBudget is how many reads a minute each project allows itself. Composio's
+// smallest plan grants 2,000 calls a minute to a whole organization (its
+// rate-limits page).
+const readBudget = 1000
+
 func (b behaviour) mirror() mirror.Settings {
-	return mirror.Settings{SyncInterval: b.SyncInterval, APIVersion: b.APIVersion, Timeout: composio.DefaultTimeout, ReadBudget: composio.DefaultReadBudget}
+	return mirror.Settings{SyncInterval: b.SyncInterval, APIVersion: b.APIVersion, Timeout: b.Timeout, ReadBudget: readBudget}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,7 +17,6 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/app"
 	"gatehouse/internal/change"
-	"gatehouse/internal/composio"
 	"gatehouse/internal/mirror"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/store"
@@ -62,9 +62,9 @@ type services struct {
 	public  string
 }
 
-// lease is how long one attempt at Composio may take: the reads before and after
-// it may be repeated, each up to the client's time-out.
-const lease = 10 * composio.DefaultTimeout
+// lease is how long one attempt at Composio may take, in client time-outs: the
+// reads before and after it may be repeated.
+const lease = 10
 
 // exitLocked is the code for a data directory that another process holds.
 const exitLocked = 4
@@ -73,6 +73,9 @@ const exitLocked = 4
 func openServices(d directory, b behaviour, log *slog.Logger) (*services, error) {
 	keys, err := d.keyring(store.DatabaseFile)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkKey(d.DataDir, keys); err != nil {
 		return nil, err
 	}
 	st, err := store.Open(d.DataDir, store.Options{Log: log})
@@ -90,8 +93,25 @@ func openServices(d directory, b behaviour, log *slog.Logger) (*services, error)
 		return nil, errors.Join(err, st.Close())
 	}
 	c.mirror = mirror.NewService(st, keys, b.mirror(), now, log)
-	c.changes = change.NewService(st, c.mirror, keys, change.Settings{Grace: b.ApplyGrace, Lease: lease}, now, log)
+	c.changes = change.NewService(st, c.mirror, keys, change.Settings{Grace: b.ApplyGrace, Lease: lease * b.Timeout}, now, log)
 	return c, nil
+}
+
+// checkKey looks whether an existing database belongs to the key, before anything
+// is written.
+func checkKey(dir string, keys *secret.Keyring) error {
+	info, err := os.Stat(filepath.Join(dir, store.DatabaseFile))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	st, err := store.Open(dir, store.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	return errors.Join(st.VerifyKey(context.Background(), keys), st.Close())
 }
 
 // now is the clock: microseconds, UTC.
@@ -182,9 +202,13 @@ func (k console) serve(ctx context.Context, c *services, handler http.Handler, l
 		reason = errors.New("the database failed; start again to read it afresh")
 	case reason = <-served:
 	}
-	stop, cancelStop := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
-	defer cancelStop()
-	err = server.Shutdown(stop)
+	if reason != nil {
+		err = server.Close() // nothing that is under way can be finished
+	} else {
+		stop, cancelStop := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+		defer cancelStop()
+		err = server.Shutdown(stop)
+	}
 	cancel()
 	loops.Wait() // parks changes that are being applied
 	return errors.Join(reason, err, stopSocket())

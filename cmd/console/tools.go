@@ -192,7 +192,8 @@ func listUsers(ctx context.Context, c *services) (string, error) {
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", u.Email, u.Name, strings.Join(roles, ","), u.State) // into memory
 	}
-	return b.String(), errors.Join(err, w.Flush())
+	err = w.Flush()
+	return b.String(), err
 }
 
 type historyCommand struct {

@@ -34,11 +34,6 @@ const (
 	// DefaultTimeout bounds one attempt of one call.
 	DefaultTimeout = 30 * time.Second
 
-	// DefaultReadBudget is how many reads a minute a client allows itself.
-	// Composio's smallest plan grants 2,000 calls a minute to a whole organization
-	// (its rate-limits page).
-	DefaultReadBudget = 1000
-
 	maxResponse = 16 << 20 // bytes of a response body that are read
 	maxAttempts = 4        // of one read
 )
@@ -75,13 +70,13 @@ func WithVersion(v string) Option { return func(o *options) { o.version = v } }
 func WithTimeout(d time.Duration) Option { return func(o *options) { o.timeout = d } }
 
 // WithReadBudget sets how many reads a minute the client allows itself; more
-// have to wait. Zero means no limit.
+// have to wait; 1,000 if this isn't given. Zero means no limit.
 func WithReadBudget(perMinute int) Option { return func(o *options) { o.perMin = perMinute } }
 
 // New returns a client for the project that key belongs to. The base URL must
 // be https, or http to a loopback address, and have no path.
 func New(baseURL string, key secret.Value, opts ...Option) (*Client, error) {
-	o := options{version: DefaultVersion, timeout: DefaultTimeout, perMin: DefaultReadBudget}
+	o := options{version: DefaultVersion, timeout: DefaultTimeout, perMin: 1000}
 	for _, opt := range opts {
 		opt(&o)
 	}

@@ -194,21 +194,37 @@ func (s *Store) Version() int64 { return s.version.Load() }
 // start again, which reads the database afresh.
 func (s *Store) Failed() <-chan struct{} { return s.writer.failed }
 
+// The place of the sealed constant that tells the right key file.
+const keyTable, keyRow, keyField = "key_check", "1", "sealed"
+
 // CheckKey makes sure that the database belongs to the key: on first use it
 // leaves a sealed constant, later it opens that.
 func (s *Store) CheckKey(ctx context.Context, keys *secret.Keyring) error {
-	const table, row, field = "key_check", "1", "sealed"
+	var n int
+	if err := s.row(ctx, "SELECT count(*) FROM key_check").Scan(&n); err != nil || n > 0 {
+		return errors.Join(err, s.VerifyKey(ctx, keys))
+	}
+	return s.quiet(ctx, keyCheck, func(t *tx) error {
+		return t.exec("INSERT INTO key_check (id, sealed) VALUES (1, $1)", keys.Seal(secret.New("gatehouse"), keyTable, keyRow, keyField))
+	})
+}
+
+// VerifyKey is [Store.CheckKey] without writing: a database that has no constant
+// yet passes.
+func (s *Store) VerifyKey(ctx context.Context, keys *secret.Keyring) error {
+	var tables int
+	if err := s.row(ctx, "SELECT count(*) FROM sqlite_master WHERE name = 'key_check'").Scan(&tables); err != nil || tables == 0 {
+		return err
+	}
 	var sealed []byte
 	err := s.row(ctx, "SELECT sealed FROM key_check WHERE id = 1").Scan(&sealed)
 	if errors.Is(err, sql.ErrNoRows) {
-		return s.quiet(ctx, keyCheck, func(t *tx) error {
-			return t.exec("INSERT INTO key_check (id, sealed) VALUES (1, $1)", keys.Seal(secret.New("gatehouse"), table, row, field))
-		})
+		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if _, err := keys.Open(sealed, table, row, field); err != nil {
+	if _, err := keys.Open(sealed, keyTable, keyRow, keyField); err != nil {
 		return ErrWrongKey
 	}
 	return nil
