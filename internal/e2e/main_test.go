@@ -35,7 +35,7 @@ var (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if testing.Short() {
-		fmt.Println("browser tests are left out by -short")
+		fmt.Fprintln(os.Stderr, "browser tests are left out by -short")
 		return
 	}
 	code, err := run(m)
@@ -318,5 +318,22 @@ func (p *tab) heading(name string) {
 	p.t.Helper()
 	if err := expect.Locator(p.Locator("h1")).ToContainText(name); err != nil {
 		p.t.Fatalf("%s: %v", p.URL(), err)
+	}
+}
+
+// capture keeps the bodies of all answers.
+func capture(to *bytes.Buffer) func(playwright.Response) {
+	var mu sync.Mutex
+	return func(r playwright.Response) {
+		go func() { // reading the body inside the handler would wait for the handler
+			body, err := r.Body()
+			if err != nil {
+				return // redirects have none
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			to.Write(body)
+			to.WriteString(r.URL())
+		}()
 	}
 }
