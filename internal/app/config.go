@@ -6,7 +6,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"gatehouse/internal/composio"
 	"gatehouse/internal/mirror"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/store"
@@ -27,7 +26,7 @@ func (s *Server) findConfig(c echo.Context) (mirror.Project, mirror.AuthConfig, 
 		return p, mirror.AuthConfig{}, err
 	}
 	a, ok := snapshot.Get(c.Param("id"))
-	if !ok || composio.CheckID(a.ID) != nil {
+	if !ok {
 		return p, a, problem.New(problem.NotFound, "There is no such auth config in %s. It may have been deleted; History tells.", p.Name)
 	}
 	return p, a, nil

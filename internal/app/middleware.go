@@ -16,7 +16,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"gatehouse/internal/access"
-	"gatehouse/internal/composio"
+	"gatehouse/internal/mirror"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/store"
@@ -36,7 +36,7 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 			id = secret.Code(16)
 		}
 		c.Response().Header().Set(headerRequestID, id)
-		c.SetRequest(c.Request().WithContext(composio.ContextWithRequestID(c.Request().Context(), id)))
+		c.SetRequest(c.Request().WithContext(mirror.ContextWithRequestID(c.Request().Context(), id)))
 		return next(c)
 	}
 }

@@ -193,3 +193,8 @@ func remoteWords(e *composio.Error) string {
 	}
 	return words
 }
+
+// ContextWithRequestID makes calls to Composio under ctx carry this id.
+func ContextWithRequestID(ctx context.Context, id string) context.Context {
+	return composio.ContextWithRequestID(ctx, id)
+}
