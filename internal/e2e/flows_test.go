@@ -62,6 +62,8 @@ func TestMainPathByKeyboard(t *testing.T) {
 	p.press("Escape")
 	p.tabTo("Clear")
 	p.press("Enter")
+	must(t, expect.Page(p.Page).Not().ToHaveURL(regexp.MustCompile(`q=`)))
+	p.heading("Auth configs")
 
 	p.tabTo("New auth config")
 	p.press("Enter")
@@ -110,6 +112,7 @@ func TestMainPathByKeyboard(t *testing.T) {
 	p.sees("Disabled github-renamed.")
 	p.tabTo("Enable")
 	p.press("Enter")
+	p.heading("Enable github-renamed")
 	p.tabTo("Enable config")
 	p.press("Enter")
 	p.sees("Enabled github-renamed.")
