@@ -65,8 +65,8 @@ test-short: assets ## the suite without browser and kill tests
 	go test -short ./...
 
 .PHONY: bench
-bench: build ## speed and size as ratios to ceilings measured in the same run, in bench/
-	go run ./internal/bench
+bench: build $(E2E_ENV) ## speed and size as ratios to ceilings measured in the same run, in bench/
+	source $(E2E_ENV) && go build -o bin/bench ./internal/bench && bin/bench
 
 .PHONY: storm
 storm: build ## kills and faults at random while people work, then the invariants

@@ -1,0 +1,114 @@
+// Program bench measures speed and size as ratios to ceilings that are measured
+// in the same run, since absolute figures of a shared machine mean little. It
+// starts the built console as a child, beside children that do nothing but the
+// least work possible, and asks all of them in turn.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"time"
+)
+
+func main() {
+	if err := dispatch(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// Roles that the program plays as its own child.
+const (
+	roleBare     = "bare"     // net/http alone
+	roleCeilings = "ceilings" // Echo and templ over fixed rows
+	roleLoad     = "load"     // sends requests
+)
+
+func dispatch() error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case roleBare:
+			return serveBare(os.Args[2])
+		case roleCeilings:
+			return serveCeilings(os.Args[2])
+		case roleLoad:
+			return load(ctx, os.Stdin, os.Stdout)
+		}
+	}
+	return run(ctx)
+}
+
+func run(ctx context.Context) (err error) {
+	b := &bench{log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	flag.StringVar(&b.console, "console", "bin/console", "the built program")
+	flag.IntVar(&b.rows, "rows", 100_000, "history rows")
+	flag.IntVar(&b.configs, "configs", 10_000, "auth configs")
+	flag.BoolVar(&b.lighthouse, "lighthouse", true, "run Lighthouse (needs a Chromium; see make bench)")
+	out := flag.String("out", "bench", "directory for bench.json")
+	flag.Parse()
+	if b.dir, err = os.MkdirTemp("", "gatehouse-bench-"); err != nil {
+		return err
+	}
+	defer func() {
+		b.stopChildren()
+		if e := os.RemoveAll(b.dir); err == nil {
+			err = e
+		}
+	}()
+	started := time.Now()
+	if err := b.measure(ctx); err != nil {
+		return err
+	}
+	b.report.Seconds = int(time.Since(started).Seconds())
+	if err := b.report.write(filepath.Join(*out, "bench.json")); err != nil {
+		return err
+	}
+	b.report.print(os.Stdout)
+	if failed := b.report.failed(); failed > 0 {
+		return fmt.Errorf("%d goals are missed", failed)
+	}
+	return nil
+}
+
+// A bench is one run.
+type bench struct {
+	console       string
+	rows, configs int
+	lighthouse    bool
+
+	dir      string
+	log      *slog.Logger
+	children []*child
+	report   report
+}
+
+// measure does everything, quiet work first.
+func (b *bench) measure(ctx context.Context) error {
+	b.report.describe(b.rows, b.configs)
+	for _, part := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"exact gates", b.gates},
+		{"data and sync", b.prepare},
+		{"disk", b.disk},
+		{"start and memory", b.starts},
+		{"pages", b.pages},
+		{"first page", b.firstPage},
+		{"Lighthouse", b.lighthousePages},
+	} {
+		fmt.Fprintln(os.Stderr, "bench:", part.name)
+		if err := part.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,37 @@
+// Looks at pages as Lighthouse does, on a phone, and prints its scores as JSON.
+// Arguments: the address of a console, then paths. COOKIE is sent with each.
+import { createRequire } from "node:module";
+import lighthouse from "lighthouse";
+
+const require = createRequire(import.meta.resolve("lighthouse"));
+const { launch } = await import(require.resolve("chrome-launcher"));
+const [base, ...paths] = process.argv.slice(2);
+
+const chrome = await launch({ chromeFlags: ["--headless=new", "--disable-gpu", "--no-first-run", ...(process.getuid() === 0 ? ["--no-sandbox"] : [])] });
+const scores = [];
+try {
+  for (const path of paths) {
+    const { lhr } = await lighthouse(base + path, {
+      port: chrome.port,
+      logLevel: "error",
+      extraHeaders: { Cookie: process.env.COOKIE },
+      onlyCategories: ["performance", "accessibility", "best-practices"],
+    });
+    const score = (name) => Math.round(100 * lhr.categories[name].score);
+    scores.push({
+      path,
+      performance: score("performance"),
+      accessibility: score("accessibility"),
+      bestPractices: score("best-practices"),
+      failed: ["accessibility", "best-practices"].flatMap((name) =>
+        lhr.categories[name].auditRefs
+          .map(({ id, weight }) => ({ id, weight, score: lhr.audits[id].score }))
+          .filter((a) => a.weight > 0 && a.score !== null && a.score < 1)
+          .map((a) => a.id),
+      ),
+    });
+  }
+} finally {
+  await chrome.kill();
+}
+console.log(JSON.stringify(scores));
