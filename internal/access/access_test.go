@@ -26,10 +26,7 @@ type house struct {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{Rig: rig.Bare(t, sandbox.Options{}), now: rig.Now()}
-	var err error
-	if h.access, err = access.NewService(h.Store, func() time.Time { return h.now }); err != nil {
-		t.Fatal(err)
-	}
+	h.access = access.NewService(h.Store, func() time.Time { return h.now })
 	return h
 }
 
@@ -106,10 +103,7 @@ func TestLock(t *testing.T) {
 		}
 		if i == 50 {
 			h.Restart()
-			var err error
-			if h.access, err = access.NewService(h.Store, func() time.Time { return h.now }); err != nil {
-				t.Fatal(err)
-			}
+			h.access = access.NewService(h.Store, func() time.Time { return h.now })
 		}
 	}
 	h.now = h.now.Add(24 * time.Hour)

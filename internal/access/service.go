@@ -59,9 +59,8 @@ type Service struct {
 }
 
 // NewService returns a service over a store.
-func NewService(store Store, now func() time.Time) (*Service, error) {
-	h, err := newHasher()
-	return &Service{store: store, hasher: h, now: now}, err
+func NewService(store Store, now func() time.Time) *Service {
+	return &Service{store: store, hasher: newHasher(), now: now}
 }
 
 // wrong is the one answer to a sign-in that fails, whatever the reason.

@@ -62,6 +62,7 @@ type Server struct {
 	log      *slog.Logger
 	sessions sessions.Store
 	limits   *limits
+	lists    lists
 	started  time.Time
 	echo     *echo.Echo
 }

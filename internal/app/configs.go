@@ -3,6 +3,7 @@ package app
 import (
 	"strings"
 
+	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
 	"gatehouse/internal/mirror"
@@ -27,35 +28,47 @@ func (s *Server) configs(c echo.Context) error {
 		s.remember(c, densityCookie, d)
 		return c.Redirect(303, configsPath(p.Slug))
 	}
-	v, err := s.configsView(c, p)
+	frame, err := s.frame(c, place{title: "Auth configs", nav: "Auth configs", project: &p, crumbs: []templates.LinkView{{Text: p.Name, URL: templates.Local(configsPath(p.Slug))}}})
 	if err != nil {
 		return err
 	}
-	return page(c, templates.Configs(v))
+	list, err := s.configList(c, p)
+	if err != nil {
+		return err
+	}
+	return page(c, templates.Configs(frame, list))
 }
 
 func configQuery(c echo.Context) mirror.Query {
+	q := c.QueryParams()
 	return mirror.Query{
-		Text: c.QueryParam("q"), Toolkit: c.QueryParam("toolkit"), Scheme: c.QueryParam("scheme"), Status: strings.ToUpper(c.QueryParam("status")),
-		Managed: c.QueryParam("managed"), Sort: c.QueryParam("sort"), After: c.QueryParam("after"), Limit: configsPerPage,
+		Text: q.Get("q"), Toolkit: q.Get("toolkit"), Scheme: q.Get("scheme"), Status: strings.ToUpper(q.Get("status")),
+		Managed: q.Get("managed"), Sort: q.Get("sort"), After: q.Get("after"), Limit: configsPerPage,
 	}
 }
 
-func (s *Server) configsView(c echo.Context, p mirror.Project) (templates.ConfigsView, error) {
-	ctx := c.Request().Context()
-	var v templates.ConfigsView
-	frame, err := s.frame(c, place{title: "Auth configs", nav: "Auth configs", project: &p, crumbs: []templates.LinkView{{Text: p.Name, URL: templates.Local(configsPath(p.Slug))}}})
-	if err != nil {
-		return v, err
+// configList is the list that the reader asked for. First pages, which everybody
+// opens, are kept as they were rendered.
+func (s *Server) configList(c echo.Context, p mirror.Project) (templ.Component, error) {
+	ctx, now := c.Request().Context(), s.now()
+	as := listKey{project: p.ID, query: configQuery(c), mayPropose: mayPropose(c, p), dense: cookie(c, densityCookie) == "dense"}
+	at := listTime{version: s.store.Version(), minute: now.Unix() / 60}
+	if html, ok := s.lists.get(at, as); ok {
+		return html, nil
 	}
 	snapshot, err := s.store.Snapshot(ctx, p.ID)
 	if err != nil {
-		return v, err
+		return nil, err
 	}
 	open, err := s.store.OpenRequests(ctx, p.ID)
 	if err != nil {
-		return v, err
+		return nil, err
 	}
-	b := configsBuilder{project: p, query: configQuery(c), now: s.now(), open: open, mayPropose: mayPropose(c, p), dense: cookie(c, densityCookie) == "dense"}
-	return b.build(frame, snapshot), nil
+	b := configsBuilder{project: p, base: configsPath(p.Slug), query: as.query, now: now, open: open, mayPropose: as.mayPropose, dense: as.dense}
+	v := b.build(snapshot)
+	list := templates.ConfigList(v, templates.ConfigRows(v.Rows, v.Bulk != ""))
+	if as.query.After != "" {
+		return list, nil
+	}
+	return s.lists.put(ctx, at, as, list)
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 // configsBuilder turns a project's snapshot into the list page.
 type configsBuilder struct {
 	project    mirror.Project
+	base       string // path of the list
 	query      mirror.Query
 	now        time.Time
 	open       map[string]string // config → open change request
@@ -19,20 +21,19 @@ type configsBuilder struct {
 	dense      bool
 }
 
-func (b configsBuilder) build(frame templates.PageView, snapshot *mirror.Snapshot) templates.ConfigsView {
+func (b configsBuilder) build(snapshot *mirror.Snapshot) templates.ConfigsView {
 	found := snapshot.Find(b.query)
-	base := configsPath(b.project.Slug)
 	v := templates.ConfigsView{
-		Page: frame, Filter: b.filter(snapshot.Facets()), Summary: summary(found), Columns: b.columns(),
+		Filter: b.filter(snapshot.Facets()), Summary: summary(found), Columns: b.columns(),
 		Rows: make([]templates.ConfigRowView, len(found.Configs)), Dense: b.dense,
-		Density: templates.LinkView{Text: "Dense", URL: templates.Local(base + "?density=dense")},
+		Density: templates.LinkView{Text: "Dense", URL: templates.Local(b.base + "?density=dense")},
 		Pager:   b.pager(found),
 	}
 	if b.dense {
-		v.Density = templates.LinkView{Text: "Roomy", URL: templates.Local(base + "?density=roomy")}
+		v.Density = templates.LinkView{Text: "Roomy", URL: templates.Local(b.base + "?density=roomy")}
 	}
 	if b.mayPropose {
-		v.Create, v.Bulk = templates.Local(base+"/new"), templates.Local(base+"/bulk")
+		v.Create, v.Bulk = templates.Local(b.base+"/new"), templates.Local(b.base+"/bulk")
 	}
 	for i, a := range found.Configs {
 		b.row(&v.Rows[i], a)
@@ -54,9 +55,9 @@ func summary(found mirror.Page) string {
 }
 
 func (b configsBuilder) row(v *templates.ConfigRowView, a *mirror.AuthConfig) {
-	path := configPath(b.project.Slug, a.ID)
+	path := templates.Local(b.base + "/" + url.PathEscape(a.ID))
 	*v = templates.ConfigRowView{
-		ID: a.ID, Name: a.Name, URL: templates.URL(path), Avatar: avatar(a.Toolkit, a.Toolkit),
+		ID: a.ID, Name: a.Name, URL: path, Avatar: avatar(a.Toolkit, a.Toolkit),
 		Toolkit: a.Toolkit, Scheme: a.Scheme, Owner: owner(a.Managed), Connections: number(a.Connections),
 		Status: statusBadge(a.Status), Changed: ago(a.Seen.ChangedAt, b.now), ChangedBy: changedBy(a.Seen),
 	}
@@ -70,9 +71,9 @@ func (b configsBuilder) row(v *templates.ConfigRowView, a *mirror.AuthConfig) {
 		v.Badge = templates.BadgeView{Text: "Changed outside", Tone: "warn"}
 	}
 	if b.mayPropose {
-		v.Switch, v.SwitchText = templates.URL(path+"/impact?do=enable"), "Enable"
+		v.Switch, v.SwitchText = path+"/impact?do=enable", "Enable"
 		if a.Enabled() {
-			v.Switch, v.SwitchText = templates.URL(path+"/impact?do=disable"), "Disable"
+			v.Switch, v.SwitchText = path+"/impact?do=disable", "Disable"
 		}
 	}
 }
@@ -87,18 +88,11 @@ func changedBy(seen mirror.Seen) string {
 	return ""
 }
 
-// link is the list with some parameters changed; the page starts over.
-func (b configsBuilder) link(pairs ...string) templates.URL {
+// link is the list in another order or on another page.
+func (b configsBuilder) link(sort, after string) templates.URL {
 	q := b.query
-	all := map[string]string{"q": q.Text, "toolkit": q.Toolkit, "scheme": q.Scheme, "status": strings.ToLower(q.Status), "managed": q.Managed, "sort": q.Sort}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		all[pairs[i]] = pairs[i+1]
-	}
-	flat := make([]string, 0, 2*len(all))
-	for k, value := range all {
-		flat = append(flat, k, value)
-	}
-	return templates.Local(query(configsPath(b.project.Slug), flat...))
+	return templates.Local(query(b.base, "q", q.Text, "toolkit", q.Toolkit, "scheme", q.Scheme,
+		"status", strings.ToLower(q.Status), "managed", q.Managed, "sort", sort, "after", after))
 }
 
 func (b configsBuilder) columns() []templates.ColumnView {
@@ -111,7 +105,7 @@ func (b configsBuilder) columns() []templates.ColumnView {
 		if key == "" {
 			return c
 		}
-		c.Sort = b.link("sort", key)
+		c.Sort = b.link(key, "")
 		if key == sort {
 			c.Order = "ascending"
 			if key == "connections" || key == "changed" {
@@ -143,23 +137,23 @@ func (b configsBuilder) filter(f mirror.Facets) templates.ConfigFilterView {
 		return out
 	}
 	return templates.ConfigFilterView{
-		Action: templates.Local(configsPath(b.project.Slug)), Query: q.Text, Sort: q.Sort,
+		Action: templates.Local(b.base), Query: q.Text, Sort: q.Sort,
 		Toolkits: choose("All toolkits", q.Toolkit, plain(f.Toolkits)...),
 		Schemes:  choose("All schemes", q.Scheme, plain(f.Schemes)...),
 		Statuses: choose("Enabled and disabled", q.Status, templates.OptionView{Value: "enabled", Text: "Enabled"}, templates.OptionView{Value: "disabled", Text: "Disabled"}),
 		Owners:   choose("Any credentials", q.Managed, templates.OptionView{Value: "managed", Text: "Managed"}, templates.OptionView{Value: "own", Text: "Own"}),
 		Active:   q.Text+q.Toolkit+q.Scheme+q.Status+q.Managed != "",
-		Clear:    templates.Local(query(configsPath(b.project.Slug), "sort", q.Sort)),
+		Clear:    templates.Local(query(b.base, "sort", q.Sort)),
 	}
 }
 
 func (b configsBuilder) pager(found mirror.Page) templates.PagerView {
 	v := templates.PagerView{Text: number(found.Position+1) + "–" + number(found.Position+len(found.Configs)) + " of " + number(found.Matches)}
 	if found.Next != "" {
-		v.Next = b.link("after", found.Next)
+		v.Next = b.link(b.query.Sort, found.Next)
 	}
 	if found.HasPrevious {
-		v.Previous = b.link("after", found.Previous)
+		v.Previous = b.link(b.query.Sort, found.Previous)
 	}
 	return v
 }
@@ -167,7 +161,7 @@ func (b configsBuilder) pager(found mirror.Page) templates.PagerView {
 func (b configsBuilder) empty(found mirror.Page, create templates.URL) templates.EmptyView {
 	switch {
 	case found.Total > 0:
-		return templates.EmptyView{Title: "Nothing matches", Text: "None of the " + strconv.Itoa(found.Total) + " auth configs fits this search. Disabled ones are included.", Action: templates.LinkView{Text: "Clear the search", URL: templates.Local(configsPath(b.project.Slug))}}
+		return templates.EmptyView{Title: "Nothing matches", Text: "None of the " + strconv.Itoa(found.Total) + " auth configs fits this search. Disabled ones are included.", Action: templates.LinkView{Text: "Clear the search", URL: templates.Local(b.base)}}
 	case b.project.Sync.OKAt.IsZero():
 		return templates.EmptyView{Title: "Nothing has been read yet", Text: "Gatehouse reads this project from Composio in the background. The list fills as soon as that is done."}
 	}

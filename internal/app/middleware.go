@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -47,21 +48,32 @@ func requestID(c echo.Context) string { return c.Response().Header().Get(headerR
 const contentSecurity = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; " +
 	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
+// walls are the headers that every answer carries. The lists are shared and must
+// not be changed.
+func (s *Server) walls() http.Header {
+	h := http.Header{
+		"Content-Security-Policy":      {contentSecurity},
+		"X-Content-Type-Options":       {"nosniff"},
+		"Referrer-Policy":              {"same-origin"},
+		"Cross-Origin-Opener-Policy":   {"same-origin"},
+		"Cross-Origin-Resource-Policy": {"same-origin"},
+		"Permissions-Policy":           {"camera=(), geolocation=(), microphone=()"},
+		"Cache-Control":                {"no-store"}, // pages that may be kept say so
+	}
+	if s.secureCookies() {
+		h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	}
+	return h
+}
+
 // harden sets the headers that every answer carries.
 func (s *Server) harden(next echo.HandlerFunc) echo.HandlerFunc {
+	walls := s.walls()
 	return func(c echo.Context) error {
 		h := c.Response().Header()
-		h.Set("Content-Security-Policy", contentSecurity)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "same-origin")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-		h.Add("Vary", "Cookie")
-		if s.secureCookies() {
-			h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-		}
-		h.Set(echo.HeaderCacheControl, "no-store") // pages that may be kept say so
+		vary := h["Vary"]
+		maps.Copy(h, walls)
+		h["Vary"] = append(vary, "Cookie")
 		return next(c)
 	}
 }

@@ -27,14 +27,12 @@ func endSessionPath(id string) string { return "/account/sessions/" + url.PathEs
 
 // query adds parameters to a path; empty values are left out.
 func query(path string, pairs ...string) string {
-	v := url.Values{}
+	mark := "?"
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
-			v.Set(pairs[i], pairs[i+1])
+			path += mark + pairs[i] + "=" + url.QueryEscape(pairs[i+1])
+			mark = "&"
 		}
 	}
-	if len(v) == 0 {
-		return path
-	}
-	return path + "?" + v.Encode()
+	return path
 }

@@ -90,29 +90,37 @@ func (s *Server) takeNotice(c echo.Context) string {
 }
 
 // unchanged answers 304 where the browser has the page as it is now: nothing was
-// committed or synced since, the reader, the theme and the program are the same,
-// and ages are right to the minute. It stands before everything that costs.
+// committed or synced since, the reader, their cookies and the program are the
+// same, and ages are right to the minute. It stands before everything that costs.
 func (s *Server) unchanged(c echo.Context) (bool, error) {
 	r := c.Request()
-	if cookie(c, noticeCookie) != "" || r.URL.Query().Has("draft") {
+	cookies := r.Header.Get("Cookie")
+	if strings.Contains(cookies, noticeCookie+"=") || strings.Contains(r.URL.RawQuery, "draft=") {
 		noStore(c)
 		return false, nil
 	}
-	h := fnv.New128a()
-	_, _ = fmt.Fprintf(h, "%s|%d|%d|%s|%s|%d", s.build, s.store.Version(), s.mirror.Activity(), reader(c).Session,
-		r.URL.RequestURI(), s.now().Unix()/60) // never fails (hash)
-	for _, name := range []string{themeCookie, keysCookie, densityCookie, projectCookie} {
-		_, _ = h.Write([]byte("|" + cookie(c, name))) // never fails (hash)
+	var b [512]byte
+	of := append(b[:0], s.build...)
+	for _, n := range []int64{s.store.Version(), s.mirror.Activity(), s.now().Unix() / 60} {
+		of = strconv.AppendInt(append(of, 0), n, 10)
 	}
+	for _, part := range []string{reader(c).Session, r.URL.Path, r.URL.RawQuery, cookies} {
+		of = append(append(of, 0), part...)
+	}
+	h := fnv.New128a()
+	_, _ = h.Write(of) // never fails (hash)
 	tag := `W/"` + hex.EncodeToString(h.Sum(nil)) + `"`
 	header := c.Response().Header()
-	header.Set("Etag", tag)
-	header.Set(echo.HeaderCacheControl, "private, no-cache")
+	header["Etag"] = []string{tag}
+	header[echo.HeaderCacheControl] = revalidate
 	if strings.Contains(r.Header.Get("If-None-Match"), tag) {
 		return true, c.NoContent(http.StatusNotModified)
 	}
 	return false, nil
 }
+
+// revalidate lets the browser keep a page and ask whether it is still right.
+var revalidate = []string{"private, no-cache"}
 
 // cookie is the value of a cookie, empty if there is none.
 func cookie(c echo.Context, name string) string {

@@ -29,8 +29,6 @@ func plural(n int, one, many string) string {
 	return number(n) + " " + many
 }
 
-const fullTime = "2 Jan 2006, 15:04:05 UTC"
-
 // ago is a moment as its age. Ages are whole minutes, so that a page stays right
 // as long as the browser may keep it.
 func ago(t, now time.Time) templates.TimeView {
@@ -49,23 +47,26 @@ func ago(t, now time.Time) templates.TimeView {
 	case d < 30*24*time.Hour:
 		v.Text = strconv.Itoa(int(d/(24*time.Hour))) + " d ago"
 	default:
-		v.Text, v.Live = t.UTC().Format("2 Jan 2006"), false
+		v.Text, _, _ = strings.Cut(v.Full, ",")
+		v.Live = false
 	}
 	return v
 }
 
-// exact is a moment in full.
+// exact is a moment in full, such as 2 Jan 2006, 15:04:05 UTC.
 func exact(t time.Time) templates.TimeView {
 	if t.IsZero() {
 		return templates.TimeView{Text: "never"}
 	}
-	full := t.UTC().Format(fullTime)
-	return templates.TimeView{Text: full, ISO: t.UTC().Format(time.RFC3339), Full: full}
+	t = t.UTC()
+	iso := t.Format(time.RFC3339) // quick, unlike other layouts, and lists have many times
+	full := strconv.Itoa(t.Day()) + " " + t.Month().String()[:3] + " " + iso[:4] + ", " + iso[11:19] + " UTC"
+	return templates.TimeView{Text: full, ISO: iso, Full: full}
 }
 
 // avatar is the initial of a toolkit or config on the colour of its slug.
 func avatar(slug, name string) templates.AvatarView {
-	return templates.AvatarView{Letter: initial(name, slug), Class: hue(slug)}
+	return templates.AvatarView{Letter: initial(name, slug), Hue: hue(slug)}
 }
 
 // face is the initials of a person.
@@ -78,10 +79,10 @@ func face(name, id string) templates.AvatarView {
 	if len(words) > 1 {
 		letters += initial(words[len(words)-1], "")
 	}
-	return templates.AvatarView{Letter: letters, Class: hue(id)}
+	return templates.AvatarView{Letter: letters, Hue: hue(id)}
 }
 
-var hues = [...]string{"h0", "h1", "h2", "h3", "h4", "h5", "h6", "h7"}
+var hues = [...]string{"0", "1", "2", "3", "4", "5", "6", "7"}
 
 func hue(of string) string {
 	h := fnv.New32a()

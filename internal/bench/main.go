@@ -25,7 +25,6 @@ func main() {
 
 // Roles that the program plays as its own child.
 const (
-	roleBare     = "bare"     // net/http alone
 	roleCeilings = "ceilings" // Echo and templ over fixed rows
 	roleLoad     = "load"     // sends requests
 )
@@ -35,8 +34,6 @@ func dispatch() error {
 	defer stop()
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
-		case roleBare:
-			return serveBare(os.Args[2])
 		case roleCeilings:
 			return serveCeilings(os.Args[2])
 		case roleLoad:

@@ -304,7 +304,7 @@ func TestHostileRemoteInTheBrowser(t *testing.T) {
 	p := c.open(tabOptions{})
 	p.signIn("Emil")
 	p.to("/projects/default/auth-configs")
-	hrefs, err := p.Locator("tr[data-id] .cell-name a").EvaluateAll("links => links.map(a => a.getAttribute('href'))")
+	hrefs, err := p.Locator("tr[data-id] .config-name a").EvaluateAll("links => links.map(a => a.getAttribute('href'))")
 	must(t, err)
 	paths := []string{"/", "/history", "/projects/default/auth-configs/new", "/projects/default/auth-configs?sort=changed"}
 	for i, h := range hrefs.([]any) {

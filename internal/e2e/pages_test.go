@@ -61,7 +61,7 @@ func (c *console) scene() map[string]string {
 	p.signIn("Emil")
 	list := "/projects/default/auth-configs"
 	p.to(list + "?toolkit=github")
-	config, err := p.Locator("tr[data-id] .cell-name a").First().GetAttribute("href")
+	config, err := p.Locator("tr[data-id] .config-name a").First().GetAttribute("href")
 	must(c.t, err)
 	p.to(config + "/edit")
 	p.fill("Scopes", "repo\nread:org")
@@ -72,7 +72,7 @@ func (c *console) scene() map[string]string {
 	p.sees("Saved")
 	must(c.t, c.box.Fail(sandbox.Fault{Kind: "status=422", Method: "PATCH"}))
 	p.to(list + "?toolkit=slack&status=enabled")
-	p.click(p.Locator("tr[data-id] .cell-name a"))
+	p.click(p.Locator("tr[data-id] .config-name a"))
 	p.click(p.link("Disable"))
 	p.click(p.button("Disable config"))
 	p.sees("Nothing was changed at Composio")

@@ -39,6 +39,7 @@ var may = map[string][]string{
 	"internal/rig":                          {"access", "audit", "change", "composio/sandbox", "composio/sandbox/sandboxtest", "mirror", "secret", "store"},
 	"internal/storm":                        {},
 	"internal/bench":                        {"*"},
+	"internal/bench/bare":                   {},
 }
 
 // never lists what a package may not import from elsewhere.

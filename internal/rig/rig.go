@@ -93,8 +93,7 @@ func (r *Rig) open() {
 	st, err := store.Open(r.Dir, store.Options{Log: log})
 	r.must(err)
 	r.Store = st
-	r.Access, err = access.NewService(st, Now)
-	r.must(err)
+	r.Access = access.NewService(st, Now)
 	r.Mirror = mirror.NewService(st, r.Keys, mirror.Settings{SyncInterval: time.Hour, APIVersion: "v3.1", Timeout: Timeout}, Now, log)
 	r.Changes = change.NewService(st, r.Mirror, r.Keys, change.Settings{Grace: Grace, Lease: time.Minute}, Now, log)
 	ctx, cancel := context.WithCancel(context.Background())

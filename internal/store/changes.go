@@ -276,9 +276,10 @@ func scanPolicy(all *[]change.Policy) func(scanner) error {
 
 // Policies implements [change.Store].
 func (s *Store) Policies(ctx context.Context, projectID string) ([]change.Policy, error) {
-	var all []change.Policy
-	err := s.each(ctx, scanPolicy(&all), policyQuery, projectID)
-	return all, err
+	return keep(s, "policies of "+projectID, func() (all []change.Policy, err error) {
+		err = s.each(ctx, scanPolicy(&all), policyQuery, projectID)
+		return all, err
+	})
 }
 
 const attemptQuery = `SELECT request_id, revision, item, number, step, digest, lease_owner, lease_until, answer, outcome, started_at, ended_at
@@ -395,7 +396,8 @@ func (s *Store) Requests(ctx context.Context, q RequestQuery) ([]change.Request,
 
 // OpenRequestCount is how many change requests are open.
 func (s *Store) OpenRequestCount(ctx context.Context) (int, error) {
-	var n int
-	err := s.row(ctx, "SELECT count(*) FROM change_request WHERE ended_at = 0").Scan(&n)
-	return n, err
+	return keep(s, "open requests", func() (n int, err error) {
+		err = s.row(ctx, "SELECT count(*) FROM change_request WHERE ended_at = 0").Scan(&n)
+		return n, err
+	})
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 
 	"gatehouse/internal/audit"
 	"gatehouse/internal/change"
@@ -25,13 +26,14 @@ func scanProject(row scanner) (mirror.Project, error) {
 
 // Projects implements [mirror.Store].
 func (s *Store) Projects(ctx context.Context) ([]mirror.Project, error) {
-	var all []mirror.Project
-	err := s.each(ctx, func(row scanner) error {
-		p, err := scanProject(row)
-		all = append(all, p)
-		return err
-	}, "SELECT "+projectColumns+" FROM project ORDER BY name, slug")
-	return all, err
+	return keep(s, "projects", func() (all []mirror.Project, err error) {
+		err = s.each(ctx, func(row scanner) error {
+			p, err := scanProject(row)
+			all = append(all, p)
+			return err
+		}, "SELECT "+projectColumns+" FROM project ORDER BY name, slug")
+		return all, err
+	})
 }
 
 // Project implements [mirror.Store].
@@ -42,8 +44,16 @@ func (s *Store) Project(ctx context.Context, id string) (mirror.Project, error) 
 
 // ProjectBySlug returns the project that a URL names.
 func (s *Store) ProjectBySlug(ctx context.Context, slug string) (mirror.Project, error) {
-	p, err := scanProject(s.row(ctx, "SELECT "+projectColumns+" FROM project WHERE slug = $1", slug))
-	return p, missing(err, "project")
+	all, err := s.Projects(ctx)
+	if err != nil {
+		return mirror.Project{}, err
+	}
+	for _, p := range all {
+		if p.Slug == slug {
+			return p, nil
+		}
+	}
+	return mirror.Project{}, missing(sql.ErrNoRows, "project")
 }
 
 // AddProject implements [mirror.Store].

@@ -50,6 +50,7 @@ type Store struct {
 	version   atomic.Int64 // grows with every commit
 	mirrors   mirrors
 	sessions  sessions
+	kept      kept
 	closeOnce sync.Once
 }
 

@@ -25,8 +25,9 @@
       say('Copied');
       return;
     }
-    const row = event.target.closest('tr[data-href]');
-    if (row && !event.target.closest('a, button, input, label, summary') && !getSelection().toString()) $('a', row).click();
+    const row = event.target.closest('tbody tr');
+    const link = row && $('.config-name a, .cell-name a', row);
+    if (link && !event.target.closest('a, button, input, label, summary') && !getSelection().toString()) link.click();
   });
 
   // Close menus by a click beside them or Escape.
@@ -105,7 +106,7 @@
     } else if (event.key === 'g') {
       going = Date.now();
     } else if (Date.now() - going < 1500 && go[event.key]) {
-      const link = $$('.nav a').find((a) => a.dataset.name === go[event.key]);
+      const link = $$('.nav a').find((a) => a.textContent.trim().startsWith(go[event.key]));
       if (link) link.click();
     } else if (event.key === 'j' || event.key === 'k') {
       move(event.key === 'j' ? 1 : -1);
