@@ -72,31 +72,37 @@ const (
 // body is the hashed form of an entry. Numbers are strings, since canonical
 // JSON rounds those above 2^53. It may gain optional members; none may change
 // its meaning.
-type body struct {
-	Version string            `json:"v"`
-	Seq     string            `json:"seq"`
-	Prev    string            `json:"prev"`
-	Time    string            `json:"time"`
-	Actor   bodyActor         `json:"actor"`
+type body struct { // members in the order of canonical JSON
 	Action  string            `json:"action"`
+	Actor   bodyActor         `json:"actor"`
+	Changes []bodyChange      `json:"changes"`
+	Detail  map[string]string `json:"detail"`
 	Object  bodyObject        `json:"object"`
+	Outcome string            `json:"outcome"`
+	Prev    string            `json:"prev"`
 	Project string            `json:"project"`
 	Request string            `json:"request"`
-	Outcome string            `json:"outcome"`
-	Changes []Change          `json:"changes"`
-	Detail  map[string]string `json:"detail"`
 	Sealed  map[string]string `json:"sealed"` // field → commitment
+	Seq     string            `json:"seq"`
+	Time    string            `json:"time"`
+	Version string            `json:"v"`
 }
 
 type bodyActor struct {
-	Kind string `json:"kind"`
 	ID   string `json:"id"`
+	Kind string `json:"kind"`
 }
 
 type bodyObject struct {
-	Kind string `json:"kind"`
 	ID   string `json:"id"`
+	Kind string `json:"kind"`
 	Name string `json:"name"`
+}
+
+type bodyChange struct {
+	After  []string `json:"after"`
+	Before []string `json:"before"`
+	Field  string   `json:"field"`
 }
 
 // Seal puts an event at the end of the chain.
@@ -106,21 +112,21 @@ func Seal(head Head, e Event, at time.Time) (Row, error) {
 		Seq:     strconv.FormatInt(head.Seq+1, 10),
 		Prev:    head.Hash.String(),
 		Time:    at.UTC().Format(TimeFormat),
-		Actor:   bodyActor{e.Actor.Kind, e.Actor.ID},
+		Actor:   bodyActor{Kind: e.Actor.Kind, ID: e.Actor.ID},
 		Action:  e.Action,
-		Object:  bodyObject{e.Object.Kind, e.Object.ID, e.Object.Name},
+		Object:  bodyObject{Kind: e.Object.Kind, ID: e.Object.ID, Name: e.Object.Name},
 		Project: e.Project,
 		Request: e.Request,
 		Outcome: e.Outcome,
-		Changes: slices.Clone(e.Changes),
+		Changes: make([]bodyChange, len(e.Changes)),
 		Detail:  e.Detail,
 		Sealed:  map[string]string{},
 	}
 	if b.Outcome == "" {
 		b.Outcome = OK
 	}
-	if b.Changes == nil {
-		b.Changes = []Change{}
+	for i, c := range e.Changes {
+		b.Changes[i] = bodyChange{After: c.After, Before: c.Before, Field: c.Field}
 	}
 	if b.Detail == nil {
 		b.Detail = map[string]string{}
@@ -136,7 +142,7 @@ func Seal(head Head, e Event, at time.Time) (Row, error) {
 		row.Personal = append(row.Personal, p)
 	}
 	var err error
-	row.Body, err = canonical(b)
+	row.Body, err = b.canonical()
 	row.Hash = HashBody(row.Body)
 	return row, err
 }
@@ -166,6 +172,23 @@ func (p Personal) commitment() string {
 	h.Write(p.Salt)
 	h.Write([]byte(p.Value))
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// canonical writes b as RFC 8785 JSON. Members are in order and there are no
+// numbers, so that only what the encoder escapes and the RFC doesn't needs the
+// slower way. Every write to our database waits for this.
+func (b body) canonical() ([]byte, error) {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(b); err != nil {
+		return nil, err
+	}
+	raw := bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+	if bytes.Contains(raw, []byte(`\u`)) {
+		return jcs.Transform(raw)
+	}
+	return raw, nil
 }
 
 // canonical writes v as RFC 8785 JSON.
@@ -205,9 +228,11 @@ func Open(r Row) (Entry, error) {
 		Project: b.Project,
 		Request: b.Request,
 		Outcome: b.Outcome,
-		Changes: b.Changes,
 		Detail:  b.Detail,
 	}}
+	for _, c := range b.Changes {
+		e.Changes = append(e.Changes, Change{Field: c.Field, Before: c.Before, After: c.After})
+	}
 	for _, p := range r.Personal {
 		switch p.Field {
 		case personalName:

@@ -145,3 +145,27 @@ func TestVerifyFindsTampering(t *testing.T) {
 		}
 	})
 }
+
+// The quick way to canonical JSON gives the bytes of the library's.
+func TestCanonicalBody(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.RuneFrom([]rune("a\"\\/<>&\u2028\u2029\b\f\n\r\t\x00\x1f\x7f\ufffd𝄞é"))))
+		texts := rapid.SliceOfN(text, 0, 3)
+		b := body{
+			Action: text.Draw(t, "action"), Actor: bodyActor{ID: text.Draw(t, "id"), Kind: "user"}, Object: bodyObject{Name: text.Draw(t, "name") + "\xff"},
+			Changes: []bodyChange{{After: texts.Draw(t, "after"), Before: texts.Draw(t, "before"), Field: text.Draw(t, "field")}},
+			Detail:  rapid.MapOf(rapid.StringMatching(`[a-z_]{1,8}`), text).Draw(t, "detail"),
+		}
+		got, err := b.canonical()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := canonical(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), string(got)); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}

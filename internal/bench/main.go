@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 )
 
@@ -60,6 +61,7 @@ func run(ctx context.Context) (err error) {
 			err = e
 		}
 	}()
+	debug.SetGCPercent(400) // as the console does
 	started := time.Now()
 	if err := b.measure(ctx); err != nil {
 		return err

@@ -21,7 +21,7 @@ func (t *tx) record(events ...audit.Event) error {
 
 func (t *tx) recordOne(e audit.Event) error {
 	if t.head == nil {
-		head, err := readHead(t.row(headQuery))
+		head, err := t.w.lastHead()
 		if err != nil {
 			return err
 		}
@@ -34,14 +34,43 @@ func (t *tx) recordOne(e audit.Event) error {
 	if err := t.exec("INSERT INTO history (seq, body, prev, hash) VALUES ($1, $2, $3, $4)", row.Seq, row.Body, row.Prev[:], row.Hash[:]); err != nil {
 		return err
 	}
-	for _, p := range row.Personal {
-		if err := t.exec("INSERT INTO history_personal (seq, field, salt, value) VALUES ($1, $2, $3, $4)", row.Seq, p.Field, p.Salt, p.Value); err != nil {
-			return err
-		}
+	if err := t.recordPersonal(row); err != nil {
+		return err
 	}
 	*t.head = audit.Head{Seq: row.Seq, Hash: row.Hash}
 	t.entries++
 	return nil
+}
+
+// recordPersonal writes all personal data of a row with one statement.
+func (t *tx) recordPersonal(row audit.Row) error {
+	if len(row.Personal) == 0 {
+		return nil
+	}
+	query := "INSERT INTO history_personal (seq, field, salt, value) VALUES"
+	args := make([]any, 0, 4*len(row.Personal))
+	for i, p := range row.Personal {
+		if i > 0 {
+			query += ","
+		}
+		n := len(args)
+		query += fmt.Sprintf(" ($%d, $%d, $%d, $%d)", n+1, n+2, n+3, n+4)
+		args = append(args, row.Seq, p.Field, p.Salt, p.Value)
+	}
+	return t.exec(query, args...)
+}
+
+// lastHead is the end of the chain. It is remembered from one transaction to the
+// next; a trigger refuses a row that doesn't follow the last one.
+func (w *writer) lastHead() (audit.Head, error) {
+	if w.head != nil {
+		return *w.head, nil
+	}
+	st, err := w.stmt(headQuery)
+	if err != nil {
+		return audit.Head{}, err
+	}
+	return readHead(st.QueryRowContext(context.Background()))
 }
 
 const headQuery = "SELECT seq, hash FROM history ORDER BY seq DESC LIMIT 1"

@@ -28,6 +28,7 @@ const (
 	indexVersion = 1
 	indexBatch   = 256
 	indexPause   = 5 * time.Second // after a failure
+	indexGather  = 250 * time.Millisecond
 )
 
 const indexSchema = `
@@ -119,20 +120,23 @@ func (x *historyIndex) run(ctx context.Context) {
 			return
 		case err != nil:
 			x.store.log.Error("index history", "err", err)
-			pause := time.NewTimer(indexPause)
-			select {
-			case <-ctx.Done():
-				pause.Stop()
-				return
-			case <-pause.C:
-			}
+			pause(ctx, indexPause)
 		case !more:
 			select {
 			case <-ctx.Done():
-				return
 			case <-x.wake:
+				pause(ctx, indexGather) // one batch costs little more than one entry
 			}
 		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -38,6 +39,9 @@ func (s *Store) Snapshot(ctx context.Context, projectID string) (*mirror.Snapsho
 	}
 	snapshot := mirror.NewSnapshot(configs)
 	s.mirrors.all[projectID] = snapshot
+	if len(configs) > 1000 {
+		go debug.FreeOSMemory() // reading leaves several times the snapshot behind, once
+	}
 	return snapshot, nil
 }
 

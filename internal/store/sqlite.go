@@ -41,7 +41,7 @@ var register = sync.OnceFunc(func() {
 		return err
 	}})
 	sql.Register(driverReader, &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
-		err := setUp(c, "PRAGMA trusted_schema = OFF; PRAGMA cache_size = -8192; PRAGMA query_only = ON")
+		err := setUp(c, "PRAGMA trusted_schema = OFF; PRAGMA cache_size = -2048; PRAGMA query_only = ON")
 		c.RegisterAuthorizer(authorize)
 		return err
 	}})

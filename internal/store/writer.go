@@ -23,18 +23,21 @@ const maxBatch = 512
 // errDown is the answer to writes after a commit of unknown outcome.
 var errDown = problem.New(problem.Unavailable, "The database can't be written. Nothing was changed. An operator has to look at the server's log.")
 
-// A writer owns the one connection that writes.
+// A writer owns the one connection that writes. Whoever comes while it is idle
+// writes at once; those who come meanwhile wait, and the first of them to get the
+// turn writes for all.
 type writer struct {
 	store  *Store
 	db     *sql.DB
 	conn   *sql.Conn
 	stmts  map[string]*sql.Stmt
-	jobs   chan *job
+	head   *audit.Head   // end of the chain in the open transaction or, between two, on disk; nil if it has to be read
+	turn   chan struct{} // holds a token while somebody writes
 	failed chan struct{}
 
-	mu      sync.RWMutex // held for reading while a job is handed over
+	mu      sync.Mutex
 	closed  bool
-	stopped chan struct{}
+	waiting []*job
 }
 
 type job struct {
@@ -53,79 +56,77 @@ func newWriter(s *Store, path string) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{
-		store: s, db: db, conn: conn, stmts: map[string]*sql.Stmt{}, jobs: make(chan *job, maxBatch),
-		failed: make(chan struct{}), stopped: make(chan struct{}),
-	}
-	go w.run()
-	return w, nil
+	return &writer{store: s, db: db, conn: conn, stmts: map[string]*sql.Stmt{}, turn: make(chan struct{}, 1), failed: make(chan struct{})}, nil
 }
 
+// close writes what waits and takes nothing more.
 func (w *writer) close() error {
 	w.mu.Lock()
-	if w.closed {
-		w.mu.Unlock()
+	closed := w.closed
+	w.closed = true
+	w.mu.Unlock()
+	if closed {
 		return nil
 	}
-	w.closed = true
-	close(w.jobs)
-	w.mu.Unlock()
-	<-w.stopped
+	w.turn <- struct{}{} // kept
+	for batch := w.take(); len(batch) > 0; batch = w.take() {
+		w.commit(batch)
+	}
 	return errors.Join(w.conn.Close(), w.db.Close())
 }
 
-// do hands a job over and waits for its commit. The caller's context can't stop
-// a job that has begun: that would roll back everyone's.
+// do runs a job and waits for its commit. The caller's context can't stop a job
+// that waits or has begun: that would roll back everyone's.
 func (w *writer) do(ctx context.Context, fn func(*tx) error) error {
 	if w == nil {
 		return errors.New("the store was opened for reading")
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	j := &job{fn: fn, done: make(chan struct{})}
-	w.mu.RLock()
+	w.mu.Lock()
 	if w.closed {
-		w.mu.RUnlock()
+		w.mu.Unlock()
 		return errDown
 	}
-	select {
-	case <-w.failed:
-		w.mu.RUnlock()
-		return errDown
-	case <-ctx.Done():
-		w.mu.RUnlock()
-		return ctx.Err()
-	case w.jobs <- j:
-		w.mu.RUnlock()
-	}
-	<-j.done
-	return j.err
-}
-
-func (w *writer) run() {
-	defer close(w.stopped)
-	for j := range w.jobs {
-		batch := []*job{j}
-	gather:
-		for len(batch) < maxBatch {
-			select {
-			case next, ok := <-w.jobs:
-				if !ok {
-					break gather
-				}
-				batch = append(batch, next)
-			default:
-				break gather
-			}
-		}
-		w.commit(batch)
-		for _, j := range batch {
-			close(j.done)
+	w.waiting = append(w.waiting, j)
+	w.mu.Unlock()
+	for {
+		select {
+		case <-j.done:
+			return j.err
+		case w.turn <- struct{}{}:
+			w.commit(w.take())
+			<-w.turn
 		}
 	}
 }
 
-// commit runs a batch in one transaction and sets each job's outcome.
+// take removes the next batch from those that wait.
+func (w *writer) take() []*job {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := min(len(w.waiting), maxBatch)
+	batch := w.waiting[:n:n]
+	w.waiting = w.waiting[n:]
+	return batch
+}
+
+// commit runs a batch in one transaction, sets each job's outcome and tells those
+// who wait for it.
 func (w *writer) commit(batch []*job) {
+	if len(batch) > 0 {
+		w.transact(batch)
+	}
+	for _, j := range batch {
+		close(j.done)
+	}
+}
+
+func (w *writer) transact(batch []*job) {
 	fail := func(err error) {
+		w.head = nil
 		for _, j := range batch {
 			if j.err == nil {
 				j.err = err
@@ -143,7 +144,7 @@ func (w *writer) commit(batch []*job) {
 		return
 	}
 	for _, j := range batch {
-		j.err = w.runJob(j)
+		j.err = w.runJob(j, len(batch) > 1)
 		if open, err := w.open(); err != nil || !open {
 			// The statement's error ended the transaction for everyone in it.
 			fail(errors.Join(errors.New("the transaction was rolled back"), err))
@@ -195,23 +196,31 @@ func (w *writer) publish(batch []*job) {
 	}
 }
 
-// runJob runs one job in a savepoint of its own.
-func (w *writer) runJob(j *job) (err error) {
-	if err := w.exec("SAVEPOINT job"); err != nil {
-		return err
+// runJob runs one job, in a savepoint of its own where it shares the transaction.
+// A job that is alone takes the transaction with it if it fails.
+func (w *writer) runJob(j *job, shared bool) (err error) {
+	if shared {
+		if err := w.exec("SAVEPOINT job"); err != nil {
+			return err
+		}
 	}
 	j.tx = &tx{w: w, now: w.store.now(), mirror: map[string]*mirrorDelta{}}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic in a transaction: %v\n%s", p, debug.Stack())
 		}
-		if err != nil {
-			if open, oerr := w.open(); oerr == nil && open {
-				err = errors.Join(err, w.exec("ROLLBACK TO job"), w.exec("RELEASE job"))
-			}
-			return
+		switch open, oerr := w.open(); {
+		case oerr != nil || !open: // there is nothing to undo or to keep any more
+		case err != nil && shared:
+			err = errors.Join(err, w.exec("ROLLBACK TO job"), w.exec("RELEASE job"))
+		case err != nil:
+			err = errors.Join(err, w.exec("ROLLBACK"))
+		case shared:
+			err = w.exec("RELEASE job")
 		}
-		err = w.exec("RELEASE job")
+		if err == nil && j.tx.head != nil {
+			w.head = j.tx.head
+		}
 	}()
 	return j.fn(j.tx)
 }

@@ -28,6 +28,7 @@ BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
 -- +goose StatementBegin
 CREATE TRIGGER history_in_order BEFORE INSERT ON history
 WHEN NEW.seq <> COALESCE((SELECT MAX(seq) FROM history), 0) + 1
+  OR NEW.prev <> COALESCE((SELECT hash FROM history WHERE seq = NEW.seq - 1), zeroblob(32))
 BEGIN SELECT RAISE(ABORT, 'history has no gaps'); END;
 -- +goose StatementEnd
 -- +goose StatementBegin
