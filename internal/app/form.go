@@ -34,6 +34,8 @@ const (
 // kept nowhere and never shown again.
 const secretPrefix = "secret."
 
+const keyCSRF = "csrf" // string: the masked token of the page
+
 const keyForm = "form" // url.Values: what was sent, without the hidden fields
 
 // newForm returns what a form needs that changes something. The target is what
@@ -46,14 +48,19 @@ func (s *Server) newForm(c echo.Context, action string) templates.FormView {
 	return f
 }
 
-// csrfToken is bound to the session's token and masked anew each time, so that
-// compressed pages don't give it away.
+// csrfToken is bound to the session's token and masked anew for each page, so
+// that compressed pages don't give it away.
 func (s *Server) csrfToken(c echo.Context) string {
+	if token, ok := c.Get(keyCSRF).(string); ok {
+		return token
+	}
 	token := s.boundToken(c)
 	out := make([]byte, 2*len(token))
 	_, _ = rand.Read(out[:len(token)]) // never fails (crypto/rand)
 	subtle.XORBytes(out[len(token):], token, out[:len(token)])
-	return base64.RawURLEncoding.EncodeToString(out)
+	masked := base64.RawURLEncoding.EncodeToString(out)
+	c.Set(keyCSRF, masked)
+	return masked
 }
 
 func (s *Server) boundToken(c echo.Context) []byte {

@@ -73,7 +73,7 @@ func (s *Server) frame(c echo.Context, at place) (templates.PageView, error) {
 		Title: at.title, Theme: theme(c), Keys: cookie(c, keysCookie) != "off", Strip: s.strip(), Done: s.takeNotice(c), Narrow: at.narrow,
 		Reader:    templates.ReaderView{Name: who.Name, Roles: roleNames(who.Roles), Avatar: face(who.Name, who.ID), URL: "/account"},
 		SignOut:   s.newForm(c, "/signout"),
-		ThemeForm: s.newForm(c, "/theme"),
+		ThemeForm: templates.FormView{Action: "/theme", Token: s.csrfToken(c)}, // anyone may, as often as they like
 		Crumbs:    append(at.crumbs, templates.LinkView{Text: at.title}),
 	}
 	projects, err := s.store.Projects(c.Request().Context())

@@ -73,7 +73,7 @@ func (w *writer) lastHead() (audit.Head, error) {
 	return readHead(st.QueryRowContext(context.Background()))
 }
 
-const headQuery = "SELECT seq, hash FROM history ORDER BY seq DESC LIMIT 1"
+const headQuery = "SELECT seq, hash FROM history WHERE seq = (SELECT MAX(seq) FROM history)"
 
 func readHead(row scanner) (audit.Head, error) {
 	var h audit.Head

@@ -110,27 +110,7 @@ func (s *Store) searchTail(ctx context.Context, q HistoryQuery, indexed int64) (
 // find returns the numbers of entries that may match, the newest first. Tokens
 // fold case and punctuation, so the caller compares again.
 func (x *historyIndex) find(ctx context.Context, q HistoryQuery, limit int) ([]int64, error) {
-	table, seq := "entry e", "e.seq"
-	var where []string
-	var args []any
-	add := func(condition string, arg any) { where, args = append(where, condition), append(args, arg) }
-	dated := !q.From.IsZero() || !q.To.IsZero()
-	if match := q.match(); match != "" {
-		table, seq = "words w", "w.rowid"
-		add("words MATCH ?", match)
-		if dated {
-			table += " JOIN entry e ON e.seq = w.rowid"
-		}
-	}
-	add(seq+" < ?", q.Before)
-	if !q.From.IsZero() {
-		add("e.at >= ?", micros(q.From))
-	}
-	if !q.To.IsZero() {
-		add("e.at < ?", micros(q.To))
-	}
-	//nolint:gosec // made of constants; what readers typed goes through arguments
-	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s DESC LIMIT %d", seq, table, strings.Join(where, " AND "), seq, limit)
+	query, args := q.statement(limit)
 	rows, err := x.db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -143,6 +123,39 @@ func (x *historyIndex) find(ctx context.Context, q HistoryQuery, limit int) ([]i
 		return err
 	})
 	return seqs, err
+}
+
+// statement is the query to the index, with its arguments. Entries of a span of
+// time come in the order of time, which is that of their numbers unless a clock
+// was set back.
+func (q HistoryQuery) statement(limit int) (string, []any) {
+	from, seq, order := "entry e", "e.seq", "e.seq DESC"
+	var where []string
+	var args []any
+	add := func(condition string, more ...any) { where, args = append(where, condition), append(args, more...) }
+	dated := !q.From.IsZero() || !q.To.IsZero()
+	switch match := q.match(); {
+	case match != "":
+		seq, order, from = "w.rowid", "w.rowid DESC", "words w"
+		if dated {
+			from += " JOIN entry e ON e.seq = w.rowid"
+		}
+		add("words MATCH ?", match)
+		add("w.rowid < ?", q.Before)
+	case dated:
+		order = "e.at DESC, e.seq DESC"
+		add("(e.at, e.seq) < (COALESCE((SELECT at FROM entry WHERE seq = ?), 9223372036854775807), ?)", q.Before, q.Before)
+	default:
+		add("e.seq < ?", q.Before)
+	}
+	if !q.From.IsZero() {
+		add("e.at >= ?", micros(q.From))
+	}
+	if !q.To.IsZero() {
+		add("e.at < ?", micros(q.To))
+	}
+	//nolint:gosec // made of constants; what readers typed goes through arguments
+	return fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %d", seq, from, strings.Join(where, " AND "), order, limit), args
 }
 
 // match is the query in FTS5's language: filters as whole tokens, words of the

@@ -100,7 +100,7 @@ func authorize(op int, arg1, arg2, _ string) int {
 		sqlite3.SQLITE_ALTER_TABLE, sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_REINDEX:
 		return sqlite3.SQLITE_DENY
 	case sqlite3.SQLITE_PRAGMA:
-		if !slices.Contains(readablePragmas, arg1) {
+		if _, ours := pragmas[arg1]; !slices.Contains(readablePragmas, arg1) && (!ours || arg2 != "") {
 			return sqlite3.SQLITE_DENY
 		}
 	case sqlite3.SQLITE_FUNCTION:

@@ -80,6 +80,22 @@
     }
   });
 
+  const shortcuts = [
+    ['<kbd>/</kbd>', 'Search'],
+    ['<kbd>g</kbd> then <kbd>o</kbd> <kbd>c</kbd> <kbd>r</kbd> <kbd>h</kbd> <kbd>p</kbd> <kbd>s</kbd>', 'Overview, auth configs, changes, history, people, settings'],
+    ['<kbd>j</kbd> <kbd>k</kbd>', 'Next and previous row'],
+    ['<kbd>x</kbd>', 'Select the row'],
+    ['<kbd>?</kbd>', 'This list'],
+  ];
+  const showShortcuts = () => {
+    if (!$('#shortcuts')) {
+      document.body.insertAdjacentHTML('beforeend', `<dialog id="shortcuts" class="card" aria-labelledby="shortcuts-title">
+        <div class="card-head"><h2 id="shortcuts-title">Keyboard shortcuts</h2><form method="dialog"><button class="btn small quiet">Close</button></form></div>
+        <dl class="facts card-body">${shortcuts.map(([keys, does]) => `<dt>${keys}</dt><dd>${does}</dd>`).join('')}</dl></dialog>`);
+    }
+    if (!$('#shortcuts').open) $('#shortcuts').showModal();
+  };
+
   // Keyboard: / search, g then a letter goes, j k move along rows, x picks, ? lists.
   let going = 0;
   let at = -1;
@@ -101,8 +117,7 @@
       search.focus();
       search.select();
     } else if (event.key === '?') {
-      const help = $('#shortcuts');
-      if (help && !help.open) help.showModal();
+      showShortcuts();
     } else if (event.key === 'g') {
       going = Date.now();
     } else if (Date.now() - going < 1500 && go[event.key]) {
