@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -70,6 +73,7 @@ type commands struct {
 	User    userCommand    `cmd:"" help:"Manage people without the web."`
 	History historyCommand `cmd:"" help:"Check history."`
 	Backup  backupCommand  `cmd:"" help:"Copy the database while it is in use."`
+	Health  healthCommand  `cmd:"" help:"Ask a running console whether it is ready: exits 0 if it is."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
@@ -113,6 +117,32 @@ func environment(n *kong.Node) []string {
 		names = append(names, environment(child)...)
 	}
 	return names
+}
+
+type healthCommand struct {
+	Addr string `env:"CONSOLE_ADDR" default:"127.0.0.1:8080" help:"Address that the console listens on."`
+}
+
+// Run asks the console on this machine.
+func (h healthCommand) Run(ctx context.Context) error {
+	_, port, err := net.SplitHostPort(h.Addr)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+port+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("the console answers %s", resp.Status)
+	}
+	return errors.Join(err, resp.Body.Close())
 }
 
 type versionCommand struct{}

@@ -54,6 +54,8 @@ func TestSubcommands(t *testing.T) {
 	copied := filepath.Join(t.TempDir(), "copy.db")
 	c.tool(0, "backup", copied)
 	c.tool(1, "backup", copied) // never over a file
+	c.tool(0, "health")
+	c.tool(1, "health", "--addr", freePort(t))
 	if out := c.tool(0, "version"); !strings.Contains(out, "gatehouse") {
 		t.Error(out)
 	}
