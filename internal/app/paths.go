@@ -3,6 +3,7 @@ package app
 import (
 	"net/url"
 	"strconv"
+	"strings"
 )
 
 // Every URL of the console is made here.
@@ -27,12 +28,14 @@ func endSessionPath(id string) string { return "/account/sessions/" + url.PathEs
 
 // query adds parameters to a path; empty values are left out.
 func query(path string, pairs ...string) string {
-	mark := "?"
+	var parts []string
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
-			path += mark + pairs[i] + "=" + url.QueryEscape(pairs[i+1])
-			mark = "&"
+			parts = append(parts, pairs[i]+"="+url.QueryEscape(pairs[i+1]))
 		}
 	}
-	return path
+	if len(parts) == 0 {
+		return path
+	}
+	return path + "?" + strings.Join(parts, "&")
 }

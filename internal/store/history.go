@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"gatehouse/internal/audit"
 )
@@ -47,17 +48,14 @@ func (t *tx) recordPersonal(row audit.Row) error {
 	if len(row.Personal) == 0 {
 		return nil
 	}
-	query := "INSERT INTO history_personal (seq, field, salt, value) VALUES"
-	args := make([]any, 0, 4*len(row.Personal))
-	for i, p := range row.Personal {
-		if i > 0 {
-			query += ","
-		}
+	var rows []string
+	var args []any
+	for _, p := range row.Personal {
 		n := len(args)
-		query += fmt.Sprintf(" ($%d, $%d, $%d, $%d)", n+1, n+2, n+3, n+4)
+		rows = append(rows, fmt.Sprintf("($%d, $%d, $%d, $%d)", n+1, n+2, n+3, n+4))
 		args = append(args, row.Seq, p.Field, p.Salt, p.Value)
 	}
-	return t.exec(query, args...)
+	return t.exec("INSERT INTO history_personal (seq, field, salt, value) VALUES "+strings.Join(rows, ", "), args...)
 }
 
 // lastHead is the end of the chain. It is remembered from one transaction to the
