@@ -1,11 +1,8 @@
 package change
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
-	"strings"
 	"time"
 
 	"gatehouse/internal/audit"
@@ -215,116 +212,6 @@ func (s *Service) readBack(ctx context.Context, project string, it Item, a Attem
 		rep.verdict, rep.live = verdictApplied, live
 	}
 	return rep
-}
-
-// settleUnknown looks at an attempt whose outcome is not known, be it that the
-// answer got lost or that the program stopped in the middle.
-func (s *Service) settleUnknown(ctx context.Context, r Request, i int) (time.Duration, error) {
-	a, err := s.store.LastAttempt(ctx, r.ID, r.Revision.Number, i)
-	if err != nil {
-		return done, err
-	}
-	if r.State != Unknown {
-		return soon, s.interrupted(ctx, a)
-	}
-	left := s.graceLeft(r.ID)
-	rep, err := s.look(ctx, r, i)
-	if err != nil {
-		s.log.Info("can't look at a change of unknown outcome yet", "request", r.ID, "err", err)
-		return max(s.shortWait(), min(s.lookEvery(), left)), nil
-	}
-	if rep.verdict == verdictUnknown {
-		return max(s.shortWait(), min(s.lookEvery(), left)), nil
-	}
-	return s.settle(ctx, a, rep)
-}
-
-// graceLeft is how long a write of unknown outcome may still arrive at Composio.
-// The time starts anew when the program does.
-func (s *Service) graceLeft(id string) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	until, ok := s.grace[id]
-	if !ok {
-		until = time.Now().Add(s.settings.Grace)
-		s.grace[id] = until
-	}
-	return time.Until(until)
-}
-
-func (s *Service) forget(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.grace, id)
-}
-
-// interrupted takes note that an attempt was left open.
-func (s *Service) interrupted(ctx context.Context, a Attempt) error {
-	_, err := s.settle(ctx, a, report{verdict: verdictUnknown, note: "Gatehouse stopped while it was sending this.", answer: "interrupted"})
-	return err
-}
-
-// look reads the remote to find out what became of an item's last attempt.
-func (s *Service) look(ctx context.Context, r Request, i int) (report, error) {
-	if i < 0 || i >= len(r.Progress) {
-		return report{}, problem.New(problem.NotFound, "This change request has no such part.")
-	}
-	it, p := r.Revision.Items[i], r.Progress[i]
-	over := s.graceLeft(r.ID) <= 0
-	a, err := s.store.LastAttempt(ctx, r.ID, r.Revision.Number, i)
-	if err != nil {
-		return report{}, err
-	}
-	target := p.Target
-	if it.Operation == Create && p.Step == StepMain {
-		_, target, _ = strings.Cut(a.Answer, answered+" ")
-		if target == "" {
-			return s.lookForCreated(ctx, r.Project, it, over)
-		}
-	}
-	saw := sighting{answered: strings.HasPrefix(a.Answer, answered)}
-	saw.live, err = s.mirror.Refresh(ctx, r.Project, target)
-	if saw.gone = problem.Is(err, problem.NotFound); err != nil && !saw.gone {
-		return report{}, err
-	}
-	rep := report{live: saw.live, gone: saw.gone, answer: a.Answer, wait: s.shortWait()}
-	if it.Operation == Create && p.Step == StepMain {
-		if rep.verdict = verdictUnknown; !saw.gone {
-			rep.verdict = verdictApplied
-		}
-		return rep, nil
-	}
-	rep.verdict = resolve(it, p.Step, saw, over)
-	if rep.verdict == verdictRefused {
-		rep.note = "The auth config no longer exists at Composio."
-	}
-	return rep, nil
-}
-
-// lookForCreated lists all configs of the project, disabled ones too, for those
-// that end in the item's marker. A search would not do: it may lag behind.
-func (s *Service) lookForCreated(ctx context.Context, project string, it Item, over bool) (report, error) {
-	c, err := s.mirror.Client(ctx, project)
-	if err != nil {
-		return report{}, err
-	}
-	var found []mirror.AuthConfig
-	for a, err := range c.AuthConfigs.List(ctx, composio.AuthConfigQuery{}) {
-		if err != nil {
-			return report{}, err
-		}
-		if it.Marker != "" && mirror.MarkerIn(a.Name) == it.Marker {
-			found = append(found, mirror.FromAPI(a))
-		}
-	}
-	slices.SortFunc(found, func(a, b mirror.AuthConfig) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
-	})
-	rep := report{verdict: resolveCreate(it, found, over), wait: s.shortWait()}
-	if len(found) > 0 {
-		rep.live, rep.extra = found[0], found[1:]
-	}
-	return rep, nil
 }
 
 // settle writes down what became of an attempt, unless somebody else did.

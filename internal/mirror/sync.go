@@ -2,13 +2,8 @@ package mirror
 
 import (
 	"context"
-	"maps"
-	"reflect"
-	"slices"
-	"strconv"
 	"time"
 
-	"gatehouse/internal/audit"
 	"gatehouse/internal/composio"
 	"gatehouse/internal/problem"
 )
@@ -222,133 +217,6 @@ func confirm(ctx context.Context, c *composio.Client, before *Snapshot, found ma
 		}
 	}
 	return nil
-}
-
-// sameConfig compares all that Composio says about a config.
-func sameConfig(a, b AuthConfig) bool {
-	a.Seen, b.Seen = Seen{}, Seen{}
-	return reflect.DeepEqual(normal(a), normal(b))
-}
-
-// normal makes absent and empty lists the same.
-func normal(a AuthConfig) AuthConfig {
-	for _, l := range []*[]string{&a.Scopes.Values, &a.UserScopes.Values, &a.Tools, &a.ToolsForExecution, &a.ToolsForConnection, &a.CredentialsSet, &a.SharedSet} {
-		if len(*l) == 0 {
-			*l = nil
-		}
-	}
-	return a
-}
-
-// An update gathers what a sync changes.
-type update struct {
-	Update
-	project  string
-	at       time.Time
-	baseline bool
-}
-
-// build compares what was found with the mirror as it is now. Configs that
-// changed in the mirror after the listing began, and those that a change
-// request is working on, are left for the next sync: the listing may be older.
-func (u *update) build(now Current, before *Snapshot, found map[string]AuthConfig) error {
-	for _, id := range slices.Sorted(maps.Keys(found)) {
-		if err := u.compare(now, before, found[id]); err != nil {
-			return err
-		}
-	}
-	for known := range before.All {
-		if _, ok := found[known.ID]; ok {
-			continue
-		}
-		current, left, err := u.untouched(now, before, known.ID, known.Name)
-		if err != nil {
-			return err
-		}
-		if left {
-			u.Gone = append(u.Gone, known.ID)
-			u.outside("auth_config.deleted_outside", current, nil)
-		}
-	}
-	if u.baseline {
-		u.Events = []audit.Event{{
-			Actor: audit.System(), Action: "project.baseline", Project: u.project,
-			Object: audit.Object{Kind: "project", ID: u.project},
-			Detail: map[string]string{"auth_configs": strconv.Itoa(len(u.Changed))},
-		}}
-	}
-	return nil
-}
-
-// untouched reports whether a config is in the mirror just as it was before.
-func (u *update) untouched(now Current, before *Snapshot, id, name string) (AuthConfig, bool, error) {
-	current, exists, err := now.Config(id)
-	if err != nil {
-		return current, false, err
-	}
-	busy, err := now.Busy(id, name)
-	if err != nil || busy {
-		return current, false, err
-	}
-	was, known := before.Get(id)
-	return current, exists == known && current.Seen.Version == was.Seen.Version, nil
-}
-
-func (u *update) compare(now Current, before *Snapshot, a AuthConfig) error {
-	if known, ok := before.Get(a.ID); ok && sameConfig(known, a) {
-		return nil
-	}
-	current, left, err := u.untouched(now, before, a.ID, a.Name)
-	if err != nil || !left {
-		return err
-	}
-	a.Seen = Seen{ChangedAt: u.at, ChangedVia: ViaOutside}
-	switch {
-	case u.baseline:
-		a.Seen = Seen{ChangedAt: a.UpdatedAt, ChangedVia: ViaBaseline}
-	case current.ID == "" && MarkerIn(a.Name) != "":
-		u.outside("auth_config.duplicate_found", a, ChangesBetween(nil, a.Values()))
-	case current.ID == "":
-		u.outside("auth_config.created_outside", a, ChangesBetween(nil, a.Values()))
-	default:
-		changes := ChangesBetween(current.Values(), a.Values())
-		switch {
-		case len(changes) > 0:
-			u.outside("auth_config.changed_outside", a, changes)
-		case !current.UpdatedAt.Equal(a.UpdatedAt) && current.Connections == a.Connections:
-			u.outside("auth_config.touched_outside", a, nil)
-		default:
-			a.Seen = current.Seen
-		}
-	}
-	u.Changed = append(u.Changed, a)
-	return nil
-}
-
-func (u *update) outside(action string, a AuthConfig, changes []audit.Change) {
-	u.Events = append(u.Events, audit.Event{
-		Actor: audit.Actor{Kind: audit.ActorOutside}, Action: action, Project: u.project,
-		Object: a.Object(), Changes: changes,
-	})
-}
-
-// Object is the config as history names it.
-func (a AuthConfig) Object() audit.Object {
-	return audit.Object{Kind: "auth_config", ID: a.ID, Name: a.Name}
-}
-
-// ChangesBetween lists the fields whose value differs, by name. Empty fields of
-// a new object are left out.
-func ChangesBetween(before, after Values) []audit.Change {
-	changes := []audit.Change{}
-	for _, f := range slices.Sorted(maps.Keys(after)) {
-		old, known := before[f]
-		if before != nil && !known || SameValue(f, old, after[f]) {
-			continue
-		}
-		changes = append(changes, audit.Change{Field: f, Before: list(old), After: list(after[f])})
-	}
-	return changes
 }
 
 // Refresh reads one config and returns it as Composio has it now; the mirror is

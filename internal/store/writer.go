@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
-	"time"
 
 	"github.com/mattn/go-sqlite3"
 
 	"gatehouse/internal/audit"
 	"gatehouse/internal/failpoint"
-	"gatehouse/internal/mirror"
 	"gatehouse/internal/problem"
 )
 
@@ -253,58 +251,6 @@ func (w *writer) stmt(query string) (*sql.Stmt, error) {
 	}
 	w.stmts[query] = st
 	return st, nil
-}
-
-// A tx is one job's part of a transaction. It must not be kept.
-type tx struct {
-	w       *writer
-	now     time.Time
-	head    *audit.Head
-	mirror  map[string]*mirrorDelta // what to tell the snapshots, by project
-	people  bool                    // users or sessions changed
-	entries int                     // history entries written
-	op      *pendingOp              // the form operation that this uses up
-}
-
-// A mirrorDelta is what a transaction changed in one project's mirror.
-type mirrorDelta struct {
-	changed []mirror.AuthConfig
-	gone    []string
-}
-
-func (t *tx) exec(query string, args ...any) error { return t.w.exec(query, args...) }
-
-// affected is like exec and returns how many rows it changed.
-func (t *tx) affected(query string, args ...any) (int64, error) {
-	st, err := t.w.stmt(query)
-	if err != nil {
-		return 0, err
-	}
-	res, err := st.ExecContext(context.Background(), args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
-}
-
-func (t *tx) row(query string, args ...any) scanner {
-	st, err := t.w.stmt(query)
-	if err != nil {
-		return failedRow{err}
-	}
-	return st.QueryRowContext(context.Background(), args...)
-}
-
-func (t *tx) each(scan func(scanner) error, query string, args ...any) error {
-	st, err := t.w.stmt(query)
-	if err != nil {
-		return err
-	}
-	rows, err := st.QueryContext(context.Background(), args...)
-	if err != nil {
-		return err
-	}
-	return drain(rows, scan)
 }
 
 // write runs fn in a transaction that must leave a history entry. Where the

@@ -1,0 +1,92 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"gatehouse/internal/change"
+)
+
+// Unfinished implements [change.Store].
+func (s *Store) Unfinished(ctx context.Context) ([]string, error) {
+	return s.strings(ctx, "SELECT id FROM change_request WHERE state IN ('approved', 'applying', 'unknown') ORDER BY created_at")
+}
+
+// Overdue implements [change.Store].
+func (s *Store) Overdue(ctx context.Context, now time.Time) ([]string, error) {
+	return s.strings(ctx, `SELECT id FROM change_request
+		WHERE state IN ('draft', 'in_review', 'changes_requested', 'approved', 'scheduled', 'suspended', 'failed', 'partial')
+		AND expires_at > 0 AND expires_at <= $1`, micros(now))
+}
+
+func (s *Store) strings(ctx context.Context, query string, args ...any) ([]string, error) {
+	var out []string
+	err := s.each(ctx, func(row scanner) error {
+		var v string
+		err := row.Scan(&v)
+		out = append(out, v)
+		return err
+	}, query, args...)
+	return out, err
+}
+
+// A RequestQuery narrows a list of change requests, the newest first.
+type RequestQuery struct {
+	Project string
+	Author  string // user id
+	Config  string // auth config id
+	Open    *bool  // whether they are open
+	Before  int64  // created before, in microseconds; 0 means now
+	Limit   int
+}
+
+// Requests lists change requests, without their progress.
+func (s *Store) Requests(ctx context.Context, q RequestQuery) ([]change.Request, error) {
+	where, args := []string{}, []any{}
+	add := func(condition string, arg any) {
+		args = append(args, arg)
+		where = append(where, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(args))))
+	}
+	if q.Project != "" {
+		add("r.project_id = ?", q.Project)
+	}
+	if q.Author != "" {
+		add("r.author_id = ?", q.Author)
+	}
+	if q.Config != "" {
+		add("r.id IN (SELECT request_id FROM change_item WHERE target = ?)", q.Config)
+	}
+	if q.Open != nil {
+		if *q.Open {
+			where = append(where, "r.ended_at = 0")
+		} else {
+			where = append(where, "r.ended_at > 0")
+		}
+	}
+	if q.Before > 0 {
+		add("r.created_at < ?", q.Before)
+	}
+	query := "SELECT " + requestColumns + requestFrom
+	if len(where) > 0 {
+		query += "WHERE " + strings.Join(where, " AND ")
+	}
+	args = append(args, q.Limit)
+	query += fmt.Sprintf(" ORDER BY r.created_at DESC LIMIT $%d", len(args))
+	var all []change.Request
+	err := s.each(ctx, func(row scanner) error {
+		r, err := scanRequest(row)
+		all = append(all, r)
+		return err
+	}, query, args...)
+	return all, err
+}
+
+// OpenRequestCount is how many change requests are open.
+func (s *Store) OpenRequestCount(ctx context.Context) (int, error) {
+	return keep(s, "open requests", func() (n int, err error) {
+		err = s.row(ctx, "SELECT count(*) FROM change_request WHERE ended_at = 0").Scan(&n)
+		return n, err
+	})
+}
