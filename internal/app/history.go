@@ -42,14 +42,7 @@ func (s *Server) history(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	q := store.HistoryQuery{
-		Text: c.QueryParam("q"), Project: c.QueryParam("project"), Actor: c.QueryParam("actor"), Action: c.QueryParam("action"),
-		From: dateParam(c, "from"), To: dateParam(c, "to"), Before: seqParam(c, "before"), Limit: historyPerPage + 1,
-		Public: !reader(c).May(access.ViewPersonal),
-	}
-	if !q.To.IsZero() {
-		q.To = q.To.AddDate(0, 0, 1) // the last day is part of it
-	}
+	q := historyQuery(c)
 	found, err := s.store.History(c.Request().Context(), q)
 	if err != nil {
 		return err
@@ -68,6 +61,18 @@ func (s *Server) history(c echo.Context) error {
 		v.Verified = templates.NoticeView{Tone: "warn", Text: "The search index is being made anew and covers history up to entry " + number(int(s.store.HistoryIndexed())) + "."}
 	}
 	return page(c, templates.History(v))
+}
+
+func historyQuery(c echo.Context) store.HistoryQuery {
+	q := store.HistoryQuery{
+		Text: c.QueryParam("q"), Project: c.QueryParam("project"), Actor: c.QueryParam("actor"), Action: c.QueryParam("action"),
+		From: dateParam(c, "from"), To: dateParam(c, "to"), Before: seqParam(c, "before"), Limit: historyPerPage + 1,
+		Public: !reader(c).May(access.ViewPersonal),
+	}
+	if !q.To.IsZero() {
+		q.To = q.To.AddDate(0, 0, 1) // the last day is part of it
+	}
+	return q
 }
 
 func (s *Server) historyFilter(c echo.Context, q store.HistoryQuery) (templates.HistoryFilterView, error) {

@@ -25,33 +25,14 @@ func (s *Server) overview(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx := c.Request().Context()
-	b := overviewBuilder{now: s.now(), reader: reader(c), sync: func(p mirror.Project) templates.SyncView { return s.syncView(c, p) }}
-	projects, err := s.store.Projects(ctx)
+	b, err := s.overviewState(c)
 	if err != nil {
-		return err
-	}
-	for _, p := range projects {
-		if p.Archived() {
-			continue
-		}
-		snapshot, err := s.store.Snapshot(ctx, p.ID)
-		if err != nil {
-			return err
-		}
-		b.projects = append(b.projects, projectState{p, snapshot})
-	}
-	open := true
-	if b.open, err = s.store.Requests(ctx, store.RequestQuery{Open: &open, Limit: 20}); err != nil {
-		return err
-	}
-	if b.perDay, err = s.store.HistoryPerDay(ctx, s.now().Add(-(chartDays-1)*24*time.Hour), chartDays); err != nil {
 		return err
 	}
 	v := b.build()
 	v.Page = frame
 	if reader(c).May(access.ViewHistory) {
-		recent, err := s.store.History(ctx, store.HistoryQuery{Limit: recentEntries})
+		recent, err := s.store.History(c.Request().Context(), store.HistoryQuery{Limit: recentEntries})
 		if err != nil {
 			return err
 		}
@@ -61,4 +42,30 @@ func (s *Server) overview(c echo.Context) error {
 		v.History = "/history"
 	}
 	return page(c, templates.Overview(v))
+}
+
+// overviewState gathers what the overview tells.
+func (s *Server) overviewState(c echo.Context) (b overviewBuilder, err error) {
+	ctx := c.Request().Context()
+	b = overviewBuilder{now: s.now(), reader: reader(c), sync: func(p mirror.Project) templates.SyncView { return s.syncView(c, p) }}
+	projects, err := s.store.Projects(ctx)
+	if err != nil {
+		return b, err
+	}
+	for _, p := range projects {
+		if p.Archived() {
+			continue
+		}
+		snapshot, err := s.store.Snapshot(ctx, p.ID)
+		if err != nil {
+			return b, err
+		}
+		b.projects = append(b.projects, projectState{p, snapshot})
+	}
+	open := true
+	if b.open, err = s.store.Requests(ctx, store.RequestQuery{Open: &open, Limit: 20}); err != nil {
+		return b, err
+	}
+	b.perDay, err = s.store.HistoryPerDay(ctx, s.now().Add(-(chartDays-1)*24*time.Hour), chartDays)
+	return b, err
 }

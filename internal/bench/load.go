@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -29,36 +30,28 @@ func load(ctx context.Context, in io.Reader, out io.Writer) error {
 		failure error
 		workers sync.WaitGroup
 	)
+	worker := func() {
+		etag := ""
+		for i := int(next.Add(1)) - 1; i < j.N; i = int(next.Add(1)) - 1 {
+			sent := time.Now()
+			status, tag, n, err := j.send(ctx, client, i, etag)
+			took := time.Since(sent).Seconds() * 1e3
+			if j.Revisit && tag != "" {
+				etag = tag
+			}
+			mu.Lock()
+			times = append(times, took)
+			o.Bytes = max(o.Bytes, n)
+			if status != j.Status {
+				o.Wrong++
+			}
+			failure = errors.Join(failure, err)
+			mu.Unlock()
+		}
+	}
 	begun := time.Now()
 	for range j.Workers {
-		workers.Go(func() {
-			etag := ""
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= j.N {
-					return
-				}
-				sent := time.Now()
-				status, tag, n, err := j.send(ctx, client, i, etag)
-				took := time.Since(sent).Seconds() * 1e3
-				if j.Revisit && tag != "" {
-					etag = tag
-				}
-				mu.Lock()
-				times = append(times, took)
-				o.Bytes = max(o.Bytes, n)
-				if status != j.Status {
-					o.Wrong++
-				}
-				if err != nil {
-					failure = err
-				}
-				mu.Unlock()
-				if err != nil {
-					return
-				}
-			}
-		})
+		workers.Go(worker)
 	}
 	workers.Wait()
 	if failure != nil {
