@@ -303,13 +303,28 @@ func TestHostileRemoteInTheBrowser(t *testing.T) {
 	c := serve(t, sandbox.Options{Quirks: []string{"hostile-strings"}})
 	p := c.open(tabOptions{})
 	p.signIn("Emil")
-	p.to("/projects/default/auth-configs")
-	hrefs, err := p.Locator("tr[data-id] .config-name a").EvaluateAll("links => links.map(a => a.getAttribute('href'))")
-	must(t, err)
 	paths := []string{"/", "/history", "/projects/default/auth-configs/new", "/projects/default/auth-configs?sort=changed"}
-	for i, h := range hrefs.([]any) {
-		if i < 25 {
-			paths = append(paths, h.(string), h.(string)+"/edit", h.(string)+"/connections")
+	var configs []string
+	for list := "/projects/default/auth-configs"; list != ""; {
+		paths = append(paths, list)
+		p.to(list)
+		hrefs, err := p.Evaluate(`() => [document.querySelector('[rel=next]')?.getAttribute('href') ?? '', ...[...document.querySelectorAll('.config-name > a')].map((a) => a.getAttribute('href'))]`)
+		must(t, err)
+		for i, h := range hrefs.([]any) {
+			if i == 0 {
+				list = h.(string)
+			} else {
+				configs = append(configs, h.(string))
+			}
+		}
+	}
+	if len(configs) < 200 {
+		t.Fatalf("only %d configs with hostile texts", len(configs))
+	}
+	for i, config := range configs {
+		paths = append(paths, config)
+		if i%20 == 0 {
+			paths = append(paths, config+"/edit", config+"/connections", config+"/impact?do=delete")
 		}
 	}
 	for _, path := range paths {
