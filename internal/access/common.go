@@ -9,9 +9,13 @@ import (
 	"github.com/ccojocar/zxcvbn-go/data"
 )
 
-// leastParts is how many different parts a passphrase needs. A part is what a
-// guesser tries in one go.
-const leastParts = 4
+// What the different parts of a passphrase weigh, and how much is enough. A part
+// is what a guesser tries in one go.
+const (
+	weighsPart   = 3 // a common password, a given word, a run of three or more
+	weighsSingle = 1 // any other character
+	enough       = 12
+)
 
 // commonPasswords are the most common ones that leaked, in lower case. Only the
 // data of zxcvbn is used: the estimator itself takes 50 ms and 18 MB whenever the
@@ -42,14 +46,21 @@ var unleet = strings.NewReplacer("0", "o", "1", "l", "3", "e", "4", "a", "5", "s
 // that repeat, and whatever else is left one by one.
 func tooEasy(passphrase string, words []string) bool {
 	v := strings.ToLower(passphrase)
-	parts := map[string]bool{}
-	for v != "" && len(parts) < leastParts {
+	seen := map[string]bool{}
+	weight := 0
+	for v != "" && weight < enough {
 		_, first := utf8.DecodeRuneInString(v)
-		n := max(commonLength(v, words), runLength(v, v[:first]), first)
-		parts[v[:n]] = true
+		n, weighs := first, weighsSingle
+		if longer := max(commonLength(v, words), runLength(v, v[:first])); longer >= 3 && longer > first {
+			n, weighs = longer, weighsPart
+		}
+		if part := v[:n]; !seen[part] {
+			seen[part] = true
+			weight += weighs
+		}
 		v = v[n:]
 	}
-	return len(parts) < leastParts
+	return weight < enough
 }
 
 // commonLength is how much of the beginning of v is common, in bytes.

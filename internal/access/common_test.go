@@ -12,7 +12,7 @@ func TestPassphrases(t *testing.T) {
 	for _, easy := range []string{
 		"aaaaaaaaaaaaaaaa", "abababababababab", "1234567890123456", "qwertyuiopasdfghjkl", "abcdefghijklmnop", "zyxwvutsrqponmlk",
 		"passwordpassword", "password password password", "Password12345678", "P@ssw0rdP@ssw0rd1", "letmeinletmein123", "1qaz2wsx3edc4rfv",
-		"EmilEditorEmilEditor", "emil@example.com", "gatehousegatehouse1", "composiocomposio", "short", "ééééééééééééééééé",
+		"EmilEditorEmilEditor", "emil@example.com", "gatehousegatehouse1", "composiocomposio", "short", "ééééééééééééééééé", "xq7!passwordpassword", "xyq!aaaaaaaaaaaaaaaaaaa", "1a2b1a2b1a2b1a2b1a2b",
 	} {
 		if checkPassphrase(secret.New(easy), words...) == "" {
 			t.Errorf("%q is taken", easy)

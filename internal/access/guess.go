@@ -51,6 +51,9 @@ func (g *Guess) takeAddress(now time.Time) error {
 	return nil
 }
 
+// giveBack takes a guess back that was right.
+func (g *Guess) giveBack() { g.Failures = max(0, g.Failures-1) }
+
 func waitUntil(until, now time.Time) error {
 	if d := until.Sub(now); d > 0 {
 		p := problem.New(problem.TooMany, "Too many failed sign-ins. Wait a little, then try again.")

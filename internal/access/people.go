@@ -90,7 +90,7 @@ func (s *Service) SetUp(ctx context.Context, token string, p Person, passphrase 
 	if err != nil {
 		return "", err
 	}
-	return s.startSession(ctx, a.User, from, nil)
+	return s.startSession(ctx, a.User, from, "", "")
 }
 
 // newAccount checks what was typed. With a passphrase the account is active.
@@ -199,7 +199,7 @@ func (s *Service) UseLink(ctx context.Context, token string, passphrase secret.V
 	if err != nil {
 		return "", err
 	}
-	return s.startSession(ctx, a.User, from, []string{accountKey(a.Email)})
+	return s.startSession(ctx, a.User, from, phc, accountKey(a.Email))
 }
 
 // ChangePassphrase replaces the reader's passphrase and ends their other sessions.
@@ -216,7 +216,12 @@ func (s *Service) ChangePassphrase(ctx context.Context, r Reader, current, next 
 		return err
 	}
 	fields := map[string]string{"passphrase": checkPassphrase(next, a.Name, a.Email)}
-	if !match {
+	if match {
+		err = s.store.TakeGuess(ctx, accountKey(a.Email), func(g *Guess) error { *g = Guess{}; return nil })
+		if err != nil {
+			return err
+		}
+	} else {
 		fields["current"] = "This is not your passphrase."
 	}
 	if err := complaints(fields); err != nil {

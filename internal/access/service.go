@@ -41,8 +41,9 @@ type Store interface {
 	UseLink(ctx context.Context, key TokenHash, now time.Time, fn func(*Account) ([]audit.Event, error)) (Account, error)
 	// TakeGuess lets fn count a guess; an error of fn's is returned and nothing kept.
 	TakeGuess(ctx context.Context, key string, fn func(*Guess) error) error
-	// AddSession keeps a new session and clears the guess counters.
-	AddSession(ctx context.Context, s Session, guesses []string, e audit.Event) error
+	// AddSession keeps a new session and clears a guess counter. With a verified
+	// passphrase, as its PHC string, it refuses if that was replaced meanwhile.
+	AddSession(ctx context.Context, s Session, verified, guesses string, e audit.Event) error
 	// FailSignIn records a failed sign-in.
 	FailSignIn(ctx context.Context, e audit.Event) error
 	Sessions(ctx context.Context, userID string) ([]Session, error)
@@ -63,8 +64,8 @@ func NewService(store Store, now func() time.Time) *Service {
 	return &Service{store: store, hasher: newHasher(), now: now}
 }
 
-// wrong is the one answer to a sign-in that fails, whatever the reason.
-func wrong() error {
+// Wrong is the one answer to a sign-in that fails, whatever the reason.
+func Wrong() error {
 	return problem.InvalidFields("That e-mail address and passphrase don't match an account that may sign in.", map[string]string{})
 }
 
@@ -91,12 +92,13 @@ func (s *Service) SignIn(ctx context.Context, email string, passphrase secret.Va
 	if !match || a.State != Active {
 		return "", u, s.failed(ctx, email, a.User, from)
 	}
-	if outdated {
-		if err := s.rehash(ctx, a, passphrase, from); err != nil {
-			return "", u, err
-		}
+	if err := s.store.TakeGuess(ctx, byAddress, func(g *Guess) error { g.giveBack(); return nil }); err != nil {
+		return "", u, err
 	}
-	token, err = s.startSession(ctx, a.User, from, []string{byAddress, byAccount})
+	token, err = s.startSession(ctx, a.User, from, a.Passphrase, byAccount)
+	if err == nil && outdated {
+		err = s.rehash(ctx, a, passphrase, from)
+	}
 	return token, a.User, err
 }
 
@@ -106,13 +108,13 @@ func (s *Service) SignInAs(ctx context.Context, email string, from Origin) (toke
 	if err != nil || a.State != Active {
 		return "", problem.New(problem.NotFound, "There is no such account that may sign in.")
 	}
-	return s.startSession(ctx, a.User, from, nil)
+	return s.startSession(ctx, a.User, from, "", "")
 }
 
-func (s *Service) startSession(ctx context.Context, u User, from Origin, guesses []string) (string, error) {
+func (s *Service) startSession(ctx context.Context, u User, from Origin, verified, guesses string) (string, error) {
 	token, now := NewToken(), s.now()
 	one := Session{ID: "ses_" + secret.Code(16), Key: HashToken(token), UserID: u.ID, CreatedAt: now, LastSeen: now, Origin: from}
-	return token, s.store.AddSession(ctx, one, guesses, audit.Event{
+	return token, s.store.AddSession(ctx, one, verified, guesses, audit.Event{
 		Actor: u.Actor(from), Action: "session.signed_in", Object: audit.Object{Kind: "session", ID: one.ID, Name: u.Name},
 	})
 }
@@ -128,7 +130,7 @@ func (s *Service) failed(ctx context.Context, email string, u User, from Origin)
 	if err := s.store.FailSignIn(ctx, e); err != nil {
 		return err
 	}
-	return wrong()
+	return Wrong()
 }
 
 func (s *Service) rehash(ctx context.Context, a Account, passphrase secret.Value, from Origin) error {
@@ -136,7 +138,11 @@ func (s *Service) rehash(ctx context.Context, a Account, passphrase secret.Value
 	if err != nil {
 		return err
 	}
+	verified := a.Passphrase
 	_, err = s.store.UpdateAccount(ctx, a.ID, func(a *Account) ([]audit.Event, error) {
+		if a.Passphrase != verified {
+			return nil, Wrong() // replaced meanwhile
+		}
 		a.Passphrase = phc
 		return []audit.Event{{Actor: a.Actor(from), Action: "user.passphrase_rehashed", Object: a.object()}}, nil
 	}, nil)

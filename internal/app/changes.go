@@ -64,11 +64,13 @@ func (s *Server) projectNames(c echo.Context) (map[string]string, error) {
 
 // change shows one change request.
 func (s *Server) change(c echo.Context) error {
-	if same, err := s.unchanged(c); same || err != nil {
-		return err
-	}
 	r, err := s.store.Request(c.Request().Context(), c.Param("id"))
 	if err != nil {
+		return err
+	}
+	if r.Undecided() {
+		noStore(c) // it shows what Composio says now
+	} else if same, err := s.unchanged(c); same || err != nil {
 		return err
 	}
 	card, project, err := s.changeCard(c, r)
@@ -99,7 +101,7 @@ func (s *Server) changeCard(c echo.Context, r change.Request) (templates.ChangeC
 		return templates.ChangeCardView{}, project, err
 	}
 	b := changeBuilder{request: r, project: project, reader: reader(c), now: s.now(), form: func(action string) templates.FormView { return s.newForm(c, action) }}
-	if slices.ContainsFunc(r.Progress, func(p change.Progress) bool { return p.Decide }) {
+	if r.Undecided() {
 		b.live = s.liveConfigs(c, r)
 	}
 	card := b.card()

@@ -529,7 +529,7 @@ func TestProjectPages(t *testing.T) {
 	b.get(s.list()).has("asks for no approval")
 	b.submit(b.get(path), path+"/key", "secret.api_key", sandbox.ProductionKey).is(422).has("another Composio project")
 	b.submit(b.get(path), path+"/key", "secret.api_key", sandbox.StagingKey).has("The new key works")
-	b.submit(b.get(path), path+"/markers").has("Switch markers on")
+	b.submit(b.get(path), path+"/markers/off").has("Switch markers on")
 	b.submit(b.get(path), path+"/archive").has("is archived")
 	b.get(s.list()).is(200).has("This project is archived")
 	s.as("Emil", access.Editor).get(s.list() + "/new").is(409)

@@ -38,8 +38,7 @@ const keyCSRF = "csrf" // string: the masked token of the page
 
 const keyForm = "form" // url.Values: what was sent, without the hidden fields
 
-// newForm returns what a form needs that changes something. The target is what
-// the form is about beside its action, such as the version it shows.
+// newForm returns what a form needs that changes something.
 func (s *Server) newForm(c echo.Context, action string) templates.FormView {
 	f := templates.FormView{Action: templates.Local(action), Token: s.csrfToken(c)}
 	if id := reader(c).ID; id != "" {
@@ -115,7 +114,6 @@ func (s *Server) takeForm(needs access.Permission, next echo.HandlerFunc) echo.H
 		if !s.csrfValid(c, token) {
 			return problem.New(problem.Forbidden, "This form is too old or came from elsewhere. Nothing was changed. Open the page again and send it once more.")
 		}
-		c.Set(keyForm, form)
 		who := reader(c)
 		if needs == anyone {
 			return next(c)
@@ -130,7 +128,7 @@ func (s *Server) takeForm(needs access.Permission, next echo.HandlerFunc) echo.H
 			return problem.New(problem.Forbidden, "This form is not one that was made for you. Nothing was changed. Open the page again and send it once more.")
 		}
 		ctx := c.Request().Context()
-		sent := store.FormOp{ID: op, UserID: who.ID, Digest: s.keys.Digest([]byte(path + "?" + form.Encode()))}
+		sent := store.FormOp{ID: op, User: who.User, Session: who.Session, Digest: s.keys.Digest([]byte(path + "?" + form.Encode()))}
 		if err := s.store.CheckFormOp(ctx, sent); err != nil {
 			return err
 		}
@@ -147,6 +145,9 @@ func (s *Server) takeForm(needs access.Permission, next echo.HandlerFunc) echo.H
 }
 
 func (s *Server) readForm(c echo.Context) (url.Values, error) {
+	if form, ok := c.Get(keyForm).(url.Values); ok {
+		return form, nil
+	}
 	r := c.Request()
 	if t, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); t != "application/x-www-form-urlencoded" {
 		return nil, echo.NewHTTPError(http.StatusUnsupportedMediaType)
@@ -163,6 +164,7 @@ func (s *Server) readForm(c echo.Context) (url.Values, error) {
 	if err != nil || len(form) > maxKeys {
 		return nil, echo.NewHTTPError(http.StatusBadRequest)
 	}
+	c.Set(keyForm, form)
 	return form, nil
 }
 

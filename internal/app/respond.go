@@ -90,7 +90,7 @@ func (s *Server) takeNotice(c echo.Context) string {
 }
 
 // unchanged answers 304 where the browser has the page as it is now: nothing was
-// committed or synced since, the reader, their cookies and the program are the
+// committed or synced since, the reader, their cookies and the process are the
 // same, and ages are right to the minute. It stands before everything that costs.
 func (s *Server) unchanged(c echo.Context) (bool, error) {
 	r := c.Request()
@@ -101,7 +101,7 @@ func (s *Server) unchanged(c echo.Context) (bool, error) {
 	}
 	var b [512]byte
 	of := append(b[:0], s.build...)
-	for _, n := range []int64{s.store.Version(), s.mirror.Activity(), s.now().Unix() / 60} {
+	for _, n := range []int64{s.started.UnixMicro(), s.store.Version(), s.mirror.Activity(), s.now().Unix() / 60} {
 		of = strconv.AppendInt(append(of, 0), n, 10)
 	}
 	for _, part := range []string{reader(c).Session, r.URL.Path, r.URL.RawQuery, cookies} {

@@ -92,7 +92,8 @@ func (s *Server) routes() []route {
 		{get, project, access.ViewSettings, s.project},
 		{post, project, access.ManageProjects, s.projectEdit},
 		{post, project + "/key", access.ManageProjects, s.projectKey},
-		{post, project + "/markers", access.ManageProjects, s.projectMarkers},
+		{post, project + "/markers/on", access.ManageProjects, s.projectMarkersOn},
+		{post, project + "/markers/off", access.ManageProjects, s.projectMarkersOff},
 		{post, project + "/archive", access.ManageProjects, s.projectArchive},
 		{post, project + "/restore", access.ManageProjects, s.projectRestore},
 

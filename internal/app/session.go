@@ -71,6 +71,12 @@ func (s *Server) session(c echo.Context) (*sessions.Session, error) {
 // the request ends at the sign-in page, and what was typed is kept.
 func (s *Server) withSession(required bool, next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		if c.Request().Method == http.MethodPost {
+			// Before anything is decided: who sends slowly may be somebody else by the end.
+			if _, err := s.readForm(c); err != nil {
+				return err
+			}
+		}
 		session, err := s.session(c)
 		if err != nil {
 			return err

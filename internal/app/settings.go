@@ -159,9 +159,9 @@ func (s *Server) projectPage(c echo.Context, p mirror.Project, in projectForm, c
 		v.Choice = environmentSelect(in.Environment, wrong["environment"])
 		v.Key = secretInput("secret.api_key", "New API key", "Must belong to the same Composio project. The old key is forgotten.", wrong["api_key"])
 		v.Key.Required = true
-		v.Markers = templates.ActionView{Form: s.newForm(c, path+"/markers"), Text: "Switch markers off", Hint: "While a create isn't settled, the new config's name ends in a marker, so that one whose answer got lost is found again. Without it, such a create waits for a person."}
+		v.Markers = templates.ActionView{Form: s.newForm(c, path+"/markers/off"), Text: "Switch markers off", Hint: "While a create isn't settled, the new config's name ends in a marker, so that one whose answer got lost is found again. Without it, such a create waits for a person."}
 		if !p.Markers {
-			v.Markers.Text = "Switch markers on"
+			v.Markers.Form, v.Markers.Text = s.newForm(c, path+"/markers/on"), "Switch markers on"
 		}
 		v.Archive = templates.ActionView{Form: s.newForm(c, path+"/archive"), Text: "Archive project", Hint: "It is no longer synced, and nothing is sent to it. Nothing changes at Composio, and history stays."}
 		if p.Archived() {
@@ -214,7 +214,10 @@ func (s *Server) projectKey(c echo.Context) error {
 	return s.see(c, projectPath(p.Slug), "The new key works and is in use.")
 }
 
-func (s *Server) projectMarkers(c echo.Context) error {
+func (s *Server) projectMarkersOn(c echo.Context) error  { return s.setMarkers(c, true) }
+func (s *Server) projectMarkersOff(c echo.Context) error { return s.setMarkers(c, false) }
+
+func (s *Server) setMarkers(c echo.Context, on bool) error {
 	p, err := s.findProject(c)
 	if err != nil {
 		return err
@@ -222,7 +225,7 @@ func (s *Server) projectMarkers(c echo.Context) error {
 	if err := decode(c, &struct{}{}); err != nil {
 		return err
 	}
-	if err := s.mirror.SetMarkers(c.Request().Context(), reader(c), p.ID, !p.Markers); err != nil {
+	if err := s.mirror.SetMarkers(c.Request().Context(), reader(c), p.ID, on); err != nil {
 		return err
 	}
 	return s.see(c, projectPath(p.Slug), "Saved.")

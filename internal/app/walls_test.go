@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -10,7 +11,9 @@ import (
 	"testing"
 
 	"gatehouse/internal/access"
+	"gatehouse/internal/audit"
 	"gatehouse/internal/composio/sandbox"
+	"gatehouse/internal/problem"
 	"gatehouse/internal/rig"
 )
 
@@ -139,6 +142,53 @@ func TestForgedForms(t *testing.T) {
 }
 
 // A token of one session is no good in another, nor an operation of one person or action for another.
+// Who signs out, or is disabled, while a request is still on its way, is out.
+func TestSlowBody(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	b := s.as("Ada", access.Admin)
+	form := b.get("/people").form("/people")
+	form.Set("name", "Mallory")
+	form.Set("email", "mallory@example.com")
+	form.Set("roles", "admin")
+	body := form.Encode()
+	pr, pw := io.Pipe()
+	req := b.request(http.MethodPost, "/people", nil)
+	req.Body, req.ContentLength = pr, int64(len(body))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answer := make(chan int, 1)
+	go func() {
+		resp, err := (&http.Client{Jar: b.jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}).Do(req)
+		if err != nil {
+			answer <- 0
+			return
+		}
+		_ = resp.Body.Close() // only its status counts
+		answer <- resp.StatusCode
+	}()
+	if _, err := io.WriteString(pw, body[:10]); err != nil {
+		t.Fatal(err)
+	}
+	ada, err := s.Store.AccountByEmail(t.Context(), "ada@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Access.SetDisabled(t.Context(), audit.System(), ada.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(pw, body[10:]); err != nil {
+		t.Fatal(err)
+	}
+	if err := pw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code := <-answer; code != http.StatusSeeOther {
+		t.Errorf("the answer is %d, not the sign-in page", code)
+	}
+	if _, err := s.Store.AccountByEmail(t.Context(), "mallory@example.com"); !problem.Is(err, problem.NotFound) {
+		t.Errorf("a disabled admin invited somebody: %v", err)
+	}
+}
+
 func TestFormsAreBound(t *testing.T) {
 	s := newSite(t, sandbox.Options{})
 	emil, edda := s.as("Emil", access.Editor), s.as("Edda", access.Editor)

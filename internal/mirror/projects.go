@@ -64,6 +64,9 @@ func (s *Service) EnsureProject(ctx context.Context, in ProjectInput, key secret
 		s.log.Warn("the API key from the settings could not be checked", "project", p.Slug, "err", err)
 		s.takeKey(&p, key)
 	}
+	if i >= 0 && projects[i].RemoteName != "" && p.RemoteName != "" && p.RemoteName != projects[i].RemoteName {
+		return fmt.Errorf("the API key in the settings belongs to Composio's project %q, but the project %s here mirrors %q: add a project for it under Settings, or use the old key", p.RemoteName, p.Slug, projects[i].RemoteName)
+	}
 	if i < 0 {
 		return s.store.AddProject(ctx, p, audit.Event{Actor: audit.System(), Action: "project.added", Object: p.object(), Project: p.ID, Changes: p.firstValues()})
 	}

@@ -153,10 +153,8 @@ func (s *Service) sync(ctx context.Context, projectID string, run *syncRun, star
 	if err != nil {
 		return err
 	}
-	if p.Sync.Baseline {
-		if err := confirm(ctx, c, before, found); err != nil {
-			return err
-		}
+	if err := confirm(ctx, c, before, found); err != nil {
+		return err
 	}
 	state := SyncState{Baseline: true, StartedAt: started, OKAt: s.now()}
 	return s.store.SaveSync(ctx, projectID, func(now Current) (Update, error) {

@@ -57,11 +57,11 @@ func (u *update) build(now Current, before *Snapshot, found map[string]AuthConfi
 		}
 	}
 	if u.baseline {
-		u.Events = []audit.Event{{
+		u.Events = append(u.Events, audit.Event{
 			Actor: audit.System(), Action: "project.baseline", Project: u.project,
 			Object: audit.Object{Kind: "project", ID: u.project},
 			Detail: map[string]string{"auth_configs": strconv.Itoa(len(u.Changed))},
-		}}
+		})
 	}
 	return nil
 }
@@ -90,7 +90,7 @@ func (u *update) compare(now Current, before *Snapshot, a AuthConfig) error {
 	}
 	a.Seen = Seen{ChangedAt: u.at, ChangedVia: ViaOutside}
 	switch {
-	case u.baseline:
+	case u.baseline && current.ID == "":
 		a.Seen = Seen{ChangedAt: a.UpdatedAt, ChangedVia: ViaBaseline}
 	case current.ID == "" && MarkerIn(a.Name) != "":
 		u.outside("auth_config.duplicate_found", a, ChangesBetween(nil, a.Values()))

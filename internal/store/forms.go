@@ -6,8 +6,10 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
+	"gatehouse/internal/access"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
 )
@@ -15,9 +17,10 @@ import (
 // A FormOp is one sending of a form. Its id was issued with the form, for one
 // person and one action; the first write that it leads to uses it up.
 type FormOp struct {
-	ID     string
-	UserID string
-	Digest []byte // keyed hash of what was sent
+	ID      string
+	User    access.User // who sent it, as the request's permission was found
+	Session string
+	Digest  []byte // keyed hash of what was sent
 }
 
 // A RepeatedError says that a form was sent before. Location is where the first
@@ -53,13 +56,33 @@ func (t *tx) useOp(ctx context.Context) error {
 	if !ok || op.used {
 		return nil
 	}
+	if err := t.stillIs(op.User, op.Session); err != nil {
+		return err
+	}
 	n, err := t.affected(`INSERT INTO form_op (id, user_id, digest, location, created_at) VALUES ($1, $2, $3, '', $4)
-		ON CONFLICT (id) DO NOTHING`, op.ID, op.UserID, op.Digest, micros(t.now))
+		ON CONFLICT (id) DO NOTHING`, op.ID, op.User.ID, op.Digest, micros(t.now))
 	if err != nil || n == 1 {
 		t.op = op
 		return err
 	}
 	return formOpTaken(op.FormOp, t.row(formOpQuery, op.ID))
+}
+
+// stillIs makes sure that who sent a form still may what they might when the
+// request began.
+func (t *tx) stillIs(u access.User, session string) error {
+	a, err := t.account(u.ID)
+	if err != nil {
+		return err
+	}
+	var there int
+	if err := t.row("SELECT count(*) FROM session WHERE id = $1", session).Scan(&there); err != nil {
+		return err
+	}
+	if a.State != access.Active || !slices.Equal(a.Roles, u.Roles) || there == 0 {
+		return problem.New(problem.Forbidden, "Your session ended or your roles changed at this very moment. Nothing was changed. Open the page again to see what you may do.")
+	}
+	return nil
 }
 
 // CheckFormOp reports a form that was sent before: a [RepeatedError] if it said

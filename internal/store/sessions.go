@@ -139,7 +139,7 @@ func (s *Store) Sessions(ctx context.Context, userID string) ([]access.Session, 
 }
 
 // AddSession implements [access.Store].
-func (s *Store) AddSession(ctx context.Context, one access.Session, guesses []string, e audit.Event) error {
+func (s *Store) AddSession(ctx context.Context, one access.Session, verified, guesses string, e audit.Event) error {
 	return s.write(ctx, func(t *tx) error {
 		a, err := t.account(one.UserID)
 		if err != nil {
@@ -147,6 +147,9 @@ func (s *Store) AddSession(ctx context.Context, one access.Session, guesses []st
 		}
 		if a.State != access.Active {
 			return access.BadLink()
+		}
+		if verified != "" && a.Passphrase != verified {
+			return access.Wrong()
 		}
 		t.people = true
 		err = errors.Join(
@@ -157,10 +160,8 @@ func (s *Store) AddSession(ctx context.Context, one access.Session, guesses []st
 		if err != nil {
 			return err
 		}
-		for _, key := range guesses {
-			if err := t.exec("DELETE FROM guess WHERE key = $1", key); err != nil {
-				return err
-			}
+		if err := t.exec("DELETE FROM guess WHERE key = $1", guesses); err != nil {
+			return err
 		}
 		return t.record(e)
 	})
@@ -193,10 +194,13 @@ func (t *tx) endSessions(userID string, end func(access.Session) bool) (int, err
 func (s *Store) EndSessions(ctx context.Context, userID string, end func(access.Session) bool, e audit.Event) (int, error) {
 	var n int
 	err := s.writer.do(ctx, func(t *tx) (err error) {
+		if err := t.useOp(ctx); err != nil {
+			return err
+		}
 		if n, err = t.endSessions(userID, end); err != nil || n == 0 {
 			return err
 		}
-		return errors.Join(t.useOp(ctx), t.record(e))
+		return t.record(e)
 	})
 	return n, err
 }

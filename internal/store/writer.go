@@ -25,13 +25,14 @@ var errDown = problem.New(problem.Unavailable, "The database can't be written. N
 // writes at once; those who come meanwhile wait, and the first of them to get the
 // turn writes for all.
 type writer struct {
-	store  *Store
-	db     *sql.DB
-	conn   *sql.Conn
-	stmts  map[string]*sql.Stmt
-	head   *audit.Head   // end of the chain in the open transaction or, between two, on disk; nil if it has to be read
-	turn   chan struct{} // holds a token while somebody writes
-	failed chan struct{}
+	store    *Store
+	db       *sql.DB
+	conn     *sql.Conn
+	stmts    map[string]*sql.Stmt
+	head     *audit.Head   // end of the chain in the open transaction or, between two, on disk; nil if it has to be read
+	turn     chan struct{} // holds a token while somebody writes
+	failed   chan struct{}
+	failOnce sync.Once
 
 	mu      sync.Mutex
 	closed  bool
@@ -96,7 +97,7 @@ func (w *writer) do(ctx context.Context, fn func(*tx) error) error {
 			return j.err
 		case w.turn <- struct{}{}:
 			w.commit(w.take())
-			<-w.turn
+			<-w.turn // commit doesn't panic
 		}
 	}
 }
@@ -114,11 +115,19 @@ func (w *writer) take() []*job {
 // commit runs a batch in one transaction, sets each job's outcome and tells those
 // who wait for it.
 func (w *writer) commit(batch []*job) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.giveUp(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+			for _, j := range batch {
+				j.err = errDown
+			}
+		}
+		for _, j := range batch {
+			close(j.done)
+		}
+	}()
 	if len(batch) > 0 {
 		w.transact(batch)
-	}
-	for _, j := range batch {
-		close(j.done)
 	}
 }
 
@@ -172,7 +181,7 @@ func (w *writer) transact(batch []*job) {
 // the transaction will be there when the database is next opened.
 func (w *writer) giveUp(err error) {
 	w.store.log.Error("a commit failed; its outcome is unknown until the database is opened again", "err", err)
-	close(w.failed)
+	w.failOnce.Do(func() { close(w.failed) })
 }
 
 // publish makes a batch visible to the caches before anyone is answered.

@@ -263,8 +263,9 @@ func sessions(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	a := addAccount(t, s, "usr_1")
 	one := session("usr_1", "a")
-	must(t, s.AddSession(ctx, one, nil, event("session.signed_in")))
-	must(t, s.AddSession(ctx, session("usr_1", "b"), nil, event("session.signed_in")))
+	must(t, s.AddSession(ctx, one, "", "", event("session.signed_in")))
+	kind(t, s.AddSession(ctx, session("usr_1", "b"), "another passphrase", "", event("session.signed_in")), problem.Invalid)
+	must(t, s.AddSession(ctx, session("usr_1", "b"), a.Passphrase, "", event("session.signed_in")))
 	for range 2 { // from the database, then from memory
 		got, user, err := s.Session(ctx, one.Key)
 		must(t, err)
@@ -298,7 +299,7 @@ func sessionEndsNow(t *testing.T, s *store.Store) {
 	addAccount(t, s, "usr_1")
 	for round := range 20 {
 		one := session("usr_1", fmt.Sprint("t", round))
-		must(t, s.AddSession(ctx, one, nil, event("session.signed_in")))
+		must(t, s.AddSession(ctx, one, "", "", event("session.signed_in")))
 		stop := make(chan struct{})
 		var wg sync.WaitGroup
 		for range 4 {
@@ -331,7 +332,7 @@ func sessionEndsNow(t *testing.T, s *store.Store) {
 func links(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	addAccount(t, s, "usr_1")
-	must(t, s.AddSession(ctx, session("usr_1", "a"), nil, event("session.signed_in")))
+	must(t, s.AddSession(ctx, session("usr_1", "a"), "", "", event("session.signed_in")))
 	link := func(token string) access.Link {
 		return access.Link{Key: access.HashToken(token), Kind: access.ResetLink, UserID: "usr_1", CreatedAt: Start, ExpiresAt: Start.Add(time.Hour)}
 	}
@@ -388,7 +389,7 @@ func guesses(t *testing.T, s *store.Store) {
 		return nil
 	}))
 	addAccount(t, s, "usr_1")
-	must(t, s.AddSession(ctx, session("usr_1", "a"), []string{"k"}, event("session.signed_in")))
+	must(t, s.AddSession(ctx, session("usr_1", "a"), "", "k", event("session.signed_in")))
 	must(t, s.TakeGuess(ctx, "k", func(g *access.Guess) error {
 		if g.Failures != 0 {
 			t.Errorf("a sign-in left %d failures", g.Failures)
@@ -398,7 +399,9 @@ func guesses(t *testing.T, s *store.Store) {
 }
 
 func formOps(t *testing.T, s *store.Store) {
-	op := store.FormOp{ID: "op1", UserID: "usr_1", Digest: []byte("same")}
+	who := addAccount(t, s, "usr_1").User
+	must(t, s.AddSession(t.Context(), session("usr_1", "a"), "", "", event("session.signed_in")))
+	op := store.FormOp{ID: "op1", User: who, Session: "ses_a", Digest: []byte("same")}
 	must(t, s.CheckFormOp(t.Context(), op))
 	ctx := store.WithFormOp(t.Context(), op)
 	must(t, s.FailSignIn(ctx, event("a")))
@@ -418,18 +421,26 @@ func formOps(t *testing.T, s *store.Store) {
 	kind(t, s.CheckFormOp(t.Context(), op), problem.Conflict)
 	head, err := s.HistoryHead(t.Context())
 	must(t, err)
-	if head.Seq != 2 {
-		t.Errorf("%d entries, want 2", head.Seq)
+	if head.Seq != 4 {
+		t.Errorf("%d entries, want 4", head.Seq)
 	}
 
 	// A write that fails leaves the operation unused.
-	op = store.FormOp{ID: "op2", UserID: "usr_1", Digest: []byte("x")}
+	op = store.FormOp{ID: "op2", User: who, Session: "ses_a", Digest: []byte("x")}
 	ctx = store.WithFormOp(t.Context(), op)
 	_, err = s.UpdateAccount(ctx, "nobody", nil, nil)
 	kind(t, err, problem.NotFound)
 	if store.FormOpUsed(ctx) || s.CheckFormOp(t.Context(), op) != nil {
 		t.Error("a failed write used the operation up")
 	}
+
+	// Who is no longer who they were when the request began writes nothing.
+	op.User.Roles = []access.Role{access.Admin, access.Auditor}
+	kind(t, s.FailSignIn(store.WithFormOp(t.Context(), op), event("d")), problem.Forbidden)
+	op.User = who
+	_, err = s.EndSessions(t.Context(), "usr_1", func(access.Session) bool { return true }, event("session.ended"))
+	must(t, err)
+	kind(t, s.FailSignIn(store.WithFormOp(t.Context(), op), event("e")), problem.Forbidden)
 }
 
 func formDrafts(t *testing.T, s *store.Store) {
