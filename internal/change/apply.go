@@ -230,7 +230,12 @@ func (s *Service) settle(ctx context.Context, a Attempt, rep report) (time.Durat
 		}
 		var effect Effect
 		effect, wait = s.conclude(r, current, rep)
-		return effect, nil
+		if len(rep.extra) > 0 {
+			if err := s.proposeCleanUp(r, a.Item, rep.extra, f, &effect); err != nil {
+				return Effect{}, err
+			}
+		}
+		return effect, s.noteOutside(r, a.Item, rep.verdict == verdictApplied, f, &effect)
 	})
 	if errors.Is(err, errNothingToDo) {
 		return soon, nil
@@ -240,9 +245,6 @@ func (s *Service) settle(ctx context.Context, a Attempt, rep report) (time.Durat
 	}
 	if rep.noRight {
 		err = s.mirror.MarkReadOnly(ctx, r.Project)
-	}
-	if len(rep.extra) > 0 {
-		err = errors.Join(err, s.proposeCleanUp(ctx, r, a.Item, rep.extra))
 	}
 	return wait, err
 }

@@ -80,6 +80,7 @@ type Progress struct {
 	Step     Step
 	Attempts int    // of this step
 	Decide   bool   // only a person can say what happened
+	Maybe    bool   // an earlier attempt may have had an effect that can't be read
 	Note     string // in words for readers
 }
 

@@ -93,12 +93,12 @@ type Revision struct {
 	CreatedAt    time.Time
 }
 
-// event starts a history event about the request.
 // Undecided reports whether a person has to say what became of an item.
 func (r *Request) Undecided() bool {
 	return slices.ContainsFunc(r.Progress, func(p Progress) bool { return p.Decide })
 }
 
+// event starts a history event about the request.
 func (r *Request) event(by audit.Actor, action string) audit.Event {
 	return audit.Event{
 		Actor: by, Action: action, Project: r.Project, Request: r.ID,

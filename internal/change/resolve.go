@@ -84,13 +84,13 @@ func resolveRename(it Item, saw sighting, graceOver bool) verdict {
 // resolveCreate decides about an attempt of a create by the configs whose name
 // ends in its marker, the oldest first. Only two full listings without one, the
 // second after the grace time, show that it didn't happen.
-func resolveCreate(it Item, found []mirror.AuthConfig, graceOver bool) verdict {
+func resolveCreate(it Item, found []mirror.AuthConfig, missedBefore, graceOver bool) verdict {
 	switch {
 	case len(found) > 0:
 		return verdictApplied
 	case it.Marker == "" && graceOver:
 		return verdictDecide
-	case graceOver:
+	case graceOver && missedBefore:
 		return verdictNotSent
 	}
 	return verdictUnknown
@@ -147,6 +147,16 @@ func (s *Service) forget(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.grace, id)
+	delete(s.missed, id)
+}
+
+// missedBefore notes that a full listing didn't have what a request creates, and
+// reports whether an earlier one hadn't either.
+func (s *Service) missedBefore(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.missed[id]++
+	return s.missed[id] > 1
 }
 
 // interrupted takes note that an attempt was left open.
@@ -170,7 +180,7 @@ func (s *Service) look(ctx context.Context, r Request, i int) (report, error) {
 	if it.Operation == Create && p.Step == StepMain {
 		_, target, _ = strings.Cut(a.Answer, answered+" ")
 		if target == "" {
-			return s.lookForCreated(ctx, r.Project, it, over)
+			return s.lookForCreated(ctx, r, it, over)
 		}
 	}
 	saw := sighting{answered: strings.HasPrefix(a.Answer, answered)}
@@ -180,8 +190,11 @@ func (s *Service) look(ctx context.Context, r Request, i int) (report, error) {
 	}
 	rep := report{live: saw.live, gone: saw.gone, answer: a.Answer, wait: s.shortWait()}
 	if it.Operation == Create && p.Step == StepMain {
-		if rep.verdict = verdictUnknown; !saw.gone {
+		switch {
+		case !saw.gone:
 			rep.verdict = verdictApplied
+		case over: // made, and deleted at Composio before anyone saw it; or never there
+			rep.verdict = verdictDecide
 		}
 		return rep, nil
 	}
@@ -194,8 +207,8 @@ func (s *Service) look(ctx context.Context, r Request, i int) (report, error) {
 
 // lookForCreated lists all configs of the project, disabled ones too, for those
 // that end in the item's marker. A search would not do: it may lag behind.
-func (s *Service) lookForCreated(ctx context.Context, project string, it Item, over bool) (report, error) {
-	c, err := s.mirror.Client(ctx, project)
+func (s *Service) lookForCreated(ctx context.Context, r Request, it Item, over bool) (report, error) {
+	c, err := s.mirror.Client(ctx, r.Project)
 	if err != nil {
 		return report{}, err
 	}
@@ -211,7 +224,8 @@ func (s *Service) lookForCreated(ctx context.Context, project string, it Item, o
 	slices.SortFunc(found, func(a, b mirror.AuthConfig) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
-	rep := report{verdict: resolveCreate(it, found, over), wait: s.shortWait()}
+	again := len(found) == 0 && it.Marker != "" && s.missedBefore(r.ID)
+	rep := report{verdict: resolveCreate(it, found, again, over), wait: s.shortWait()}
 	if len(found) > 0 {
 		rep.live, rep.extra = found[0], found[1:]
 	}

@@ -26,6 +26,7 @@ type Service struct {
 	mu      sync.Mutex
 	working map[string]*worker
 	grace   map[string]time.Time // when an unknown outcome may be decided, by request; monotonic
+	missed  map[string]int       // full listings without the marker since then, by request
 	group   sync.WaitGroup
 	ctx     context.Context // of Run; work outlives requests but not the program
 }
@@ -44,7 +45,7 @@ func NewService(store Store, m *mirror.Service, keys *secret.Keyring, settings S
 	return &Service{
 		store: store, mirror: m, keys: keys, settings: settings, now: now, log: log,
 		instance: secret.Code(8), workers: make(chan struct{}, 8),
-		working: map[string]*worker{}, grace: map[string]time.Time{}, ctx: context.Background(),
+		working: map[string]*worker{}, grace: map[string]time.Time{}, missed: map[string]int{}, ctx: context.Background(),
 	}
 }
 

@@ -1,7 +1,6 @@
 package change
 
 import (
-	"context"
 	"maps"
 	"slices"
 	"time"
@@ -31,6 +30,9 @@ func (s *Service) conclude(r *Request, a Attempt, rep report) (Effect, time.Dura
 	a.EndedAt, a.Answer = now, rep.answer
 	effect := Effect{Attempt: &a}
 	wait := soon
+	if p.Maybe && (rep.verdict == verdictRefused && !rep.gone || rep.verdict == verdictStale) {
+		rep.verdict = verdictDecide // nothing was sent this time, but perhaps before
+	}
 	switch rep.verdict {
 	case verdictApplied:
 		a.Outcome = outcomeApplied
@@ -183,12 +185,15 @@ func (s *Service) refused(r *Request, i int, step Step, rep report, effect *Effe
 func (s *Service) notSent(r *Request, i int, rep report, effect *Effect) time.Duration {
 	p := &r.Progress[i]
 	lost := p.State == ItemUnknown // this settles an attempt whose outcome was unknown
+	if lost && len(r.Revision.Items[i].Credentials) > 0 && p.Step == StepMain {
+		p.Maybe = true // the new credential can't be read, so it is sent again
+	}
 	effect.add(failedOutcome(s.itemEvent(r, i, "apply.not_sent"), rep.note))
 	switch {
 	case p.Attempts < maxAttempts:
 		p.State = ItemPending
 		return rep.wait
-	case lost:
+	case lost || p.Maybe:
 		p.State, p.Decide = ItemUnknown, true
 	default:
 		p.State = ItemFailed
@@ -246,7 +251,7 @@ func (s *Service) decided(r *Request, i int, happened bool, saw report, by acces
 
 // proposeCleanUp asks for the deletion of configs that one create made too many.
 // It waits for a person to apply it.
-func (s *Service) proposeCleanUp(ctx context.Context, r Request, item int, extra []mirror.AuthConfig) error {
+func (s *Service) proposeCleanUp(r *Request, item int, extra []mirror.AuthConfig, f Facts, effect *Effect) error {
 	now := s.now()
 	next := Request{
 		ID: "chg_" + secret.Code(16), Project: r.Project, State: Draft, Author: r.Author, CreatedAt: now, UpdatedAt: now,
@@ -264,11 +269,57 @@ func (s *Service) proposeCleanUp(ctx context.Context, r Request, item int, extra
 	if next.Revision.EffectHash, err = effectHash(next.Project, next.Revision.Items); err != nil {
 		return err
 	}
-	return s.store.AddRequest(ctx, &next, nil, func(f Facts) ([]audit.Event, error) {
-		policies, err := f.Policies(next.Project)
+	policies, err := f.Policies(next.Project)
+	if err != nil {
+		return err
+	}
+	events, err := next.submit(audit.System(), policies, false, now)
+	effect.Next = &next
+	effect.add(events...)
+	return err
+}
+
+// noteOutside records what somebody else did to the config of an item, as far as
+// it was met on the way: the next sync wouldn't see it any more.
+func (s *Service) noteOutside(r *Request, i int, happened bool, f Facts, effect *Effect) error {
+	it := r.Revision.Items[i]
+	for k := range effect.Mirror {
+		m := &effect.Mirror[k]
+		before, known, err := f.Config(r.Project, m.Config.ID)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return next.submit(audit.System(), policies, false, s.now())
-	})
+		if !known {
+			continue
+		}
+		if m.Gone {
+			if it.Operation != Delete || !happened {
+				effect.add(mirror.OutsideEvent(r.Project, "auth_config.deleted_outside", before, nil))
+			}
+			continue
+		}
+		changes := mirror.ChangesBetween(before.Values(), m.Config.Values())
+		if happened {
+			changes = slices.DeleteFunc(changes, func(c audit.Change) bool { return it.explains(c.Field) })
+		}
+		switch {
+		case len(changes) > 0:
+			effect.add(mirror.OutsideEvent(r.Project, "auth_config.changed_outside", m.Config, changes))
+			if !happened {
+				m.Config.Seen = mirror.Seen{ChangedAt: s.now(), ChangedVia: mirror.ViaOutside}
+			}
+		case !happened:
+			m.Config.Seen = before.Seen
+		}
+	}
+	return nil
+}
+
+// explains reports whether a field differs because the item took effect.
+func (it Item) explains(field string) bool {
+	if it.Operation == Create || field == mirror.FieldCredentials {
+		return true
+	}
+	_, ours := it.intended()[field]
+	return ours
 }

@@ -57,11 +57,12 @@ type Effect struct {
 	Mirror   []MirrorChange // what is now known of the remote
 	Destroy  []int          // items whose sealed credentials are no longer needed
 	Revision bool           // the request has a new revision
+	Next     *Request       // a request that follows from this one, added with it
 }
 
 // A MirrorChange is what a request did to one config.
 type MirrorChange struct {
-	Config      mirror.AuthConfig // by id; only the id counts when Gone
+	Config      mirror.AuthConfig // by id; only the id counts when Gone; without Seen it is the request's doing
 	Gone        bool
 	Credentials []Credential // that were set with it
 }

@@ -286,11 +286,12 @@ func (s *Service) Decide(ctx context.Context, by access.Reader, id string, item 
 	if err != nil {
 		return now, err
 	}
-	r, err := s.store.UpdateRequest(ctx, id, func(r *Request, _ Facts) (Effect, error) {
+	r, err := s.store.UpdateRequest(ctx, id, func(r *Request, f Facts) (Effect, error) {
 		if item >= len(r.Progress) || r.Progress[item].State != ItemUnknown || !r.Progress[item].Decide {
 			return Effect{}, problem.New(problem.Conflict, "Somebody has decided this already.")
 		}
-		return s.decided(r, item, happened, look, by), nil
+		effect := s.decided(r, item, happened, look, by)
+		return effect, s.noteOutside(r, item, happened, f, &effect)
 	})
 	if err == nil {
 		s.start(id)

@@ -112,10 +112,12 @@ func (u *update) compare(now Current, before *Snapshot, a AuthConfig) error {
 }
 
 func (u *update) outside(action string, a AuthConfig, changes []audit.Change) {
-	u.Events = append(u.Events, audit.Event{
-		Actor: audit.Actor{Kind: audit.ActorOutside}, Action: action, Project: u.project,
-		Object: a.Object(), Changes: changes,
-	})
+	u.Events = append(u.Events, OutsideEvent(u.project, action, a, changes))
+}
+
+// OutsideEvent says what somebody did to a config at Composio directly.
+func OutsideEvent(project, action string, a AuthConfig, changes []audit.Change) audit.Event {
+	return audit.Event{Actor: audit.Actor{Kind: audit.ActorOutside}, Action: action, Project: project, Object: a.Object(), Changes: changes}
 }
 
 // Object is the config as history names it.

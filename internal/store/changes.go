@@ -37,12 +37,12 @@ func scanRequest(row scanner) (change.Request, error) {
 	)
 }
 
-const progressQuery = "SELECT target, state, step, attempts, decide, note FROM change_item WHERE request_id = $1 ORDER BY item"
+const progressQuery = "SELECT target, state, step, attempts, decide, maybe, note FROM change_item WHERE request_id = $1 ORDER BY item"
 
 func scanProgress(r *change.Request) func(scanner) error {
 	return func(row scanner) error {
 		var p change.Progress
-		err := row.Scan(&p.Target, &p.State, &p.Step, &p.Attempts, &p.Decide, &p.Note)
+		err := row.Scan(&p.Target, &p.State, &p.Step, &p.Attempts, &p.Decide, &p.Maybe, &p.Note)
 		r.Progress = append(r.Progress, p)
 		return err
 	}
@@ -72,27 +72,34 @@ func (s *Store) AddRequest(ctx context.Context, r *change.Request, sealed []chan
 		if err != nil {
 			return err
 		}
-		policy, err := json.Marshal(r.Policy)
-		if err != nil {
+		if err := t.addRequest(r, sealed); err != nil {
 			return err
-		}
-		if err := t.exec(`INSERT INTO change_request (id, project_id, title, reason, state, version, author_id, author_name, revision,
-			policy, note, apply_after, expires_at, created_at, updated_at, ended_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
-			r.ID, r.Project, r.Title, r.Reason, r.State, r.Version, r.Author.ID, r.Author.Name, r.Revision.Number,
-			string(policy), r.Note, micros(r.ApplyAfter), micros(r.ExpiresAt), micros(r.CreatedAt), micros(r.UpdatedAt), micros(r.EndedAt)); err != nil {
-			return err
-		}
-		if err := errors.Join(t.addRevision(r), t.saveProgress(r)); err != nil {
-			return err
-		}
-		for _, c := range sealed {
-			if err := t.exec("INSERT INTO sealed_credential (request_id, item, field, sealed) VALUES ($1, $2, $3, $4)", r.ID, c.Item, c.Field, c.Sealed); err != nil {
-				return err
-			}
 		}
 		return t.record(events...)
 	})
+}
+
+func (t *tx) addRequest(r *change.Request, sealed []change.Sealed) error {
+	policy, err := json.Marshal(r.Policy)
+	if err != nil {
+		return err
+	}
+	if err := t.exec(`INSERT INTO change_request (id, project_id, title, reason, state, version, author_id, author_name, revision,
+			policy, note, apply_after, expires_at, created_at, updated_at, ended_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		r.ID, r.Project, r.Title, r.Reason, r.State, r.Version, r.Author.ID, r.Author.Name, r.Revision.Number,
+		string(policy), r.Note, micros(r.ApplyAfter), micros(r.ExpiresAt), micros(r.CreatedAt), micros(r.UpdatedAt), micros(r.EndedAt)); err != nil {
+		return err
+	}
+	if err := errors.Join(t.addRevision(r), t.saveProgress(r)); err != nil {
+		return err
+	}
+	for _, c := range sealed {
+		if err := t.exec("INSERT INTO sealed_credential (request_id, item, field, sealed) VALUES ($1, $2, $3, $4)", r.ID, c.Item, c.Field, c.Sealed); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *tx) addRevision(r *change.Request) error {
@@ -110,11 +117,11 @@ func (t *tx) addRevision(r *change.Request) error {
 
 func (t *tx) saveProgress(r *change.Request) error {
 	for i, p := range r.Progress {
-		if err := t.exec(`INSERT INTO change_item (request_id, item, target, state, step, attempts, decide, note)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		if err := t.exec(`INSERT INTO change_item (request_id, item, target, state, step, attempts, decide, maybe, note)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 			ON CONFLICT (request_id, item) DO UPDATE SET target = excluded.target, state = excluded.state, step = excluded.step,
-			attempts = excluded.attempts, decide = excluded.decide, note = excluded.note`,
-			r.ID, i, p.Target, p.State, p.Step, p.Attempts, p.Decide, p.Note); err != nil {
+			attempts = excluded.attempts, decide = excluded.decide, maybe = excluded.maybe, note = excluded.note`,
+			r.ID, i, p.Target, p.State, p.Step, p.Attempts, p.Decide, p.Maybe, p.Note); err != nil {
 			return err
 		}
 	}
@@ -138,6 +145,11 @@ func (s *Store) UpdateRequest(ctx context.Context, id string, fn func(*change.Re
 		}
 		if err := errors.Join(t.saveRequest(&r, effect), t.carryOut(&r, effect)); err != nil {
 			return err
+		}
+		if effect.Next != nil {
+			if err := t.addRequest(effect.Next, nil); err != nil {
+				return err
+			}
 		}
 		return t.record(effect.Events...)
 	})
@@ -220,7 +232,9 @@ func (t *tx) mirrorChange(r *change.Request, m change.MirrorChange) error {
 	if m.Gone {
 		return t.deleteConfig(r.Project, m.Config.ID)
 	}
-	m.Config.Seen = mirror.Seen{ChangedAt: t.now, ChangedBy: r.Author.Name, ChangedVia: mirror.ViaRequest}
+	if m.Config.Seen.ChangedVia == "" {
+		m.Config.Seen = mirror.Seen{ChangedAt: t.now, ChangedBy: r.Author.Name, ChangedVia: mirror.ViaRequest}
+	}
 	if err := t.saveConfig(r.Project, m.Config); err != nil {
 		return err
 	}

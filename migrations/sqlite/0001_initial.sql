@@ -251,6 +251,7 @@ CREATE TABLE change_item (
   step       TEXT NOT NULL,
   attempts   BIGINT NOT NULL,
   decide     BOOLEAN NOT NULL, -- only a person can say what happened
+  maybe      BOOLEAN NOT NULL, -- an earlier attempt may have had an effect that can't be read
   note       TEXT NOT NULL,
   PRIMARY KEY (request_id, item)
 );
