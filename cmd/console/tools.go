@@ -136,11 +136,11 @@ func runTool(ctx context.Context, c *services, call toolCall) (string, error) {
 		return listUsers(ctx, c)
 	case "user disable":
 		return withUser(ctx, c, call.Email, func(u access.User) (string, error) {
-			return u.Email + " is disabled and signed out everywhere.\n", c.access.SetDisabled(ctx, audit.System(), u.ID, true)
+			return u.Email + " is disabled and signed out everywhere.\n", c.access.SetDisabled(ctx, access.Operator(), u.ID, true)
 		})
 	case "user reset":
 		return withUser(ctx, c, call.Email, func(u access.User) (string, error) {
-			token, err := c.access.ResetPassphrase(ctx, audit.System(), u.ID)
+			token, err := c.access.ResetPassphrase(ctx, access.Operator(), u.ID)
 			return "Hand this link to " + u.Name + ". It works once.\n  " + c.public + "/link?" + url.Values{"token": {token}}.Encode() + "\n", err
 		})
 	case "backup":

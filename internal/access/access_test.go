@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"gatehouse/internal/access"
-	"gatehouse/internal/audit"
 	"gatehouse/internal/composio/sandbox"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/rig"
@@ -49,7 +48,7 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("%+v %+v %v", session, who, err)
 	}
 	disabled := h.Person("Dora", access.Editor)
-	if err := h.access.SetDisabled(t.Context(), audit.System(), disabled.ID, true); err != nil {
+	if err := h.access.SetDisabled(t.Context(), access.Operator(), disabled.ID, true); err != nil {
 		t.Fatal(err)
 	}
 	answers := map[string]bool{}
@@ -110,7 +109,7 @@ func TestLock(t *testing.T) {
 	if _, err := h.signIn("ada@example.com", rig.Passphrase); !problem.Is(err, problem.TooMany) {
 		t.Errorf("not locked: %v", err)
 	}
-	token, err := h.access.ResetPassphrase(t.Context(), audit.System(), u.ID)
+	token, err := h.access.ResetPassphrase(t.Context(), access.Operator(), u.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +197,7 @@ func TestBadPeople(t *testing.T) {
 	if err := h.access.SetRoles(t.Context(), admin, admin.ID, []access.Role{access.Viewer}); !problem.Is(err, problem.Conflict) {
 		t.Errorf("an admin demoted themselves: %v", err)
 	}
-	if err := h.access.SetDisabled(t.Context(), admin.Actor(), admin.ID, true); !problem.Is(err, problem.Conflict) {
+	if err := h.access.SetDisabled(t.Context(), admin, admin.ID, true); !problem.Is(err, problem.Conflict) {
 		t.Errorf("an admin disabled themselves: %v", err)
 	}
 }
@@ -210,7 +209,7 @@ func TestInvitation(t *testing.T) {
 	if err != nil || len(u.Roles) != 1 {
 		t.Fatal(u, err)
 	}
-	second, err := h.access.ResetPassphrase(t.Context(), admin.Actor(), u.ID)
+	second, err := h.access.ResetPassphrase(t.Context(), admin, u.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,13 +229,64 @@ func TestInvitation(t *testing.T) {
 	if !problem.Is(use(second), problem.NotFound) {
 		t.Error("a link works twice")
 	}
-	late, err := h.access.ResetPassphrase(t.Context(), admin.Actor(), u.ID)
+	late, err := h.access.ResetPassphrase(t.Context(), admin, u.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.now = h.now.Add(25 * time.Hour)
 	if !problem.Is(use(late), problem.NotFound) {
 		t.Error("an old link works")
+	}
+}
+
+// A link ends with what it was made for, and with the right of who made it.
+func TestLinksEnd(t *testing.T) {
+	h := newHouse(t)
+	ada, bert, vera := h.Person("Ada", access.Admin), h.Person("Bert", access.Admin), h.Person("Vera", access.Viewer)
+	reset := func(by access.Reader, id string) string {
+		token, err := h.access.ResetPassphrase(t.Context(), by, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	dead := func(why, token string) {
+		if _, err := h.access.UseLink(t.Context(), token, secret.New("four hidden copper kettles"), from); !problem.Is(err, problem.NotFound) {
+			t.Errorf("%s: %v", why, err)
+		}
+	}
+	token := reset(ada, vera.ID)
+	if err := h.access.ChangePassphrase(t.Context(), vera, secret.New(rig.Passphrase), secret.New("nine patient herons wait here")); err != nil {
+		t.Fatal(err)
+	}
+	dead("the passphrase was changed since", token)
+	token = reset(bert, ada.ID)
+	if err := h.access.SetRoles(t.Context(), ada, bert.ID, []access.Role{access.Viewer}); err != nil {
+		t.Fatal(err)
+	}
+	dead("who made it is no admin any more", token)
+	if _, err := h.access.ResetPassphrase(t.Context(), vera, ada.ID); !problem.Is(err, problem.Forbidden) {
+		t.Errorf("a viewer made a link: %v", err)
+	}
+	if err := h.access.SetDisabled(t.Context(), vera, ada.ID, true); !problem.Is(err, problem.Forbidden) {
+		t.Errorf("a viewer disabled somebody: %v", err)
+	}
+}
+
+// Right passphrases are no guesses.
+func TestRightPassphraseIsNoGuess(t *testing.T) {
+	h := newHouse(t)
+	vera := h.Person("Vera", access.Viewer)
+	for range 8 {
+		if err := h.access.ChangePassphrase(t.Context(), vera, secret.New(rig.Passphrase), secret.New("weak")); !problem.Is(err, problem.Invalid) {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := h.access.SignIn(t.Context(), "vera@example.com", secret.New(rig.Passphrase), from); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := h.access.SignIn(t.Context(), strings.Repeat("v", 300)+"@example.com", secret.New("x"), from); !problem.Is(err, problem.Invalid) {
+		t.Error(err)
 	}
 }
 

@@ -27,6 +27,7 @@ type Link struct {
 	Key       TokenHash
 	Kind      string
 	UserID    string // empty for SetupLink
+	MadeBy    string // an admin's id, or empty for the program itself; it ends with their right to make it
 	CreatedAt time.Time
 	ExpiresAt time.Time
 }
@@ -52,15 +53,15 @@ func (s *Service) NewSetupLink(ctx context.Context) (string, error) {
 	if err != nil || len(users) > 0 {
 		return "", err
 	}
-	token, l := s.newLink(SetupLink, "", setupLife)
+	token, l := s.newLink(SetupLink, "", "", setupLife)
 	return token, s.store.AddLink(ctx, l, audit.Event{
 		Actor: audit.System(), Action: "setup.link_made", Object: audit.Object{Kind: "user"},
 	})
 }
 
-func (s *Service) newLink(kind, userID string, life time.Duration) (string, Link) {
+func (s *Service) newLink(kind, userID, madeBy string, life time.Duration) (string, Link) {
 	token, now := NewToken(), s.now()
-	return token, Link{Key: HashToken(token), Kind: kind, UserID: userID, CreatedAt: now, ExpiresAt: now.Add(life)}
+	return token, Link{Key: HashToken(token), Kind: kind, UserID: userID, MadeBy: madeBy, CreatedAt: now, ExpiresAt: now.Add(life)}
 }
 
 // Person is what is typed about somebody.
@@ -131,7 +132,7 @@ func (s *Service) Invite(ctx context.Context, by Reader, p Person) (User, string
 	if err != nil {
 		return a.User, "", err
 	}
-	token, l := s.newLink(InviteLink, a.ID, inviteLife)
+	token, l := s.newLink(InviteLink, a.ID, by.ID, inviteLife)
 	return a.User, token, s.store.AddAccount(ctx, a, &l, audit.Event{
 		Actor: by.Actor(), Action: "user.invited", Object: a.object(), Changes: roleChange(nil, a.Roles),
 	})
@@ -140,7 +141,10 @@ func (s *Service) Invite(ctx context.Context, by Reader, p Person) (User, string
 // ResetPassphrase returns the token of a link by which a person sets a new
 // passphrase within a day; a lock after too many guesses is lifted with it. For
 // somebody who has not signed in yet it is a new invitation.
-func (s *Service) ResetPassphrase(ctx context.Context, by audit.Actor, id string) (string, error) {
+func (s *Service) ResetPassphrase(ctx context.Context, by Reader, id string) (string, error) {
+	if err := by.Check(ManagePeople); err != nil {
+		return "", err
+	}
 	a, err := s.store.Account(ctx, id)
 	if err != nil {
 		return "", err
@@ -152,9 +156,9 @@ func (s *Service) ResetPassphrase(ctx context.Context, by audit.Actor, id string
 	if a.State == Invited {
 		kind, life = InviteLink, inviteLife
 	}
-	token, l := s.newLink(kind, a.ID, life)
+	token, l := s.newLink(kind, a.ID, by.ID, life)
 	return token, s.store.AddLink(ctx, l, audit.Event{
-		Actor: by, Action: "user." + kind + "_link_made", Object: a.object(),
+		Actor: by.Actor(), Action: "user." + kind + "_link_made", Object: a.object(),
 	})
 }
 
@@ -273,7 +277,10 @@ func (s *Service) SetRoles(ctx context.Context, by Reader, id string, roles []Ro
 
 // SetDisabled disables somebody, which ends their sessions at once, or enables
 // them again. Nobody disables themselves.
-func (s *Service) SetDisabled(ctx context.Context, by audit.Actor, id string, disabled bool) error {
+func (s *Service) SetDisabled(ctx context.Context, by Reader, id string, disabled bool) error {
+	if err := by.Check(ManagePeople); err != nil {
+		return err
+	}
 	_, err := s.store.UpdateAccount(ctx, id, func(a *Account) ([]audit.Event, error) {
 		switch {
 		case a.ID == by.ID:
@@ -290,7 +297,7 @@ func (s *Service) SetDisabled(ctx context.Context, by audit.Actor, id string, di
 		default:
 			a.State = Active
 		}
-		return []audit.Event{{Actor: by, Action: action, Object: a.object()}}, nil
+		return []audit.Event{{Actor: by.Actor(), Action: action, Object: a.object()}}, nil
 	}, func(Session) bool { return !disabled })
 	return err
 }

@@ -73,6 +73,9 @@ func Wrong() error {
 // cookie. Unknown addresses, wrong passphrases and disabled accounts get the
 // same answer after the same work.
 func (s *Service) SignIn(ctx context.Context, email string, passphrase secret.Value, from Origin) (token string, u User, err error) {
+	if len(email) > maxEmail {
+		return "", u, Wrong() // nobody has such an address
+	}
 	email, _ = cleanEmail(email)
 	byAddress, byAccount := "ip:"+from.IP, accountKey(email)
 	if err := s.store.TakeGuess(ctx, byAddress, func(g *Guess) error { return g.takeAddress(s.now()) }); err != nil {

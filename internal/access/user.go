@@ -81,8 +81,17 @@ type Reader struct {
 	Origin  Origin
 }
 
+// Operator is whoever works on the machine itself, by subcommands and settings.
+// They may manage people and projects, and history names them as the system.
+func Operator() Reader { return Reader{User: User{Roles: []Role{Admin}, State: Active}} }
+
 // Actor is the reader as history names them.
-func (r Reader) Actor() audit.Actor { return r.User.Actor(r.Origin) }
+func (r Reader) Actor() audit.Actor {
+	if r.ID == "" {
+		return audit.System()
+	}
+	return r.User.Actor(r.Origin)
+}
 
 const (
 	maxName  = 100 // characters

@@ -134,9 +134,10 @@ func (s *Server) liveConfigs(c echo.Context, r change.Request) map[int]string {
 // followed waits for a change to come to rest, then leads to where its outcome
 // is seen.
 func (s *Server) followed(c echo.Context, r change.Request, where string) error {
-	ctx, cancel := context.WithTimeout(detach(c), applyWait)
+	wait, cancel := context.WithTimeout(detach(c), applyWait)
 	defer cancel()
-	s.changes.Settled(ctx, r.ID)
+	s.changes.Settled(wait, r.ID)
+	ctx := detach(c)
 	now, err := s.store.Request(ctx, r.ID)
 	if err != nil {
 		return err

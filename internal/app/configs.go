@@ -24,7 +24,7 @@ func (s *Server) configs(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if d := c.QueryParam("density"); d != "" {
+	if d := c.QueryParam("density"); d == "dense" || d == "roomy" {
 		s.remember(c, densityCookie, d)
 		return c.Redirect(303, configsPath(p.Slug))
 	}

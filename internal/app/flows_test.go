@@ -53,12 +53,15 @@ func TestSetUpPage(t *testing.T) {
 	}
 	b := s.browser()
 	page := b.get("/setup?token=" + token).has("Set up Gatehouse")
+	late := s.browser()
+	latePage := late.get("/setup?token=" + token)
 	again := b.submit(page, "/setup", "name", "Ada", "email", "nonsense", "secret.passphrase", "short").is(422).has("Enter an e-mail address", "at least 15 characters")
 	if again.form("/setup").Get("name") != "Ada" || again.form("/setup").Get("secret.passphrase") != "" {
 		t.Errorf("the form holds %v", again.form("/setup"))
 	}
 	b.submit(again, "/setup", "email", "ada@example.com", "secret.passphrase", rig.Passphrase).at("/").has("No project yet")
-	s.browser().submit(s.browser().get("/setup?token="+token), "/setup").is(403)
+	late.submit(latePage, "/setup", "name", "Eve", "email", "eve@example.com", "secret.passphrase", rig.Passphrase).is(404)
+	s.browser().get("/setup?token=" + token).is(404).has("set up already")
 	// Adding the first project.
 	settings := b.get("/settings/projects").has("No projects yet")
 	b.submit(settings, "/settings/projects", "name", "Main", "slug", "main", "environment", "staging", "base_url", s.Box.URL, "secret.api_key", "ak_wrong_000000").is(422).has("doesn't accept this key")

@@ -108,6 +108,9 @@ func (s *Server) takeForm(needs access.Permission, next echo.HandlerFunc) echo.H
 		if err != nil {
 			return err
 		}
+		if len(form["csrf"]) > 1 || len(form["op"]) > 1 {
+			return echo.NewHTTPError(http.StatusBadRequest)
+		}
 		token, op := form.Get("csrf"), form.Get("op")
 		form.Del("csrf")
 		form.Del("op")
@@ -119,9 +122,7 @@ func (s *Server) takeForm(needs access.Permission, next echo.HandlerFunc) echo.H
 			return next(c)
 		}
 		if !s.limits.write(who.ID) {
-			p := problem.New(problem.TooMany, "That is a lot at once. Nothing was changed this time. Wait a moment and try again.")
-			p.RetryAfter = writeEvery
-			return p
+			return tooManyWrites()
 		}
 		path := c.Request().URL.Path
 		if !s.opValid(op, who.ID, path) {
@@ -144,6 +145,7 @@ func (s *Server) takeForm(needs access.Permission, next echo.HandlerFunc) echo.H
 	}
 }
 
+// readForm reads the form of a POST, once.
 func (s *Server) readForm(c echo.Context) (url.Values, error) {
 	if form, ok := c.Get(keyForm).(url.Values); ok {
 		return form, nil

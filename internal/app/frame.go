@@ -39,7 +39,10 @@ func (s *Server) theme(c echo.Context) error {
 	if err := decode(c, &in); err != nil {
 		return err
 	}
-	s.remember(c, themeCookie, in.Theme)
+	switch in.Theme {
+	case "light", "dark", "system":
+		s.remember(c, themeCookie, in.Theme)
+	}
 	return s.see(c, refererPath(c.Request()), "")
 }
 

@@ -120,6 +120,9 @@ func (s *Server) askToSignIn(c echo.Context) error {
 	if !ok || !s.csrfValid(c, form.Get("csrf")) {
 		return c.Redirect(http.StatusSeeOther, "/signin?next="+url.QueryEscape(back))
 	}
+	if !s.limits.write(expired.UserID) {
+		return tooManyWrites()
+	}
 	path, _, _ := strings.Cut(back, "?")
 	id, err := s.store.KeepFormDraft(r.Context(), store.FormDraft{UserID: expired.UserID, Path: path, Fields: withoutSecrets(form)})
 	if err != nil {
@@ -152,7 +155,8 @@ func formPage(u *url.URL) string {
 
 // localPath makes sure that a path leads nowhere else.
 func localPath(p string) string {
-	if !strings.HasPrefix(p, "/") || strings.HasPrefix(p, "//") || strings.ContainsAny(p, "\\\r\n\t") {
+	odd := func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }
+	if !strings.HasPrefix(p, "/") || strings.HasPrefix(p, "//") || strings.ContainsFunc(p, odd) {
 		return "/"
 	}
 	return p
@@ -195,6 +199,12 @@ func (l *limits) write(user string) bool {
 		l.by[user] = one
 	}
 	return one.AllowN(l.now(), 1)
+}
+
+func tooManyWrites() error {
+	p := problem.New(problem.TooMany, "That is a lot at once. Nothing was changed this time. Wait a moment and try again.")
+	p.RetryAfter = writeEvery
+	return p
 }
 
 // staticFile serves the front end, compressed where the browser takes it.

@@ -163,7 +163,7 @@ func (s *Server) setDisabled(c echo.Context, disabled bool) error {
 	if err := decode(c, &struct{}{}); err != nil {
 		return err
 	}
-	if err := s.access.SetDisabled(c.Request().Context(), reader(c).Actor(), u.ID, disabled); err != nil {
+	if err := s.access.SetDisabled(c.Request().Context(), reader(c), u.ID, disabled); err != nil {
 		return err
 	}
 	if disabled {
@@ -181,7 +181,7 @@ func (s *Server) personReset(c echo.Context) error {
 	if err := decode(c, &struct{}{}); err != nil {
 		return err
 	}
-	token, err := s.access.ResetPassphrase(c.Request().Context(), reader(c).Actor(), u.ID)
+	token, err := s.access.ResetPassphrase(c.Request().Context(), reader(c), u.ID)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func show(c echo.Context, status int, component templ.Component) error {
 	b := buffers.Get().(*bytes.Buffer)
 	b.Reset()
 	defer buffers.Put(b)
-	if err := component.Render(c.Request().Context(), b); err != nil {
+	if err := component.Render(detach(c), b); err != nil { // an error page is for who broke off, too
 		return fmt.Errorf("render: %w", err)
 	}
 	h := c.Response().Header()

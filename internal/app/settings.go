@@ -123,7 +123,7 @@ func (s *Server) projectAdd(c echo.Context) error {
 	if err := decode(c, &in); err != nil {
 		return err
 	}
-	p, err := s.mirror.AddProject(c.Request().Context(), reader(c).Actor(), in.input(), in.Key)
+	p, err := s.mirror.AddProject(c.Request().Context(), reader(c), in.input(), in.Key)
 	if problem.Is(err, problem.Invalid) {
 		return s.projectsPage(c, in, err)
 	}

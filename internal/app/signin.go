@@ -123,6 +123,13 @@ func passphraseInputs(complaint string) []templates.InputView {
 // setupPage shows the form for the first account, to who has the link.
 func (s *Server) setupPage(c echo.Context) error {
 	noStore(c)
+	people, err := s.store.Users(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	if len(people) > 0 {
+		return problem.New(problem.NotFound, "Gatehouse is set up already. Sign in, or ask an admin for an invitation.")
+	}
 	if err := s.giveToken(c); err != nil {
 		return err
 	}

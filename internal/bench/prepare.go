@@ -115,7 +115,7 @@ func (b *bench) fullSync(ctx context.Context, dir, url string) (took time.Durati
 		return 0, err
 	}
 	m := mirror.NewService(st, keys, mirror.Settings{SyncInterval: time.Hour, APIVersion: "v3.1", Timeout: 30 * time.Second}, clock, b.log)
-	p, err := m.AddProject(ctx, audit.System(), mirror.ProjectInput{Name: "Bench", Slug: slug, Environment: mirror.Staging, BaseURL: url}, secret.New(sandbox.StagingKey))
+	p, err := m.AddProject(ctx, access.Operator(), mirror.ProjectInput{Name: "Bench", Slug: slug, Environment: mirror.Staging, BaseURL: url}, secret.New(sandbox.StagingKey))
 	if err != nil {
 		return 0, err
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gatehouse/internal/access"
-	"gatehouse/internal/audit"
 	"gatehouse/internal/change"
 	"gatehouse/internal/composio/sandbox"
 	"gatehouse/internal/mirror"
@@ -670,7 +669,7 @@ func TestWhoMayPropose(t *testing.T) {
 	}
 	// The right is looked up when it counts, not believed.
 	gone := b.Person("Gone", access.Editor)
-	if err := b.Access.SetDisabled(t.Context(), audit.System(), gone.ID, true); err != nil {
+	if err := b.Access.SetDisabled(t.Context(), access.Operator(), gone.ID, true); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Changes.ProposeSwitch(t.Context(), gone, b.proposal(), []string{a.ID}, false); !problem.Is(err, problem.Forbidden) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"gatehouse/internal/secret"
@@ -228,35 +227,4 @@ func reveal(v any) any {
 		return v.Reveal()
 	}
 	return v
-}
-
-// scrub takes the credentials of a request out of the answer to it: a refusal
-// may quote what was sent.
-func scrub(e *Error, body any) *Error {
-	for _, v := range secrets(body) {
-		for _, text := range []*string{&e.Message, &e.SuggestedFix} {
-			*text = strings.ReplaceAll(*text, v, "[secret]")
-		}
-		for i := range e.FieldErrors {
-			e.FieldErrors[i] = strings.ReplaceAll(e.FieldErrors[i], v, "[secret]")
-		}
-	}
-	return e
-}
-
-// secrets lists the credentials in a body as they are and as JSON writes them,
-// the longest first, so that no part of one is left.
-func secrets(v any) []string {
-	var out []string
-	switch v := v.(type) {
-	case object:
-		for _, e := range v {
-			out = append(out, secrets(e)...)
-		}
-	case secret.Value:
-		quoted, _ := json.Marshal(v.Reveal()) // a string always marshals
-		out = append(out, v.Reveal(), strings.Trim(string(quoted), `"`), cleanText(v.Reveal()))
-	}
-	slices.SortFunc(out, func(a, b string) int { return len(b) - len(a) })
-	return slices.DeleteFunc(out, func(s string) bool { return s == "" })
 }

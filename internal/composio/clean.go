@@ -22,7 +22,11 @@ func cleanValue(v reflect.Value) {
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
+			f := v.Type().Field(i)
+			if f.Name == "ID" && f.Type.Kind() == reflect.String && !plain(v.Field(i).String()) {
+				v.Field(i).SetString("!" + v.Field(i).String()) // no id: cleaned it might be another's
+			}
+			if f.IsExported() {
 				cleanValue(v.Field(i))
 			}
 		}

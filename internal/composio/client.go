@@ -180,19 +180,19 @@ func (c *Client) attempt(ctx context.Context, hc *http.Client, r call, out any) 
 	}
 	resp, err := hc.Do(req)
 	if err != nil {
-		return &TransportError{Sent: sent, Err: cause(err)}
+		return &TransportError{Sent: sent, Err: harmless(err)}
 	}
 	defer func() { _ = resp.Body.Close() }() // what was needed has been read
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
 	if err != nil {
-		return &TransportError{Sent: true, Err: cause(err)}
+		return &TransportError{Sent: true, Err: harmless(err)}
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return scrub(decodeError(resp, data), r.body)
+		return c.scrub(decodeError(resp, data), r.body)
 	}
 	if err := decode(data, out); err != nil {
-		return &TransportError{Sent: true, Err: fmt.Errorf("%s %s answered %d with a body that can't be read: %w",
-			r.method, strings.Join(r.path, "/"), resp.StatusCode, err)}
+		return &TransportError{Sent: true, Err: fmt.Errorf("%s %s answered %d with a body that can't be read",
+			r.method, strings.Join(r.path, "/"), resp.StatusCode)} // err may quote it
 	}
 	return nil
 }
@@ -226,16 +226,6 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 	req.Header.Set("X-Request-Id", requestID(ctx))
 	req.Header.Set("X-Api-Key", c.key.Reveal())
 	return req, nil
-}
-
-// cause strips the URL from an error of net/http: it says nothing new and would
-// put query strings into logs.
-func cause(err error) error {
-	var ue *url.Error
-	if errors.As(err, &ue) {
-		return ue.Err
-	}
-	return err
 }
 
 // decode reads an answer. An empty body passes where nothing is expected back.

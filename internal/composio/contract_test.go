@@ -1,9 +1,12 @@
 package composio_test
 
 import (
+	"bufio"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -409,17 +412,44 @@ func TestErrorShapes(t *testing.T) {
 	}
 }
 
-// A refusal may quote what was sent. It must not carry the credential on.
-func TestRefusalQuotesCredential(t *testing.T) {
-	const canary = `canary-"quoted"-9f3a`
-	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusBadRequest)
-		_, _ = w.Write([]byte(`{"error":{"message":"bad value canary-\"quoted\"-9f3a","suggested_fix":"not canary-\\\"quoted\\\"-9f3a","errors":["canary-\"quoted\"-9f3a"]}}`))
-	}))
-	defer ts.Close()
-	_, err := client(t, ts.URL, "ak_x").AuthConfigs.Create(t.Context(), composio.CreateAuthConfig{Toolkit: "x", Type: composio.Custom, AuthScheme: "API_KEY", Credentials: values("api_key", canary)})
-	if text := fmt.Sprintf("%+v %#v %v", err, err, err); strings.Contains(text, "9f3a") {
-		t.Errorf("the credential came back: %s", text)
+// Whatever the remote answers, credentials that were sent don't come back, be it
+// the client's key.
+func TestAnswersThatQuoteCredentials(t *testing.T) {
+	const canary, key = `canary-"quo<ted>"-9f3a41c7`, "ak_9f3a41c7_project"
+	answers := map[string]string{
+		"message":      `HTTP/1.1 400 Bad Request\r\n\r\n{"error":{"message":"bad value canary-\"quo<ted>\"-9f3a41c7","suggested_fix":"not canary-\\\"quo\\u003cted\\u003e\\\"-9f3a41c7","errors":["canary-\"quo<ted>\"-9f3a41c7"]}}`,
+		"slug":         `HTTP/1.1 409 Conflict\r\n\r\n{"error":{"message":"no","slug":"canary-\"quo<ted>\"-9f3a41c7","request_id":"x-9f3a41c7_project"}}`,
+		"request id":   "HTTP/1.1 500 Oops\r\nX-Request-Id: ak_9f3a41c7_project\r\n\r\n{}",
+		"key":          `HTTP/1.1 400 Bad Request\r\n\r\n{"error":{"message":"unknown key ak_9f3a41c7_project"}}`,
+		"upper case":   `HTTP/1.1 400 Bad Request\r\n\r\n{"error":{"message":"CANARY-%22QUO%3CTED%3E%22-9F3A41C7"}}`,
+		"base 64":      `HTTP/1.1 400 Bad Request\r\n\r\n{"error":{"message":"Basic ` + base64.StdEncoding.EncodeToString([]byte(canary)) + `"}}`,
+		"status line":  `HTTP/1.1 2{canary-"quo<ted>"-9f3a41c7` + "\r\n\r\n",
+		"header line":  "HTTP/1.1 200 OK\r\nak_9f3a41c7_project\r\n\r\n",
+		"garbled body": "HTTP/1.1 200 OK\r\n\r\n" + `{"auth_config":{"id":canary-9f3a41c7}}`,
+		"wrong type":   "HTTP/1.1 200 OK\r\n\r\n" + `{"auth_config":{"id":"ac_1","created_at":"canary-9f3a41c7"},"toolkit":9}`,
+	}
+	for name, answer := range answers {
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = bufio.NewReader(conn).ReadString('}') // the body of the request ends
+			_, _ = conn.Write([]byte(answer))
+			_ = conn.Close()
+		}()
+		_, err = client(t, "http://"+l.Addr().String(), key).AuthConfigs.Create(t.Context(), composio.CreateAuthConfig{Toolkit: "x", Type: composio.Custom, AuthScheme: "API_KEY", Credentials: values("api_key", canary)})
+		_ = l.Close()
+		if err == nil && name != "wrong type" {
+			t.Errorf("%s: no error", name)
+		}
+		if text := strings.ToLower(fmt.Sprintf("%+v %#v %v", err, err, err)); strings.Contains(text, "9f3a41") || strings.Contains(text, "y2fuyxj5") {
+			t.Errorf("%s: the credential came back: %s", name, text)
+		}
 	}
 }
 

@@ -15,7 +15,10 @@ import (
 )
 
 // AddProject makes a project after a harmless call has shown that the key works.
-func (s *Service) AddProject(ctx context.Context, by audit.Actor, in ProjectInput, key secret.Value) (Project, error) {
+func (s *Service) AddProject(ctx context.Context, by access.Reader, in ProjectInput, key secret.Value) (Project, error) {
+	if err := by.Check(access.ManageProjects); err != nil {
+		return Project{}, err
+	}
 	complaints := in.check()
 	if key.Empty() {
 		complaints["api_key"] = "Enter the project's API key. It starts with ak_."
@@ -31,7 +34,7 @@ func (s *Service) AddProject(ctx context.Context, by audit.Actor, in ProjectInpu
 		return p, err
 	}
 	err := s.store.AddProject(ctx, p, audit.Event{
-		Actor: by, Action: "project.added", Object: p.object(), Project: p.ID, Changes: p.firstValues(),
+		Actor: by.Actor(), Action: "project.added", Object: p.object(), Project: p.ID, Changes: p.firstValues(),
 	})
 	if err == nil {
 		s.SyncSoon()

@@ -230,12 +230,12 @@ func TestProjects(t *testing.T) {
 	} {
 		in := in
 		tt.change(&in)
-		_, err := r.Mirror.AddProject(ctx, admin.Actor(), in, secret.New(tt.key))
+		_, err := r.Mirror.AddProject(ctx, admin, in, secret.New(tt.key))
 		if p := problem.Of(err); p == nil || p.Fields[tt.field] == "" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	p, err := r.Mirror.AddProject(ctx, admin.Actor(), in, secret.New(sandbox.ProductionKey))
+	p, err := r.Mirror.AddProject(ctx, admin, in, secret.New(sandbox.ProductionKey))
 	if err != nil || p.Name != "My project" || p.RemoteName == "" || p.Key.Last4 != "tion" {
 		t.Fatalf("%+v %v", p, err)
 	}

@@ -129,7 +129,7 @@ func (r *Rig) must(err error) {
 // AddProject adds a project of the sandbox's and reads it.
 func (r *Rig) AddProject(slug, key, environment string) mirror.Project {
 	r.T.Helper()
-	p, err := r.Mirror.AddProject(r.T.Context(), audit.System(), mirror.ProjectInput{Name: "Project " + slug, Slug: slug, Environment: environment, BaseURL: r.Box.URL}, secret.New(key))
+	p, err := r.Mirror.AddProject(r.T.Context(), access.Operator(), mirror.ProjectInput{Name: "Project " + slug, Slug: slug, Environment: environment, BaseURL: r.Box.URL}, secret.New(key))
 	r.must(err)
 	r.must(r.Mirror.Sync(r.T.Context(), p.ID))
 	p, err = r.Store.Project(r.T.Context(), p.ID)

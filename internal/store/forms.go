@@ -124,16 +124,26 @@ type FormDraft struct {
 	Fields map[string][]string
 }
 
-const draftLife = 24 * time.Hour
+const (
+	draftLife = 24 * time.Hour
+	maxDraft  = 64 << 10 // bytes
+)
 
-// KeepFormDraft keeps a draft for a day and returns its id.
+// KeepFormDraft keeps a draft for a day and returns its id. Of each page a person
+// has one.
 func (s *Store) KeepFormDraft(ctx context.Context, d FormDraft) (string, error) {
 	fields, err := json.Marshal(d.Fields)
 	if err != nil {
 		return "", err
 	}
+	if len(fields) > maxDraft {
+		return "", problem.New(problem.Invalid, "Your session ended, and what you typed is too long to be kept. Go back, copy it, and sign in again.")
+	}
 	id := "drf_" + secret.Code(24)
 	return id, s.quiet(ctx, formDrafts, func(t *tx) error {
+		if err := t.exec("DELETE FROM form_draft WHERE user_id = $1 AND path = $2", d.UserID, d.Path); err != nil {
+			return err
+		}
 		return t.exec("INSERT INTO form_draft (id, user_id, path, fields, created_at) VALUES ($1, $2, $3, $4, $5)",
 			id, d.UserID, d.Path, string(fields), micros(t.now))
 	})

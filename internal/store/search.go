@@ -165,7 +165,7 @@ func (q HistoryQuery) match() string {
 	for _, t := range q.filterTokens() {
 		terms = append(terms, `"`+t+`"`)
 	}
-	for _, w := range tokens(q.Text) {
+	for _, w := range q.words() {
 		terms = append(terms, `"`+w+`"*`)
 	}
 	return strings.Join(terms, " AND ")
@@ -196,7 +196,18 @@ func filterToken(kind, value string) string {
 	}, value)
 }
 
-// tokens splits text into the words that are searched for.
+// mostWords is how many words of a search count.
+const mostWords = 16
+
+// words are those of the query's text, each once.
+func (q HistoryQuery) words() []string {
+	all := tokens(q.Text[:min(len(q.Text), 1000)])
+	slices.Sort(all)
+	all = slices.Compact(all)
+	return all[:min(len(all), mostWords)]
+}
+
+// tokens splits text into words.
 func tokens(text string) []string {
 	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
 		return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
@@ -230,7 +241,7 @@ func (q HistoryQuery) matches(e audit.Entry) bool {
 		return true
 	}
 	words := tokens(strings.Join(e.Words(!q.Public), " "))
-	for _, want := range tokens(q.Text) {
+	for _, want := range q.words() {
 		if !slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, want) }) {
 			return false
 		}

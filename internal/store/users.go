@@ -147,11 +147,12 @@ func (s *Store) UpdateAccount(ctx context.Context, id string, fn func(*access.Ac
 		if a, err = t.account(id); err != nil {
 			return err
 		}
+		before := a
 		events, err := fn(&a)
 		if err != nil {
 			return err
 		}
-		if err := t.saveAccount(a); err != nil {
+		if err := errors.Join(t.saveAccount(a), t.endLinks(before, a)); err != nil {
 			return err
 		}
 		if keep != nil {
@@ -164,13 +165,27 @@ func (s *Store) UpdateAccount(ctx context.Context, id string, fn func(*access.Ac
 	return a, err
 }
 
-const linkColumns = "key, kind, user_id, created_at, expires_at"
+// endLinks takes back links that an account's change has overtaken: those to it,
+// and those that it may no longer make.
+func (t *tx) endLinks(before, after access.Account) error {
+	if before.State != after.State || before.Passphrase != after.Passphrase {
+		if err := t.exec("DELETE FROM one_time_link WHERE user_id = $1", after.ID); err != nil {
+			return err
+		}
+	}
+	if after.May(access.ManagePeople) {
+		return nil
+	}
+	return t.exec("DELETE FROM one_time_link WHERE made_by = $1", after.ID)
+}
+
+const linkColumns = "key, kind, user_id, made_by, created_at, expires_at"
 
 func scanLink(row scanner) (access.Link, error) {
 	var l access.Link
 	var key []byte
 	var created, expires int64
-	err := row.Scan(&key, &l.Kind, &l.UserID, &created, &expires)
+	err := row.Scan(&key, &l.Kind, &l.UserID, &l.MadeBy, &created, &expires)
 	copy(l.Key[:], key)
 	l.CreatedAt, l.ExpiresAt = fromMicros(created), fromMicros(expires)
 	return l, missing(err, "link")
@@ -189,8 +204,8 @@ func (t *tx) link(key access.TokenHash) (access.Link, error) {
 func (t *tx) addLink(l access.Link) error {
 	return errors.Join(
 		t.exec("DELETE FROM one_time_link WHERE user_id = $1", l.UserID),
-		t.exec("INSERT INTO one_time_link (key, kind, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
-			l.Key[:], l.Kind, l.UserID, micros(l.CreatedAt), micros(l.ExpiresAt)),
+		t.exec("INSERT INTO one_time_link (key, kind, user_id, made_by, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)",
+			l.Key[:], l.Kind, l.UserID, l.MadeBy, micros(l.CreatedAt), micros(l.ExpiresAt)),
 	)
 }
 

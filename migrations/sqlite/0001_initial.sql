@@ -61,6 +61,7 @@ CREATE TABLE one_time_link (
   key        BLOB PRIMARY KEY, -- SHA-256 of the token
   kind       TEXT NOT NULL,
   user_id    TEXT NOT NULL,    -- empty for set-up
+  made_by    TEXT NOT NULL,    -- admin, or empty for the program itself
   created_at BIGINT NOT NULL,
   expires_at BIGINT NOT NULL
 );
