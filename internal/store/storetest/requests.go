@@ -1,0 +1,125 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gatehouse/internal/audit"
+	"gatehouse/internal/change"
+	"gatehouse/internal/mirror"
+	"gatehouse/internal/problem"
+	"gatehouse/internal/store"
+)
+
+func request(id string, targets ...string) change.Request {
+	r := change.Request{
+		ID: id, Project: "prj_one", Title: "Title", Reason: "Reason", State: change.Applying, Author: change.Author{ID: "usr_1", Name: "Ada"},
+		Policy: change.Policy{ID: "pol_1"}, CreatedAt: Start, UpdatedAt: Start, ExpiresAt: Start.Add(time.Hour),
+		Revision: change.Revision{Number: 1, EffectHash: "hash", Contributors: []string{"usr_1"}, CreatedAt: Start},
+	}
+	for _, target := range targets {
+		r.Revision.Items = append(r.Revision.Items, change.Item{Operation: change.Enable, Target: target, Set: mirror.Values{"status": {"ENABLED"}}, Base: mirror.Values{}})
+		r.Progress = append(r.Progress, change.Progress{Target: target, State: change.ItemPending, Step: change.StepMain})
+	}
+	return r
+}
+
+func addRequest(t *testing.T, s *store.Store, r change.Request, sealed ...change.Sealed) {
+	t.Helper()
+	must(t, s.AddRequest(t.Context(), &r, sealed, func(change.Facts) ([]audit.Event, error) {
+		return []audit.Event{event("change.submitted")}, nil
+	}))
+}
+
+func requests(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	addAccount(t, s, "usr_1")
+	addProject(t, s, "prj_one")
+	want := request("chg_1", "ac_1", "ac_2")
+	addRequest(t, s, want, change.Sealed{Item: 1, Field: "client_secret", Sealed: []byte("sealed")})
+	got, err := s.Request(ctx, "chg_1")
+	must(t, err)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	sealed, err := s.SealedCredentials(ctx, "chg_1", 1)
+	must(t, err)
+	if len(sealed) != 1 || string(sealed[0].Sealed) != "sealed" {
+		t.Errorf("sealed: %+v", sealed)
+	}
+	attempt := change.Attempt{Request: "chg_1", Revision: 1, Item: 1, Number: 1, Step: change.StepMain, Digest: "d", LeaseOwner: "o", LeaseUntil: Start, StartedAt: Start}
+	got, err = s.UpdateRequest(ctx, "chg_1", func(r *change.Request, f change.Facts) (change.Effect, error) {
+		if u, err := f.User("usr_1"); err != nil || u.ID != "usr_1" {
+			t.Error(u, err)
+		}
+		if a, err := f.Attempt(attempt); err != nil || a.Number != 0 {
+			t.Error(a, err)
+		}
+		r.State, r.Version, r.EndedAt = change.Applied, 5, Start
+		r.Progress[1].State = change.ItemApplied
+		return change.Effect{
+			Events: []audit.Event{event("change.applied")}, Attempt: &attempt, Destroy: []int{1},
+			Mirror: []change.MirrorChange{{Config: config("ac_2", "two"), Credentials: []change.Credential{{Field: "client_secret", Fingerprint: "F"}}}},
+		}, nil
+	})
+	must(t, err)
+	again, err := s.Request(ctx, "chg_1")
+	must(t, err)
+	if diff := cmp.Diff(got, again); diff != "" {
+		t.Error(diff)
+	}
+	if sealed, err := s.SealedCredentials(ctx, "chg_1", 1); err != nil || len(sealed) != 0 {
+		t.Errorf("credentials were not destroyed: %v %v", sealed, err)
+	}
+	if a, err := s.LastAttempt(ctx, "chg_1", 1, 1); err != nil || a != attempt {
+		t.Errorf("attempt: %+v %v", a, err)
+	}
+	if f, err := s.Fingerprints(ctx, "prj_one", "ac_2"); err != nil || len(f) != 1 || f[0].Fingerprint != "F" || f[0].SetBy != "Ada" {
+		t.Errorf("fingerprints: %+v %v", f, err)
+	}
+	if _, err := s.UpdateRequest(ctx, "chg_1", func(*change.Request, change.Facts) (change.Effect, error) {
+		return change.Effect{Events: []audit.Event{event("x")}}, nil
+	}); err == nil {
+		t.Error("a request changed after its end")
+	}
+	open := true
+	if list, err := s.Requests(ctx, store.RequestQuery{Open: &open, Limit: 10}); err != nil || len(list) != 0 {
+		t.Errorf("open: %v %v", list, err)
+	}
+	if list, err := s.Requests(ctx, store.RequestQuery{Config: "ac_2", Author: "usr_1", Project: "prj_one", Limit: 10}); err != nil || len(list) != 1 {
+		t.Errorf("by config: %v %v", list, err)
+	}
+}
+
+func claims(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	addAccount(t, s, "usr_1")
+	addProject(t, s, "prj_one")
+	addRequest(t, s, request("chg_1", "ac_1"))
+	addRequest(t, s, request("chg_2", "ac_1"))
+	claim := func(id string) error {
+		_, err := s.UpdateRequest(ctx, id, func(r *change.Request, _ change.Facts) (change.Effect, error) {
+			return change.Effect{Events: []audit.Event{event("apply.intent")}, Claim: &r.Revision.Items[0], Attempt: &change.Attempt{Request: id, Revision: 1, Number: 1}}, nil
+		})
+		return err
+	}
+	must(t, claim("chg_1"))
+	must(t, claim("chg_1"))
+	kind(t, claim("chg_2"), problem.Conflict)
+	must(t, s.SaveSync(ctx, "prj_one", func(c mirror.Current) (mirror.Update, error) {
+		if busy, err := c.Busy("ac_1", "n"); !busy || err != nil {
+			t.Error("a claimed config is not busy", err)
+		}
+		if busy, err := c.Busy("ac_2", "n"); busy || err != nil {
+			t.Error("a free config is busy", err)
+		}
+		return mirror.Update{}, nil
+	}))
+	_, err := s.UpdateRequest(ctx, "chg_1", func(*change.Request, change.Facts) (change.Effect, error) {
+		return change.Effect{Events: []audit.Event{event("change.applied")}, Release: []int{0}}, nil
+	})
+	must(t, err)
+	must(t, claim("chg_2"))
+}
