@@ -118,6 +118,7 @@ func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 // run opens everything, serves until ctx ends, and closes it in order.
 func (k console) run(ctx context.Context, t terminal) (err error) {
 	log := slog.New(slog.NewJSONHandler(t.err, &slog.HandlerOptions{Level: k.LogLevel}))
+	slog.SetDefault(log) // for libraries that write to the default log
 	warnOfUnknown(log, t.settings)
 	public, err := k.publicURL()
 	if err != nil {
@@ -126,6 +127,9 @@ func (k console) run(ctx context.Context, t terminal) (err error) {
 	proxies, err := k.proxies()
 	if err != nil {
 		return err
+	}
+	if public.Scheme == "https" && len(proxies) == 0 {
+		log.Warn("behind a proxy without CONSOLE_TRUSTED_PROXIES everybody seems to come from its address, and shares its limits")
 	}
 	if err := k.check(); err != nil {
 		return err

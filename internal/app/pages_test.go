@@ -186,6 +186,13 @@ func TestPeopleAndAccountPages(t *testing.T) {
 	s := newSite(t, sandbox.Options{})
 	b := s.as("Ada", access.Admin)
 	emil := s.Person("Emil", access.Editor)
+	viewer := s.as("Vera", access.Viewer)
+	for _, page := range []string{"/people", "/people/" + emil.ID} {
+		if text := viewer.get(page).has("Emil").text(); strings.Contains(text, "emil@example.com") {
+			t.Errorf("%s: a viewer sees an address", page)
+		}
+		b.get(page).has("emil@example.com")
+	}
 	b.submit(b.get("/people"), "/people", "name", "", "email", "x", "roles", "root").is(422).has("Enter a name", "Enter an e-mail address", "Choose from the roles")
 	path := "/people/" + emil.ID
 	form := b.get(path).form(path + "/roles")

@@ -46,7 +46,7 @@ func (s *Server) peoplePage(c echo.Context, in personForm, link templates.OneTim
 	}
 	v := templates.PeopleView{Page: frame, MayInvite: reader(c).May(access.ManagePeople), Link: link}
 	for _, u := range users {
-		v.Rows = append(v.Rows, personRow(u, s.now()))
+		v.Rows = append(v.Rows, personRow(u, addressFor(reader(c), u), s.now()))
 	}
 	if v.MayInvite {
 		wrong := fieldComplaints(complaint)
@@ -103,7 +103,7 @@ func (s *Server) personPage(c echo.Context, u access.User, link templates.OneTim
 	if err != nil {
 		return err
 	}
-	v := personView(u, s.now())
+	v := personView(u, addressFor(reader(c), u), s.now())
 	v.Page, v.Link, v.Complaints, v.RolesWrong = frame, link, complaintsView(complaint, fieldLabels), fieldComplaints(complaint)["roles"]
 	if reader(c).May(access.ManagePeople) {
 		path := personPath(u.ID)

@@ -9,9 +9,18 @@ import (
 	"gatehouse/web/templates"
 )
 
-func personRow(u access.User, now time.Time) templates.PersonRowView {
+// addressFor is a person's address, as far as the reader may see it: their own,
+// and others' with the permission.
+func addressFor(reader access.Reader, u access.User) string {
+	if reader.ID == u.ID || reader.May(access.ViewPersonal) {
+		return u.Email
+	}
+	return ""
+}
+
+func personRow(u access.User, address string, now time.Time) templates.PersonRowView {
 	v := templates.PersonRowView{
-		Name: u.Name, Email: u.Email, URL: templates.Local(personPath(u.ID)), Avatar: face(u.Name, u.ID+"user"),
+		Name: u.Name, Email: address, URL: templates.Local(personPath(u.ID)), Avatar: face(u.Name, u.ID+"user"),
 		State: userBadge(u.State), LastSeen: ago(u.LastSignIn, now),
 	}
 	for _, r := range u.Roles {
@@ -41,15 +50,15 @@ var permissionWords = []struct {
 	{access.CancelChange, "cancel changes of others"},
 	{access.SettleChange, "say what became of a change that Gatehouse can't follow"},
 	{access.ViewHistory, "read history"},
-	{access.ViewPersonal, "see addresses in history"},
+	{access.ViewPersonal, "see addresses of people, in history too"},
 	{access.ManagePeople, "invite people and set their roles"},
 	{access.ManageProjects, "manage projects and their API keys"},
 	{access.ViewSettings, "see settings"},
 }
 
-func personView(u access.User, now time.Time) templates.PersonView {
+func personView(u access.User, address string, now time.Time) templates.PersonView {
 	v := templates.PersonView{
-		Name: u.Name, Email: u.Email, Avatar: face(u.Name, u.ID+"user"), State: userBadge(u.State),
+		Name: u.Name, Email: address, Avatar: face(u.Name, u.ID+"user"), State: userBadge(u.State),
 		Facts: []templates.FactView{
 			{Name: "Roles", Text: roleNames(u.Roles)}, {Name: "Account since", Time: exact(u.CreatedAt)}, {Name: "Last sign-in", Time: ago(u.LastSignIn, now)}, {Name: "Id", Code: u.ID},
 		},
