@@ -38,7 +38,7 @@ var demoPeople = []struct {
 	{"admin@example.com", "Ada Admin", "Manages people and projects, and edits.", []access.Role{access.Admin, access.Editor}},
 	{"editor@example.com", "Emil Editor", "Creates, edits, switches and deletes auth configs.", []access.Role{access.Editor}},
 	{"editor2@example.com", "Edda Editor", "A second editor.", []access.Role{access.Editor}},
-	{"approver@example.com", "Anna Approver", "Agrees to changes of others.", []access.Role{access.Approver}},
+	{"approver@example.com", "Anna Approver", "Agrees to changes of others, where policy asks for it.", []access.Role{access.Approver}},
 	{"approver2@example.com", "Anton Approver", "A second approver.", []access.Role{access.Approver}},
 	{"auditor@example.com", "Ayo Auditor", "Reads everything, history in full.", []access.Role{access.Auditor}},
 	{"viewer@example.com", "Vera Viewer", "Looks, and changes nothing.", []access.Role{access.Viewer}},

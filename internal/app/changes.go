@@ -162,6 +162,9 @@ func done(r change.Request) string {
 	if n := len(r.Revision.Items); n > 1 {
 		return fmt.Sprintf("%s %d auth configs.", verb, n)
 	}
+	if name := it.Set[mirror.FieldName]; it.Operation == change.Update && len(name) == 1 && name[0] != it.Name {
+		return "Saved " + name[0] + ", which was " + it.Name + "."
+	}
 	return verb + " " + it.Name + "."
 }
 

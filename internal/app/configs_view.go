@@ -49,7 +49,7 @@ func summary(found mirror.Page) string {
 		text += ", " + number(found.Disabled) + " of them disabled"
 	}
 	if found.Matches != found.Total {
-		text = number(found.Matches) + " of " + text
+		text = number(found.Matches) + " found. In all " + text + "."
 	}
 	return text
 }

@@ -176,6 +176,8 @@ func (s *Server) syncView(c echo.Context, p mirror.Project) templates.SyncView {
 	v := templates.SyncView{Tone: "good", Lead: "Synced", Time: ago(p.Sync.OKAt, s.now())}
 	read, running := s.mirror.Syncing(p.ID)
 	switch {
+	case p.Archived():
+		return templates.SyncView{Lead: "Archived, not synced"}
 	case running && read > 0:
 		v = templates.SyncView{Tone: "busy", Lead: "Syncing, " + number(read) + " read"}
 	case running:

@@ -116,19 +116,37 @@ func (s *Server) askToSignIn(c echo.Context) error {
 		return err
 	}
 	back := refererPath(r)
-	expired, ok := c.Get(keyExpired).(access.Session)
-	if !ok || !s.csrfValid(c, form.Get("csrf")) {
-		return c.Redirect(http.StatusSeeOther, "/signin?next="+url.QueryEscape(back))
+	user, err := s.formUser(c, form)
+	if err != nil {
+		return err
 	}
-	if !s.limits.write(expired.UserID) {
+	if user == "" {
+		return c.Redirect(http.StatusSeeOther, "/signin?ended=1&next="+url.QueryEscape(back))
+	}
+	if !s.limits.write(user) {
 		return tooManyWrites()
 	}
 	path, _, _ := strings.Cut(back, "?")
-	id, err := s.store.KeepFormDraft(r.Context(), store.FormDraft{UserID: expired.UserID, Path: path, Fields: withoutSecrets(form)})
+	id, err := s.store.KeepFormDraft(r.Context(), store.FormDraft{UserID: user, Path: path, Fields: withoutSecrets(form)})
 	if err != nil {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, "/signin?kept=1&next="+url.QueryEscape(withQuery(back, "draft", id)))
+}
+
+// formUser is whom a form was made for whose session has ended: the operation id
+// in it is bound to them. It is empty if the form isn't one of ours.
+func (s *Server) formUser(c echo.Context, form url.Values) (string, error) {
+	if expired, ok := c.Get(keyExpired).(access.Session); ok && s.csrfValid(c, form.Get("csrf")) {
+		return expired.UserID, nil
+	}
+	people, err := s.store.Users(c.Request().Context())
+	for _, u := range people {
+		if u.State == access.Active && s.opValid(form.Get("op"), u.ID, c.Request().URL.Path) {
+			return u.ID, nil
+		}
+	}
+	return "", err
 }
 
 // refererPath is the page of ours that a form was on, or "/".

@@ -59,6 +59,15 @@ func TestSessionEndsInMidForm(t *testing.T) {
 	if back.form(path+"/delete").Get("reason") != "why I delete" {
 		t.Error("the sheet forgot the reason")
 	}
+	// A session that was ended elsewhere.
+	edit = b.get(path + "/edit")
+	b.submit(b.get("/account"), "/signout").at("/signin")
+	signin = b.submit(edit, path+"/review", "field.name", "typed after").at("/signin").has("Nothing was sent", "is kept")
+	back = b.submit(signin, "/signin", "email", "emil@example.com", "secret.passphrase", rig.Passphrase).at(path + "/edit")
+	if got := back.form(path + "/review").Get("field.name"); got != "typed after" {
+		t.Errorf("after signing out elsewhere the form holds %q", got)
+	}
+
 	// Somebody else who signs in there gets nothing of it.
 	account := b.get("/account")
 	expire(b)

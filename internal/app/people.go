@@ -192,8 +192,8 @@ func (s *Server) personReset(c echo.Context) error {
 
 func roleChecks(chosen []string) []templates.CheckView {
 	hints := map[access.Role]string{
-		access.Viewer: "Sees auth configs and history.", access.Editor: "Proposes changes of auth configs.",
-		access.Approver: "Agrees to changes of others.", access.Auditor: "Sees everything, addresses in history too.",
+		access.Viewer: "Sees auth configs and history.", access.Editor: "Creates, edits, switches and deletes auth configs.",
+		access.Approver: "Agrees to changes of others, where policy asks for it.", access.Auditor: "Sees everything, addresses in history too.",
 		access.Admin: "Manages people, projects and settings.",
 	}
 	var out []templates.CheckView

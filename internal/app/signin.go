@@ -39,8 +39,11 @@ func (s *Server) signInView(c echo.Context, email, next string, complaint error)
 		Passphrase: templates.InputView{Name: "secret.passphrase", Label: "Passphrase", Type: "password", Required: true, Complete: "current-password", Focus: email != ""},
 		Complaints: complaintsView(complaint, nil),
 	}
+	if c.QueryParam("ended") != "" {
+		v.Notice = templates.NoticeView{Tone: "warn", Text: "Your session ended. Nothing was sent, and what you typed could not be kept."}
+	}
 	if c.QueryParam("kept") != "" {
-		v.Notice = templates.NoticeView{Tone: "info", Text: "Your session ended. What you typed is kept, except for credentials: sign in to go on."}
+		v.Notice = templates.NoticeView{Tone: "info", Text: "Your session ended. Nothing was sent. What you typed is kept, except for credentials: sign in to go on."}
 	}
 	if len(s.demo) > 0 {
 		v.DemoForm = s.newForm(c, "/signin/demo")

@@ -173,9 +173,13 @@ func (w *wizard) detailsView(complaint error) (templates.DetailsView, error) {
 	if err != nil {
 		return templates.DetailsView{}, err
 	}
+	snapshot, err := w.s.store.Snapshot(w.c.Request().Context(), w.project.ID)
+	if err != nil {
+		return templates.DetailsView{}, err
+	}
 	tools, terr := w.s.mirror.Tools(w.c.Request().Context(), w.project.ID, w.toolkit.Slug)
 	b := detailsBuilder{toolkit: w.toolkit, scheme: w.choice.scheme, managed: w.managed(), tools: tools, typed: w.typed, wrong: fieldComplaints(complaint)}
-	b.suggest = suggestedName(w.toolkit.Slug, w.project)
+	b.suggest = suggestedName(w.toolkit.Slug, w.project, snapshot)
 	v := b.create()
 	v.Page, v.Existing, v.Complaints = frame, existing, complaintsView(complaint, fieldLabels)
 	v.Title = "New auth config for " + w.toolkit.Name
@@ -186,7 +190,7 @@ func (w *wizard) detailsView(complaint error) (templates.DetailsView, error) {
 	v.Back = templates.LinkView{Text: "Back", URL: templates.Local(w.path("toolkit", w.toolkit.Slug))}
 	v.Button = "Review"
 	if !w.managed() && strings.HasPrefix(w.choice.scheme, "OAUTH") {
-		v.Callback = w.project.BaseURL + "/api/v3.1/toolkits/auth/callback"
+		v.Callback = w.project.Callback()
 	}
 	if terr != nil {
 		v.Notices = append(v.Notices, templates.NoticeView{Tone: "warn", Text: "The toolkit's tools could not be read, so none are suggested. " + mirror.Refusal(terr).Message})

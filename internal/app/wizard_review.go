@@ -145,12 +145,7 @@ func (w *wizard) sameName(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, a := range snapshot.Find(mirror.Query{Text: name, Limit: 50}).Configs {
-		if a.Name == name {
-			return a.ID, nil
-		}
-	}
-	return "", nil
+	return named(snapshot, name), nil
 }
 
 // configCreate proposes the new auth config and follows it.

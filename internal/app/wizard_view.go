@@ -149,8 +149,24 @@ func schemeText(s mirror.Scheme) string {
 	return "Nothing else is needed."
 }
 
-func suggestedName(slug string, p mirror.Project) string {
-	return slug + "-" + map[string]string{mirror.Production: "prod", mirror.Staging: "staging", mirror.Development: "dev"}[p.Environment]
+func suggestedName(slug string, p mirror.Project, snapshot *mirror.Snapshot) string {
+	first := slug + "-" + map[string]string{mirror.Production: "prod", mirror.Staging: "staging", mirror.Development: "dev"}[p.Environment]
+	name := first
+	for n := 2; named(snapshot, name) != ""; n++ {
+		name = first + "-" + strconv.Itoa(n)
+	}
+	return name
+}
+
+// named is the id of a config of this name, whatever its case, or empty.
+func named(snapshot *mirror.Snapshot, name string) string {
+	name = strings.TrimSpace(name)
+	for a := range snapshot.All {
+		if strings.EqualFold(a.Name, name) {
+			return a.ID
+		}
+	}
+	return ""
 }
 
 // reviewCreate is the last page of the wizard.
@@ -158,7 +174,7 @@ func reviewCreate(t mirror.ToolkitDetail, in detailsForm, complaint error) templ
 	spec := in.spec()
 	v := templates.ReviewView{
 		Title: "Create " + in.Fields[mirror.FieldName], Sub: "This is what Composio will be asked to make.",
-		Diff:   templates.DiffView{Before: "Now", After: "Then"},
+		Diff:   templates.DiffView{After: "Value"},
 		Button: "Save and apply", Reason: reasonInput(in.Reason, complaint),
 		SecretsHint: "They are sent to Composio once, are never shown again, and leave only a fingerprint here.",
 	}
@@ -190,7 +206,13 @@ func splitTyped(name, typed string) []string {
 	if !mirror.ListField(name) {
 		return []string{typed}
 	}
-	return strings.FieldsFunc(typed, func(r rune) bool { return strings.ContainsRune(" ,\n\t\r", r) })
+	all := strings.FieldsFunc(typed, func(r rune) bool { return strings.ContainsRune(" ,\n\t\r", r) })
+	seen := map[string]bool{}
+	return slices.DeleteFunc(all, func(s string) bool {
+		again := seen[s]
+		seen[s] = true
+		return again
+	})
 }
 
 func secretInput(name, label, hint, complaint string) templates.InputView {

@@ -135,6 +135,24 @@ func TestMainPathByKeyboard(t *testing.T) {
 	p.press("Escape")
 }
 
+// The buttons around a form leave alone what was typed into it.
+func TestFrameKeepsTheForm(t *testing.T) {
+	c := serve(t, sandbox.Options{})
+	p := c.open(tabOptions{})
+	p.signIn("Emil")
+	p.to("/projects/default/auth-configs/new?toolkit=github&scheme=OAUTH2&managed=false")
+	p.fill("Client id", "Iv1.typed")
+	client := p.GetByLabel("Client id", playwright.PageGetByLabelOptions{Exact: playwright.Bool(true)})
+	p.click(p.Locator("#theme button"))
+	must(t, expect.Locator(p.Locator("html")).ToHaveAttribute("data-theme", "light"))
+	must(t, expect.Locator(client).ToHaveValue("Iv1.typed"))
+	_, err := p.Locator("#sync time").Evaluate("el => { el.dataset.old = '1' }", nil)
+	must(t, err)
+	p.click(p.button("Sync now"))
+	must(t, expect.Locator(p.Locator("#sync time[data-old]")).ToHaveCount(0))
+	must(t, expect.Locator(client).ToHaveValue("Iv1.typed"))
+}
+
 // The same without a line of JavaScript.
 func TestMainPathWithoutJavaScript(t *testing.T) {
 	c := serve(t, sandbox.Options{})

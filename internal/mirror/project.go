@@ -1,6 +1,8 @@
 package mirror
 
 import (
+	"net"
+	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -30,6 +32,7 @@ type Project struct {
 	Key         Key
 	ReadOnly    bool   // Composio refused a write for want of permission
 	Markers     bool   // creates carry a marker in the name until they are settled
+	RemoteID    string // Composio's own id of the project, if the key may know
 	RemoteName  string // what Composio calls the project, if the key may know
 	CreatedAt   time.Time
 	ArchivedAt  time.Time // zero while in use
@@ -98,4 +101,14 @@ func invalid(complaints map[string]string) error {
 		return nil
 	}
 	return problem.InvalidFields("Nothing was saved. Correct what is marked and send again.", complaints)
+}
+
+// Callback is the redirect URI that Composio gives new OAuth auth configs. An
+// imitation on this machine names the public one, too.
+func (p Project) Callback() string {
+	base := p.BaseURL
+	if u, err := url.Parse(base); err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()) {
+		base = composio.DefaultBaseURL
+	}
+	return base + "/api/v3.1/toolkits/auth/callback"
 }

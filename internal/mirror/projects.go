@@ -33,7 +33,16 @@ func (s *Service) AddProject(ctx context.Context, by access.Reader, in ProjectIn
 	if err := s.setKey(ctx, &p, key); err != nil {
 		return p, err
 	}
-	err := s.store.AddProject(ctx, p, audit.Event{
+	all, err := s.store.Projects(ctx)
+	if err != nil {
+		return p, err
+	}
+	for _, other := range all {
+		if p.RemoteID != "" && other.RemoteID == p.RemoteID && other.BaseURL == p.BaseURL {
+			return p, invalid(map[string]string{"api_key": "This key belongs to the Composio project that " + other.Name + " is already here for. Two projects here would give it two policies."})
+		}
+	}
+	err = s.store.AddProject(ctx, p, audit.Event{
 		Actor: by.Actor(), Action: "project.added", Object: p.object(), Project: p.ID, Changes: p.firstValues(),
 	})
 	if err == nil {
@@ -67,18 +76,24 @@ func (s *Service) EnsureProject(ctx context.Context, in ProjectInput, key secret
 		s.log.Warn("the API key from the settings could not be checked", "project", p.Slug, "err", err)
 		s.takeKey(&p, key)
 	}
-	if i >= 0 && projects[i].RemoteName != "" && p.RemoteName != "" && p.RemoteName != projects[i].RemoteName {
+	if i >= 0 && projects[i].otherRemote(p) {
 		return fmt.Errorf("the API key in the settings belongs to Composio's project %q, but the project %s here mirrors %q: add a project for it under Settings, or use the old key", p.RemoteName, p.Slug, projects[i].RemoteName)
 	}
 	if i < 0 {
 		return s.store.AddProject(ctx, p, audit.Event{Actor: audit.System(), Action: "project.added", Object: p.object(), Project: p.ID, Changes: p.firstValues()})
 	}
 	_, err = s.store.UpdateProject(ctx, p.ID, func(old *Project) ([]audit.Event, error) {
-		old.Key, old.BaseURL, old.ReadOnly, old.RemoteName = p.Key, p.BaseURL, false, p.RemoteName
+		old.Key, old.BaseURL, old.ReadOnly, old.RemoteID, old.RemoteName = p.Key, p.BaseURL, false, p.RemoteID, p.RemoteName
 		change := audit.Change{Field: "api_key", Before: one(before), After: one(p.Key.Fingerprint)}
 		return []audit.Event{{Actor: audit.System(), Action: "project.key_replaced", Object: p.object(), Project: p.ID, Changes: []audit.Change{change}}}, nil
 	})
 	return err
+}
+
+// otherRemote reports whether two states of a project are certainly of different
+// Composio projects.
+func (p Project) otherRemote(now Project) bool {
+	return p.RemoteID != "" && now.RemoteID != "" && p.RemoteID != now.RemoteID
 }
 
 // firstValues are what history says of a new project.
@@ -103,7 +118,7 @@ func (s *Service) setKey(ctx context.Context, p *Project, key secret.Value) erro
 	if err != nil {
 		return problem.InvalidFields("Nothing was saved.", map[string]string{"api_key": keyComplaint(err)})
 	}
-	p.RemoteName = session.ProjectName
+	p.RemoteID, p.RemoteName = session.ProjectID, session.ProjectName
 	s.takeKey(p, key)
 	return nil
 }
@@ -190,16 +205,16 @@ func (s *Service) ReplaceKey(ctx context.Context, by access.Reader, id string, k
 	if err != nil {
 		return fresh, err
 	}
-	before := fresh.RemoteName
+	before := fresh
 	if err := s.setKey(ctx, &fresh, key); err != nil {
 		return fresh, err
 	}
-	if before != "" && fresh.RemoteName != "" && before != fresh.RemoteName {
+	if before.otherRemote(fresh) {
 		return fresh, invalid(map[string]string{"api_key": "This key belongs to another Composio project. Add that as a project of its own."})
 	}
 	fresh, err = s.store.UpdateProject(ctx, id, func(p *Project) ([]audit.Event, error) {
 		change := audit.Change{Field: "api_key", Before: one(p.Key.Fingerprint), After: one(fresh.Key.Fingerprint)}
-		p.Key, p.ReadOnly, p.RemoteName = fresh.Key, fresh.ReadOnly, fresh.RemoteName
+		p.Key, p.ReadOnly, p.RemoteID, p.RemoteName = fresh.Key, fresh.ReadOnly, fresh.RemoteID, fresh.RemoteName
 		return []audit.Event{{Actor: by.Actor(), Action: "project.key_replaced", Object: p.object(), Project: p.ID, Changes: []audit.Change{change}}}, nil
 	})
 	if err == nil {

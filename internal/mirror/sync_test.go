@@ -239,6 +239,11 @@ func TestProjects(t *testing.T) {
 	if err != nil || p.Name != "My project" || p.RemoteName == "" || p.Key.Last4 != "tion" {
 		t.Fatalf("%+v %v", p, err)
 	}
+	twice := in
+	twice.Slug, twice.Name = "again", "Again"
+	if _, err := r.Mirror.AddProject(ctx, admin, twice, secret.New(sandbox.ProductionKey)); !problem.Is(err, problem.Invalid) || problem.Of(err).Fields["api_key"] == "" {
+		t.Errorf("one Composio project became two here: %v", err)
+	}
 	if _, err := r.Mirror.ReplaceKey(ctx, admin, p.ID, secret.New(sandbox.StagingKey)); problem.Of(err) == nil || problem.Of(err).Fields["api_key"] == "" {
 		t.Errorf("a key of another project: %v", err)
 	}

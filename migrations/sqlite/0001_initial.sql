@@ -113,6 +113,7 @@ CREATE TABLE project (
   key_set_at      BIGINT NOT NULL,
   read_only       BOOLEAN NOT NULL,
   markers         BOOLEAN NOT NULL,
+  remote_id       TEXT NOT NULL, -- Composio's own, if the key may know
   remote_name     TEXT NOT NULL,
   created_at      BIGINT NOT NULL,
   archived_at     BIGINT NOT NULL,

@@ -62,9 +62,14 @@
     countPicked();
   });
 
-  // A form is sent once; the button says so.
+  // A form is sent once; the button says so. Going back takes the reason along.
   document.addEventListener('submit', (event) => {
     const form = event.target;
+    const reason = $('textarea[name="reason"]');
+    if (event.submitter?.name === 'back' && reason && !form.contains(reason)) {
+      const field = $('input[name="reason"]', form) || form.appendChild(Object.assign(document.createElement('input'), { type: 'hidden', name: 'reason' }));
+      field.value = reason.value;
+    }
     if (event.defaultPrevented || form.method !== 'post') return;
     if (form.dataset.sent) {
       event.preventDefault();
@@ -148,6 +153,8 @@
     setUp(document);
     if (syncing && !$('#sync[hx-get]') && $('#list')) htmx.ajax('GET', location.href, { target: '#list', select: '#list', swap: 'outerMorph' });
     syncing = Boolean($('#sync[hx-get]'));
+    const next = $('#theme button'); // it names the theme that comes next
+    if (next) root.dataset.theme = { dark: 'light', system: 'dark', light: 'system' }[next.value];
     const told = $('[data-say]');
     if (told) say(told.dataset.say);
   });
