@@ -179,7 +179,7 @@ func TestMainPathWithoutJavaScript(t *testing.T) {
 	must(t, expect.Locator(p.GetByLabel("Name", playwright.PageGetByLabelOptions{Exact: playwright.Bool(true)})).ToHaveValue("openai-renamed"))
 	p.click(p.button("Review changes"))
 	p.click(p.button("Save and apply"))
-	p.sees("Saved openai-plain.", "openai-renamed")
+	p.sees("Saved openai-renamed, which was openai-plain.")
 	p.click(p.link("Disable"))
 	p.click(p.button("Disable config"))
 	p.sees("Disabled openai-renamed.")

@@ -145,13 +145,16 @@
   addEventListener('pageshow', () => { leaving = false; });
   document.addEventListener('htmx:before:request', (event) => {
     if (leaving || event.target.dataset.sent) event.preventDefault();
+    if (event.target.matches('#sync form')) syncing = true;
   });
 
-  // After a swap: tell what changed. A list is read anew when a sync has ended.
+  // After a swap: tell what changed. When a sync has ended the page is read anew,
+  // unless there is something to type into.
+  const typedInto = () => $('main form[method="post"] :is(input:not([type="hidden"]), textarea, select)');
   let syncing = Boolean($('#sync[hx-get]'));
   document.addEventListener('htmx:after:swap', () => {
     setUp(document);
-    if (syncing && !$('#sync[hx-get]') && $('#list')) htmx.ajax('GET', location.href, { target: '#list', select: '#list', swap: 'outerMorph' });
+    if (syncing && !$('#sync[hx-get]') && !typedInto()) htmx.ajax('GET', location.href, { target: '#main', select: '#main', swap: 'outerMorph' });
     syncing = Boolean($('#sync[hx-get]'));
     const next = $('#theme button'); // it names the theme that comes next
     if (next) root.dataset.theme = { dark: 'light', system: 'dark', light: 'system' }[next.value];
