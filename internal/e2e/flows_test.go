@@ -322,6 +322,8 @@ func TestHostileRemoteInTheBrowser(t *testing.T) {
 	p := c.open(tabOptions{})
 	p.signIn("Emil")
 	paths := []string{"/", "/history", "/projects/default/auth-configs/new", "/projects/default/auth-configs?sort=changed"}
+	p.to("/projects/default/auth-configs")
+	must(t, expect.Locator(p.Locator("tr[data-id]")).ToHaveCount(50)) // the first sync is over
 	var configs []string
 	for list := "/projects/default/auth-configs"; list != ""; {
 		paths = append(paths, list)
