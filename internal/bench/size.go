@@ -114,8 +114,8 @@ type lighthousePage struct {
 func (b *bench) judgeLighthouse(pages []lighthousePage) {
 	worst := pages[0]
 	for _, p := range pages {
-		if len(p.Failed) > 0 {
-			fmt.Fprintln(os.Stderr, "bench: Lighthouse:", p.Path, p.Failed)
+		if len(p.Failed) > 0 || p.Performance < 95 {
+			fmt.Fprintln(os.Stderr, "bench: Lighthouse:", p.Path, "performance", p.Performance, p.Failed)
 		}
 		worst.Performance = min(worst.Performance, p.Performance)
 		worst.Accessibility = min(worst.Accessibility, p.Accessibility)
