@@ -34,7 +34,7 @@ assets: $(DIST)/.built ## styles, scripts, font and icons, in web/static/dist
 
 web/assets/node_modules/.stamp: web/assets/package-lock.json
 	@command -v npm >/dev/null || { echo "Node.js with npm is needed to build the front end" >&2; exit 1; }
-	npm ci --prefix web/assets --ignore-scripts --no-audit --no-fund --loglevel=error
+	npm ci --prefix web/assets --prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
 $(DIST)/.built: web/assets/node_modules/.stamp $(wildcard web/assets/*.css web/assets/*.js web/assets/*.mjs) $(wildcard web/templates/*.templ)

@@ -10,7 +10,7 @@ driver=$root/driver
 mkdir -p "$driver"
 
 want=$(go run ./internal/e2e/driverversion)
-npm ci --prefix "$root/node" --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+npm ci --prefix "$root/node" --prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error >&2
 have=$(node -p "require('$root/node/node_modules/playwright-core/package.json').version")
 if [ "$have" != "$want" ]; then
   echo "internal/e2e/node pins playwright-core $have, playwright-go wants $want" >&2
