@@ -79,15 +79,19 @@ type Reader struct {
 	User
 	Session string // ses_…
 	Origin  Origin
+
+	operator bool // see [Operator]
 }
 
 // Operator is whoever works on the machine itself, by subcommands and settings.
 // They may manage people and projects, and history names them as the system.
-func Operator() Reader { return Reader{User: User{Roles: []Role{Admin}, State: Active}} }
+func Operator() Reader {
+	return Reader{User: User{Roles: []Role{Admin}, State: Active}, operator: true}
+}
 
 // Actor is the reader as history names them.
 func (r Reader) Actor() audit.Actor {
-	if r.ID == "" {
+	if r.operator {
 		return audit.System()
 	}
 	return r.User.Actor(r.Origin)
