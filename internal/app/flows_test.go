@@ -1,6 +1,8 @@
 package app
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -316,4 +318,26 @@ func TestBulkPages(t *testing.T) {
 	b.submit(sheet, s.list()+"/bulk").is(200).has("Disabled")
 	b.get(s.list() + "/bulk?do=disable").is(422).has("No auth config is selected")
 	b.get(s.list() + "/bulk?do=disable&id=ac_gone").is(404)
+}
+
+// A page that was kept before a restart is asked for again: the counters that its
+// tag is made of begin anew.
+func TestTagsEndWithTheProcess(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	s.as("Emil", access.Editor).get(s.list()).is(200)
+	tag := func(server *Server, started time.Time) string {
+		server.started = started
+		w := httptest.NewRecorder()
+		c := server.echo.NewContext(httptest.NewRequest(http.MethodGet, s.list(), nil), w)
+		if _, err := server.unchanged(c); err != nil {
+			t.Fatal(err)
+		}
+		return w.Header().Get("Etag")
+	}
+	at := rig.Now()
+	s.server.now = func() time.Time { return at }
+	first, again, later := tag(s.server, at), tag(s.server, at), tag(s.server, at.Add(time.Second))
+	if first == "" || first != again || first == later {
+		t.Errorf("tags %q, %q, after a restart %q", first, again, later)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -130,5 +131,20 @@ func TestGateSettings(t *testing.T) {
 		if err := s.reads.QueryRowContext(t.Context(), "SELECT sqlite_compileoption_used(?)", option).Scan(&used); err != nil || !used {
 			t.Errorf("SQLite was built without %s (%v)", option, err)
 		}
+	}
+}
+
+// A search of many words costs no more than one of a few.
+func TestGateSearchWords(t *testing.T) {
+	q := HistoryQuery{Text: strings.Repeat("same ", 10_000)}
+	if got := q.words(); len(got) != 1 {
+		t.Errorf("%d words of one", len(got))
+	}
+	q.Text = ""
+	for i := range 500 {
+		q.Text += "w" + strconv.Itoa(i) + " "
+	}
+	if got := q.words(); len(got) > mostWords {
+		t.Errorf("%d words count, at most %d may", len(got), mostWords)
 	}
 }
