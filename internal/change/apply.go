@@ -72,6 +72,11 @@ func (s *Service) begin(ctx context.Context, id string, i int) (Attempt, error) 
 		if a.Digest, err = it.digest(p.Step); err != nil {
 			return Effect{}, err
 		}
+		if a.Number == 1 {
+			if a.Answer, err = foundBefore(r, it, f); err != nil {
+				return Effect{}, err
+			}
+		}
 		p.State = ItemApplying
 		p.Attempts++
 		r.enter(Applying, "", now)
@@ -84,6 +89,25 @@ func (s *Service) begin(ctx context.Context, id string, i int) (Attempt, error) 
 		err = failpoint.Hit("apply.claimed")
 	}
 	return a, err
+}
+
+// wasSo is what the record of a first attempt begins with where the mirror shows
+// that what the item wants was there before: should the program end right here,
+// finding it there later doesn't mean that this attempt did it.
+const wasSo = "was so before"
+
+func foundBefore(r *Request, it Item, f Facts) (string, error) {
+	if it.Operation == Create {
+		return "", nil
+	}
+	live, known, err := f.Config(r.Project, it.Target)
+	switch {
+	case err != nil:
+		return "", err
+	case it.Operation == Delete && !known, it.Operation != Delete && known && it.achieved(live) && it.provable(live):
+		return wasSo, nil
+	}
+	return "", nil
 }
 
 // itemEvent starts a history event about the config of an item. The actor is

@@ -161,7 +161,11 @@ func (s *Service) missedBefore(id string) bool {
 
 // interrupted takes note that an attempt was left open.
 func (s *Service) interrupted(ctx context.Context, a Attempt) error {
-	_, err := s.settle(ctx, a, report{verdict: verdictUnknown, note: "Gatehouse stopped while it was sending this.", answer: "interrupted"})
+	rep := report{verdict: verdictUnknown, note: "Gatehouse stopped while it was sending this.", answer: "interrupted"}
+	if a.Answer == wasSo {
+		rep.answer = wasSo
+	}
+	_, err := s.settle(ctx, a, rep)
 	return err
 }
 
@@ -199,8 +203,11 @@ func (s *Service) look(ctx context.Context, r Request, i int) (report, error) {
 		return rep, nil
 	}
 	rep.verdict = resolve(it, p.Step, saw, over)
-	if rep.verdict == verdictRefused {
+	switch {
+	case rep.verdict == verdictRefused:
 		rep.note = "The auth config no longer exists at Composio."
+	case rep.verdict == verdictApplied && a.Answer == wasSo:
+		rep.verdict, rep.note = verdictSuperseded, "It was so already."
 	}
 	return rep, nil
 }

@@ -65,6 +65,32 @@ func armed(point, action string) string {
 	return name + "=" + action + skip
 }
 
+// Two people disable the same config. The program is killed when the second
+// request has been claimed: it found done what the first one did, and doesn't
+// say that it did it.
+func TestKilledAfterTheSame(t *testing.T) {
+	v, people := newVictim(t, sandbox.Options{Configs: 100}, "emil", "edda")
+	target := v.enabledConfigs()[0]
+	v.kill()
+	v.start(armed("apply.claimed@1", "kill"))
+	must(t, v.box.Fail(sandbox.Fault{Kind: "latency=200ms", Method: "PATCH", Path: "/auth_configs/" + target + "/*"}))
+	var wg sync.WaitGroup
+	var deeds []*deed
+	for _, p := range people {
+		d := &deed{reason: "disable by " + p.name, kind: "disable", target: target}
+		deeds = append(deeds, d)
+		wg.Go(func() { p.do(d) })
+	}
+	wg.Wait()
+	if !v.died() {
+		t.Fatal("nothing was claimed twice")
+	}
+	v.start("")
+	v.ready()
+	v.settle()
+	v.check(deeds)
+}
+
 // A commit that ends in an error of unknown outcome: the program stops writing
 // and ends; the next start reads the truth.
 func TestCommitError(t *testing.T) {

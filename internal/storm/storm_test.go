@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -13,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -75,19 +75,17 @@ type victim struct {
 	box *sandboxtest.Server
 	env []string
 
-	mu  sync.Mutex
-	cmd *exec.Cmd
-	out bytes.Buffer
+	mu    sync.Mutex
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when cmd has ended
+	out   bytes.Buffer
 }
 
 // newVictim prepares people, who sign in once: sessions survive.
 func newVictim(t *testing.T, o sandbox.Options, names ...string) (*victim, []*person) {
 	t.Helper()
 	v := &victim{t: t, dir: filepath.Join(t.TempDir(), "data"), box: sandboxtest.New(t, o)}
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	must(t, err)
-	addr := l.Addr().String()
-	must(t, l.Close())
+	addr := freeAddress(t)
 	v.url = "http://" + addr
 	v.env = []string{
 		"PATH=" + os.Getenv("PATH"), "CONSOLE_ADDR=" + addr, "CONSOLE_DATA_DIR=" + v.dir, "COMPOSIO_BASE_URL=" + v.box.URL, "COMPOSIO_API_KEY=" + sandbox.StagingKey,
@@ -112,6 +110,21 @@ func newVictim(t *testing.T, o sandbox.Options, names ...string) (*victim, []*pe
 	return v, people
 }
 
+// freeAddress is one below the ports that the system gives to outgoing
+// connections: one of those could take the port while the program is down.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
+		if err == nil {
+			must(t, l.Close())
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -127,29 +140,47 @@ func (v *victim) start(failpoint string) {
 	if failpoint != "" {
 		cmd.Env = append(cmd.Env, "CONSOLE_FAILPOINT="+failpoint)
 	}
-	cmd.Stderr = writer{v}
-	must(v.t, cmd.Start())
+	armed := make(chan struct{})
+	cmd.Stderr = &writer{v: v, armed: armed}
+	ended := make(chan struct{})
 	v.mu.Lock()
-	v.cmd = cmd
+	v.cmd, v.ended = cmd, ended
 	v.out.Reset()
 	v.mu.Unlock()
+	must(v.t, cmd.Start())
+	go func() {
+		_ = cmd.Wait() // how it ended is in its ProcessState
+		close(ended)
+	}()
 	if failpoint == "" {
 		return
 	}
 	v.ready()
 	must(v.t, cmd.Process.Signal(syscall.SIGUSR1))
-	for !strings.Contains(v.log(), "failpoints are armed") {
-		runtime.Gosched()
+	select {
+	case <-armed:
+	case <-ended: // its own work hit the point before it could say so
+	case <-time.After(30 * time.Second):
+		v.t.Fatalf("%s is not armed: %s", failpoint, v.dump())
 	}
 }
 
-// writer keeps what the program logs.
-type writer struct{ v *victim }
+// writer keeps what the program logs and tells when its failpoints are armed.
+type writer struct {
+	v     *victim
+	armed chan struct{}
+	seen  bool
+}
 
-func (w writer) Write(p []byte) (int, error) {
+func (w *writer) Write(p []byte) (int, error) {
 	w.v.mu.Lock()
 	defer w.v.mu.Unlock()
-	return w.v.out.Write(p)
+	n, err := w.v.out.Write(p)
+	if !w.seen && bytes.Contains(w.v.out.Bytes(), []byte("failpoints are armed")) {
+		w.seen = true
+		close(w.armed)
+	}
+	return n, err
 }
 
 func (v *victim) log() string {
@@ -158,32 +189,37 @@ func (v *victim) log() string {
 	return v.out.String()
 }
 
+// dump ends the program and returns what it logged and what it was doing.
+func (v *victim) dump() string {
+	_ = v.cmd.Process.Signal(syscall.SIGQUIT) // it may be dead
+	v.died()
+	return v.log()
+}
+
 // kill ends the program as a power cut would, as far as it is concerned.
 func (v *victim) kill() {
 	v.mu.Lock()
-	cmd := v.cmd
+	cmd, ended := v.cmd, v.ended
 	v.mu.Unlock()
 	_ = cmd.Process.Signal(syscall.SIGKILL) // it may be dead
-	_ = cmd.Wait()                          // killed, as intended
+	<-ended
 }
 
 // died reports whether the program ends by itself, soon.
 func (v *victim) died() bool {
-	ended := make(chan struct{})
-	go func() {
-		_ = v.cmd.Wait() // how it ended is not asked here
-		close(ended)
-	}()
 	select {
-	case <-ended:
+	case <-v.ended:
 		return true
 	case <-time.After(15 * time.Second):
 		return false
 	}
 }
 
+// asker keeps no connections: the program that it asks is often a new one.
+var asker = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
 func (v *victim) answers() bool {
-	resp, err := http.Get(v.url + "/healthz")
+	resp, err := asker.Get(v.url + "/healthz")
 	if err != nil {
 		return false
 	}
@@ -198,7 +234,7 @@ func (v *victim) ready() {
 			return
 		}
 	}
-	v.t.Fatalf("the program doesn't answer: %s", v.log())
+	v.t.Fatalf("the program doesn't answer: %s", v.dump())
 }
 
 // A person uses the console through HTTP and knows what was acknowledged.
