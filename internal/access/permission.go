@@ -18,6 +18,8 @@ const (
 	SyncProject    Permission = "projects.sync"
 	ManageProjects Permission = "projects.manage"
 	ManagePeople   Permission = "people.manage"
+	ManageRules    Permission = "rules.manage"  // propose policies, groups, freeze windows, the break-glass list
+	ReviewBypass   Permission = "bypass.review" // look back at what was applied without approval
 	ViewSettings   Permission = "settings.view"
 )
 
@@ -27,9 +29,9 @@ var everyone = []Permission{ViewConfigs, ViewHistory, ViewPeople, SyncProject}
 var permissions = map[Role][]Permission{
 	Viewer:   everyone,
 	Editor:   append([]Permission{ProposeChange, SettleChange}, everyone...),
-	Approver: append([]Permission{ApproveChange}, everyone...),
-	Auditor:  append([]Permission{ViewPersonal, ViewSettings}, everyone...),
-	Admin:    append([]Permission{ViewPersonal, ViewSettings, ManagePeople, ManageProjects, CancelChange, SettleChange}, everyone...),
+	Approver: append([]Permission{ApproveChange, ReviewBypass}, everyone...),
+	Auditor:  append([]Permission{ViewPersonal, ViewSettings, ReviewBypass}, everyone...),
+	Admin:    append([]Permission{ViewPersonal, ViewSettings, ManagePeople, ManageProjects, ManageRules, CancelChange, SettleChange}, everyone...),
 }
 
 // Permissions returns what a role allows.

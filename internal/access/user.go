@@ -40,6 +40,7 @@ type User struct {
 	Email      string // lower case
 	Name       string
 	Roles      []Role
+	Groups     []string // ids
 	State      string
 	CreatedAt  time.Time
 	LastSignIn time.Time // zero if never
@@ -77,7 +78,8 @@ type Origin struct {
 // A Reader is the signed-in person who makes a request, and from where.
 type Reader struct {
 	User
-	Session string // ses_…
+	Session string    // ses_…
+	Since   time.Time // when the session began
 	Origin  Origin
 
 	operator bool // see [Operator]

@@ -64,7 +64,7 @@ func (s *Server) projectNames(c echo.Context) (map[string]string, error) {
 
 // change shows one change request.
 func (s *Server) change(c echo.Context) error {
-	r, err := s.store.Request(c.Request().Context(), c.Param("id"))
+	r, err := s.findRequest(c, c.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -82,6 +82,16 @@ func (s *Server) change(c echo.Context) error {
 		return err
 	}
 	return page(c, templates.Change(templates.ChangeView{Page: frame, Card: card}))
+}
+
+// findRequest returns a change request that the reader may see: drafts are their
+// author's alone.
+func (s *Server) findRequest(c echo.Context, id string) (change.Request, error) {
+	r, err := s.store.Request(c.Request().Context(), id)
+	if err == nil && r.State == change.Draft && r.Author.ID != reader(c).ID {
+		err = problem.New(problem.NotFound, "There is no such change request, or you may not see it.")
+	}
+	return r, err
 }
 
 // changeCard gathers what the page of a request shows.
@@ -185,7 +195,7 @@ func (s *Server) changeRebase(c echo.Context) error {
 	if err := decode(c, &struct{}{}); err != nil {
 		return err
 	}
-	r, err := s.changes.Rebase(c.Request().Context(), reader(c), c.Param("id"))
+	r, err := s.changes.Rebase(c.Request().Context(), reader(c), c.Param("id"), 0, change.Choices{})
 	if err != nil {
 		return err
 	}
@@ -225,37 +235,4 @@ func (s *Server) changeSettle(c echo.Context) error {
 		return err
 	}
 	return s.followed(c, r, changePath(r.ID))
-}
-
-// policies says who has to agree to what.
-func (s *Server) policies(c echo.Context) error {
-	if same, err := s.unchanged(c); same || err != nil {
-		return err
-	}
-	frame, err := s.frame(c, place{title: "Policies", nav: "Policies", narrow: true})
-	if err != nil {
-		return err
-	}
-	v := templates.PoliciesView{Page: frame}
-	projects, err := s.store.Projects(c.Request().Context())
-	if err != nil {
-		return err
-	}
-	for _, p := range projects {
-		if p.Archived() {
-			continue
-		}
-		all, err := s.store.Policies(c.Request().Context(), p.ID)
-		if err != nil {
-			return err
-		}
-		for _, policy := range all {
-			row := templates.PolicyView{Project: p.Name, Environment: environment(p), Sentence: policy.Sentence()}
-			if policy.Approvals == 0 && p.Environment == mirror.Production {
-				row.Warn = "This is production: what an editor saves is applied at once."
-			}
-			v.Rows = append(v.Rows, row)
-		}
-	}
-	return page(c, templates.Policies(v))
 }

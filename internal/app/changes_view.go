@@ -146,7 +146,7 @@ func (b changeBuilder) facts() []templates.FactView {
 	r := b.request
 	facts := []templates.FactView{
 		{Name: "Proposed", Time: ago(r.CreatedAt, b.now)},
-		{Name: "Policy", Text: capital(r.Policy.Sentence())},
+		{Name: "Policy", Text: plural(len(r.Policies), "policy", "policies")},
 	}
 	if !r.EndedAt.IsZero() {
 		facts = append(facts, templates.FactView{Name: "Ended", Time: ago(r.EndedAt, b.now)})

@@ -37,7 +37,7 @@ func (s *Server) configPage(c echo.Context, tab string) (p mirror.Project, a mir
 	if p, a, err = s.findConfig(c); err != nil {
 		return
 	}
-	open, err := s.store.OpenRequests(c.Request().Context(), p.ID)
+	open, err := s.store.ConfigRequests(c.Request().Context(), p.ID)
 	if err != nil {
 		return
 	}

@@ -60,7 +60,7 @@ func (s *Server) configList(c echo.Context, p mirror.Project) (templ.Component, 
 	if err != nil {
 		return nil, err
 	}
-	open, err := s.store.OpenRequests(ctx, p.ID)
+	open, err := s.store.ConfigRequests(ctx, p.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,11 @@ func (s *Server) newEditor(c echo.Context) (*editor, error) {
 	if _, err := s.writableProject(c); err != nil {
 		return nil, err
 	}
-	return &editor{s: s, c: c, project: p, config: a, typed: s.typed(c)}, nil
+	e := &editor{s: s, c: c, project: p, config: a, typed: s.typed(c)}
+	if e.typed == nil {
+		e.typed, err = s.fromRequest(c, p, a.Values())
+	}
+	return e, err
 }
 
 func (e *editor) path() string { return configPath(e.project.Slug, e.config.ID) }
@@ -92,7 +96,7 @@ func (e *editor) fieldsView(complaint error) (templates.DetailsView, error) {
 // base are the values that the form showed when it was opened: what changed since
 // is a conflict, not an edit.
 func (e *editor) base() []templates.HiddenView {
-	out := hiddenReason(e.typed.Get("reason"))
+	out := along(e.typed)
 	values := e.config.Values()
 	for _, name := range sortedKeys(values) {
 		text, err := json.Marshal(values[name])

@@ -39,13 +39,13 @@ func (e *editor) review(in detailsForm, complaint error, conflict *change.Confli
 	if err != nil {
 		return err
 	}
-	policy, err := e.s.policySentence(e.c, e.project)
+	touched := in.touched(e.config)
+	policy, approvals, err := e.s.policyWords(e.c, e.project, e.item(touched))
 	if err != nil {
 		return err
 	}
-	touched := in.touched(e.config)
 	v := templates.ReviewView{
-		Page: frame, Title: "Edit " + e.config.Name, Sub: "Compared with what is live now.", Policy: policy, Button: "Save and apply",
+		Page: frame, Title: "Edit " + e.config.Name, Sub: "Compared with what is live now.", Policy: policy, Button: sendWords(approvals, "Save and apply"), Draft: approvals > 0,
 		Diff: e.diff(touched), NoDiff: "No field is touched. You can still set credentials below.", Reason: reasonInput(in.Reason, complaint),
 		SecretsHint: "Leave a field empty to keep the value that is set. What you enter is sent once, is never shown again, and leaves only a fingerprint here.",
 		Form:        e.s.newForm(e.c, e.path()), Back: e.s.newForm(e.c, e.path()+"/review"),
@@ -67,6 +67,24 @@ func (e *editor) review(in detailsForm, complaint error, conflict *change.Confli
 	}
 	noStore(e.c)
 	return show(e.c, status, templates.Review(v))
+}
+
+// item is what the edit will ask for, as far as policies look at it.
+func (e *editor) item(touched map[string]string) change.Item {
+	it := change.Item{Kind: change.KindConfig, Operation: change.Update, Target: e.config.ID, Toolkit: e.config.Toolkit, Set: mirror.Values{}, Base: e.config.Values()}
+	for name, typed := range touched {
+		it.Set[name] = normalTyped(name, typed)
+	}
+	it.Impact = change.Impact{Counted: true, Connections: e.config.Connections}
+	return it
+}
+
+// sendWords is what the button says that proposes a change.
+func sendWords(approvals int, instead string) string {
+	if approvals == 0 {
+		return instead
+	}
+	return "Send for approval"
 }
 
 func scopeCaution(touched map[string]string) string {
@@ -142,7 +160,7 @@ func (s *Server) configUpdate(c echo.Context) error {
 	spec := in.spec()
 	spec.Fields = in.touched(e.config)
 	base := in.baseValues(e.config.Values())
-	r, err := s.changes.ProposeUpdate(c.Request().Context(), reader(c), change.Proposal{Project: e.project.ID, Reason: in.Reason}, e.config.ID, spec, base)
+	r, err := s.changes.ProposeUpdate(c.Request().Context(), reader(c), in.proposal(e.project.ID), e.config.ID, spec, base)
 	var conflict *change.Conflict
 	switch {
 	case errors.As(err, &conflict):

@@ -218,11 +218,11 @@ func (s *Server) projectNotices(c echo.Context, p mirror.Project) ([]templates.N
 		out = append(out, templates.NoticeView{Tone: "warn", Title: "Read only.", Text: "Composio lets this project's API key read but not write, so changes aren't offered.", Link: settings})
 	}
 	if p.Environment == mirror.Production {
-		policies, err := s.store.Policies(c.Request().Context(), p.ID)
+		rules, err := s.store.Rules(c.Request().Context())
 		if err != nil {
 			return out, err
 		}
-		if !slices.ContainsFunc(policies, func(p change.Policy) bool { return p.Approvals > 0 }) {
+		if !slices.ContainsFunc(rules.Policies, func(one change.Policy) bool { return one.In(p) && one.Approvals() > 0 }) {
 			out = append(out, templates.NoticeView{Tone: "info", Text: "This is production, and its policy asks for no approval: what an editor saves is applied at once.", Link: templates.LinkView{Text: "See the policies", URL: "/policies"}})
 		}
 	}

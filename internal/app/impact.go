@@ -57,9 +57,12 @@ func (s *Server) impactPage(c echo.Context, do change.Operation, in impactForm, 
 	v.Form = s.newForm(c, configPath(p.Slug, a.ID)+"/"+string(do))
 	v.Back = templates.LinkView{Text: "Cancel", URL: templates.Local(configPath(p.Slug, a.ID))}
 	v.Counts = s.liveConnections(c, p, a)
-	if v.Policy, err = s.policySentence(c, p); err != nil {
+	it := change.Item{Kind: change.KindConfig, Operation: do, Target: a.ID, Toolkit: a.Toolkit, Impact: change.Impact{Counted: true, Connections: a.Connections}}
+	var approvals int
+	if v.Policy, approvals, err = s.policyWords(c, p, it); err != nil {
 		return err
 	}
+	v.Button = sendWords(approvals, v.Button)
 	if complaint != nil {
 		return again(c, templates.Impact(v))
 	}
@@ -204,7 +207,9 @@ func (s *Server) bulkSheet(c echo.Context, in bulkForm, complaint error) error {
 		Form: s.newForm(c, base+"/bulk"), Button: operationTitles[do] + " " + plural(len(configs), "config", "configs"), Danger: do == change.Disable,
 		Back: templates.LinkView{Text: "Cancel", URL: templates.Local(base)}, Hidden: []templates.HiddenView{{Name: "do", Value: string(do)}},
 	}
+	var items []change.Item
 	for _, a := range configs {
+		items = append(items, change.Item{Kind: change.KindConfig, Operation: do, Target: a.ID, Toolkit: a.Toolkit, Impact: change.Impact{Counted: true, Connections: a.Connections}})
 		v.Hidden = append(v.Hidden, templates.HiddenView{Name: "id", Value: a.ID})
 		row := templates.ImpactConfigView{Name: a.Name, URL: templates.Local(configPath(p.Slug, a.ID)), Avatar: avatar(a.Toolkit, a.Toolkit), Status: statusBadge(a.Status), Connections: plural(a.Connections, "active connection", "active connections") + "."}
 		if a.Enabled() == (do == change.Enable) {
@@ -212,9 +217,11 @@ func (s *Server) bulkSheet(c echo.Context, in bulkForm, complaint error) error {
 		}
 		v.Configs = append(v.Configs, row)
 	}
-	if v.Policy, err = s.policySentence(c, p); err != nil {
+	var approvals int
+	if v.Policy, approvals, err = s.policyWords(c, p, items...); err != nil {
 		return err
 	}
+	v.Button = sendWords(approvals, v.Button)
 	if complaint != nil {
 		return again(c, templates.Impact(v))
 	}

@@ -111,7 +111,7 @@ func (s *Server) recognize(c echo.Context, key access.TokenHash) error {
 	if c.Request().Header.Get("X-Poll") == "" && now.Sub(one.LastSeen) >= time.Second {
 		s.store.TouchSession(key, now)
 	}
-	c.Set(keyReader, access.Reader{User: user, Session: one.ID, Origin: origin(c)})
+	c.Set(keyReader, access.Reader{User: user, Session: one.ID, Since: one.CreatedAt, Origin: origin(c)})
 	return nil
 }
 

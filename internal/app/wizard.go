@@ -1,12 +1,15 @@
 package app
 
 import (
+	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 
+	"gatehouse/internal/change"
 	"gatehouse/internal/mirror"
 	"gatehouse/internal/problem"
 	"gatehouse/web/templates"
@@ -24,6 +27,11 @@ func (s *Server) configNew(c echo.Context) error {
 	if typed := s.typed(c); typed != nil {
 		w.choice = readChoice(typed)
 		w.typed = typed
+	}
+	if w.typed == nil {
+		if w.typed, err = s.fromRequest(c, p, nil); err != nil {
+			return err
+		}
 	}
 	if w.choice.toolkit == "" {
 		return w.gallery()
@@ -199,7 +207,7 @@ func (w *wizard) detailsView(complaint error) (templates.DetailsView, error) {
 }
 
 func (w *wizard) hiddenChoice() []templates.HiddenView {
-	return append(hiddenReason(w.typed.Get("reason")),
+	return append(along(w.typed),
 		templates.HiddenView{Name: "toolkit", Value: w.toolkit.Slug}, templates.HiddenView{Name: "managed", Value: w.choice.managed}, templates.HiddenView{Name: "scheme", Value: w.choice.scheme})
 }
 
@@ -209,6 +217,55 @@ func hiddenReason(reason string) []templates.HiddenView {
 		return nil
 	}
 	return []templates.HiddenView{{Name: "reason", Value: reason}}
+}
+
+// along carries what the pages between don't ask for: the reason, and which
+// request is being revised.
+func along(typed url.Values) []templates.HiddenView {
+	out := hiddenReason(typed.Get("reason"))
+	if typed.Get("revises") != "" {
+		out = append(out, templates.HiddenView{Name: "revises", Value: typed.Get("revises")}, templates.HiddenView{Name: "version", Value: typed.Get("version")})
+	}
+	return out
+}
+
+// fromRequest fills a form with what a change request wants: ?request= makes its
+// next revision, ?copy= a new request.
+func (s *Server) fromRequest(c echo.Context, p mirror.Project, live mirror.Values) (url.Values, error) {
+	id := c.QueryParam("request")
+	if id == "" {
+		id = c.QueryParam("copy")
+	}
+	if id == "" {
+		return nil, nil //nolint:nilnil // nothing typed is what a new form begins with
+	}
+	r, err := s.findRequest(c, id)
+	if err != nil {
+		return nil, err
+	}
+	if r.Project != p.ID || len(r.Revision.Items) != 1 {
+		return nil, problem.New(problem.NotFound, "This form is not about that change request.")
+	}
+	form := url.Values{"reason": {r.Reason}}
+	if c.QueryParam("request") != "" {
+		form.Set("revises", r.ID)
+		form.Set("version", strconv.FormatInt(r.Version, 10))
+	}
+	values := maps.Clone(live)
+	if values == nil {
+		values = mirror.Values{}
+	}
+	maps.Copy(values, r.Revision.Items[0].Set)
+	for name, value := range values {
+		separator := ""
+		if mirror.ListField(name) {
+			separator = "\n"
+		}
+		if change.Editable(r.Revision.Items[0].Managed, name) {
+			form.Set("field."+name, strings.Join(value, separator))
+		}
+	}
+	return form, nil
 }
 
 func (w *wizard) chosen() []stepLink {

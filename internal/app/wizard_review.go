@@ -1,6 +1,7 @@
 package app
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -29,6 +30,15 @@ type detailsForm struct {
 	ExtraNames  map[string]string       `form:"extra.*"`
 	Extra       map[string]secret.Value `form:"secret.extra.*"`
 	Reason      string                  `form:"reason"`
+	Revises     string                  `form:"revises"` // chg_… of which this becomes the next revision
+	Version     string                  `form:"version"` // of that request, as it was opened
+	Draft       bool                    `form:"draft"`
+}
+
+// proposal is how what was typed is proposed.
+func (f detailsForm) proposal(project string) change.Proposal {
+	version, _ := strconv.ParseInt(f.Version, 10, 64) // what isn't a number is no version, and is refused as such
+	return change.Proposal{Project: project, Reason: f.Reason, Draft: f.Draft, Revises: f.Revises, Version: version}
 }
 
 // spec joins what was typed with what was ticked.
@@ -75,6 +85,10 @@ func (f detailsForm) hidden() []templates.HiddenView {
 	for _, name := range sortedKeys(f.Base) {
 		add("base."+name, f.Base[name])
 	}
+	if f.Revises != "" {
+		add("revises", f.Revises)
+		add("version", f.Version)
+	}
 	return out
 }
 
@@ -117,7 +131,7 @@ func (w *wizard) review(in detailsForm, complaint error) error {
 	if err != nil {
 		return err
 	}
-	policy, err := w.s.policySentence(w.c, w.project)
+	policy, approvals, err := w.s.policyWords(w.c, w.project, change.Item{Kind: change.KindConfig, Operation: change.Create, Toolkit: w.toolkit.Slug})
 	if err != nil {
 		return err
 	}
@@ -125,6 +139,7 @@ func (w *wizard) review(in detailsForm, complaint error) error {
 	v := reviewCreate(w.toolkit, in, complaint)
 	v.Page, v.Policy, v.Hidden, v.BackHidden = frame, policy, in.hidden(), append(in.hidden(), hiddenReason(in.Reason)...)
 	v.Form, v.Back = w.s.newForm(w.c, base), w.s.newForm(w.c, base+"/review")
+	v.Button, v.Draft = sendWords(approvals, v.Button), approvals > 0
 	v.Steps = wizardSteps(6, append(w.chosen(), stepLink{}, stepLink{}, stepLink{}))
 	v.Complaints = complaintsView(complaint, fieldLabels)
 	if same, err := w.sameName(in.Fields[mirror.FieldName]); err != nil {
@@ -154,7 +169,7 @@ func (s *Server) configCreate(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := s.changes.ProposeCreate(c.Request().Context(), reader(c), change.Proposal{Project: w.project.ID, Reason: in.Reason}, in.spec())
+	r, err := s.changes.ProposeCreate(c.Request().Context(), reader(c), in.proposal(w.project.ID), in.spec())
 	if problem.Is(err, problem.Invalid) {
 		return w.review(in, err)
 	}
@@ -162,19 +177,4 @@ func (s *Server) configCreate(c echo.Context) error {
 		return err
 	}
 	return s.followed(c, r, "")
-}
-
-// policySentence says what happens to a change of the project.
-func (s *Server) policySentence(c echo.Context, p mirror.Project) (string, error) {
-	all, err := s.store.Policies(c.Request().Context(), p.ID)
-	if err != nil {
-		return "", err
-	}
-	if len(all) == 0 {
-		return "No policy covers this project, so the change will be refused.", nil
-	}
-	if all[0].Approvals == 0 {
-		return "In " + p.Name + " every change needs no approval: it is applied at once and recorded in History.", nil
-	}
-	return "In " + p.Name + " " + all[0].Sentence() + ".", nil
 }

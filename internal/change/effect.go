@@ -39,6 +39,7 @@ func (it Item) ClaimTarget(request string) string {
 func effectHash(project string, items []Item) (string, error) {
 	type effect struct {
 		Project      string            `json:"project"`
+		Kind         Kind              `json:"kind"`
 		Target       string            `json:"target"`
 		Operation    Operation         `json:"operation"`
 		Toolkit      string            `json:"toolkit"`
@@ -53,7 +54,7 @@ func effectHash(project string, items []Item) (string, error) {
 	var all []effect
 	for _, it := range items {
 		e := effect{
-			Project: project, Target: it.Target, Operation: it.Operation, Toolkit: it.Toolkit, Scheme: it.Scheme,
+			Project: project, Kind: it.Kind, Target: it.Target, Operation: it.Operation, Toolkit: it.Toolkit, Scheme: it.Scheme,
 			Managed: strconv.FormatBool(it.Managed), New: it.Set, Base: it.Base, Fingerprints: map[string]string{},
 			Marker: it.Marker, Revoke: strconv.FormatBool(it.Revoke),
 		}

@@ -103,7 +103,9 @@ func shorten(s string) string {
 }
 
 func hasInvisible(s string) bool {
-	return !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool {
-		return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp)
-	})
+	return !utf8.ValidString(s) || strings.ContainsFunc(s, invisible)
+}
+
+func invisible(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp)
 }

@@ -19,10 +19,25 @@ const (
 	Delete  Operation = "delete"
 )
 
-// An Item is one auth config's part of a revision.
+// A Kind is what an item changes. All but auth configs are rules of ours, which
+// change in our own database.
+type Kind string
+
+// The kinds.
+const (
+	KindConfig     Kind = "auth_config"
+	KindPolicy     Kind = "policy"
+	KindRoles      Kind = "role"        // the roles of a person
+	KindGroup      Kind = "group"       // a group's name and members
+	KindBreakGlass Kind = "break_glass" // the break-glass list
+	KindFreeze     Kind = "freeze"      // a freeze window
+)
+
+// An Item is the part of a revision that is about one auth config or one rule.
 type Item struct {
+	Kind        Kind
 	Operation   Operation
-	Target      string // ac_…, empty for a create
+	Target      string // ac_…, pol_…, usr_… and so on, empty for a create
 	Name        string // of the config, as it was when written
 	Toolkit     string
 	Scheme      string
@@ -41,6 +56,8 @@ type Credential struct {
 	Field       string
 	Fingerprint string
 	LengthClass string
+	By          Author // who typed it
+	At          time.Time
 }
 
 // An Impact is how many connections a change touches, counted when it was written.

@@ -40,11 +40,11 @@ func TestStale(t *testing.T) {
 	if got, _ := b.snapshot().Get(a.ID); got.Seen.ChangedVia != mirror.ViaOutside || got.Seen.ChangedBy != "" {
 		t.Errorf("the edit made elsewhere is put down to %+v", got.Seen)
 	}
-	other := b.Person("Edda", access.Editor)
-	if _, err := b.Changes.Rebase(t.Context(), other, r.ID); !problem.Is(err, problem.Forbidden) {
-		t.Errorf("somebody else renewed it: %v", err)
+	other := b.Person("Vera", access.Viewer)
+	if _, err := b.Changes.Rebase(t.Context(), other, r.ID, r.Version, change.Choices{}); !problem.Is(err, problem.Forbidden) {
+		t.Errorf("somebody who may not edit renewed it: %v", err)
 	}
-	r, err := b.Changes.Rebase(t.Context(), b.editor, r.ID)
+	r, err := b.Changes.Rebase(t.Context(), b.editor, r.ID, r.Version, change.Choices{})
 	if err != nil {
 		t.Fatal(err)
 	}

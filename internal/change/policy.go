@@ -1,42 +1,224 @@
 package change
 
 import (
+	"slices"
 	"strconv"
 	"time"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/mirror"
 )
 
-// A Policy says how many approvals a project's changes need.
+// A Subject is what a policy is about.
+type Subject string
+
+// The subjects.
+const (
+	AboutConfigs Subject = "auth_configs" // changes of auth configs
+	AboutRules   Subject = "rules"        // changes of policies, roles, groups, freeze windows and the break-glass list
+)
+
+// A Condition narrows a policy to some changes.
+type Condition string
+
+// The conditions. The empty one holds always.
+const (
+	ScopesWidened     Condition = "scopes_widened"
+	CredentialChanged Condition = "credential_changed"
+	ConnectionsOver   Condition = "connections_over"
+)
+
+// Conditions lists them all.
+func Conditions() []Condition {
+	return []Condition{"", ScopesWidened, CredentialChanged, ConnectionsOver}
+}
+
+// A Policy says who has to agree to some changes. All policies that cover a
+// change have to be satisfied; a change that none covers is refused.
 type Policy struct {
-	ID        string // pol_…
-	Project   string
-	Approvals int // 0 lets changes through at once, and is said in so many words
-	CreatedAt time.Time
+	ID          string // pol_…
+	Subject     Subject
+	Project     string      // prj_…, or empty: every project of the environment
+	Environment string      // empty: any
+	Toolkit     string      // slug, or empty: any
+	Operations  []Operation // empty: any
+	Condition   Condition
+	Over        int          // connections, for ConnectionsOver
+	Steps       []PolicyStep // one after the other; none: no approval is needed
+	CreatedAt   time.Time
+}
+
+// A PolicyStep is what has to be met before the next step begins.
+type PolicyStep []Need
+
+// A Need asks for approvals of different people. Nobody counts for two needs of
+// one policy.
+type Need struct {
+	Count  int
+	Roles  []access.Role // whoever has one of these, is in one of the groups or
+	Groups []string      // is named; with all three empty, whoever may approve
+	People []string
+}
+
+// admits reports whether an approval by somebody counts for the need.
+func (n Need) admits(u access.User) bool {
+	if !u.May(access.ApproveChange) {
+		return false
+	}
+	if len(n.Roles)+len(n.Groups)+len(n.People) == 0 || slices.Contains(n.People, u.ID) {
+		return true
+	}
+	return slices.ContainsFunc(n.Roles, u.Has) || slices.ContainsFunc(n.Groups, u.InGroup)
 }
 
 // StartingPolicy is the explicit policy that every project begins with.
 func StartingPolicy(id, project string, now time.Time) Policy {
-	return Policy{ID: id, Project: project, Approvals: 0, CreatedAt: now}
+	return Policy{ID: id, Subject: AboutConfigs, Project: project, CreatedAt: now}
 }
 
-// Sentence is the policy as readers see it, without the project's name.
-func (p Policy) Sentence() string {
-	switch p.Approvals {
-	case 0:
-		return "every change needs no approval"
-	case 1:
-		return "every change needs 1 approval"
-	}
-	return "every change needs " + strconv.Itoa(p.Approvals) + " approvals"
-}
-
-// findPolicy returns the policy of a project. None found means refused.
-func findPolicy(policies []Policy, project string) (Policy, bool) {
-	for _, p := range policies {
-		if p.Project == project {
-			return p, true
+// Approvals is how many people have to agree.
+func (p Policy) Approvals() int {
+	n := 0
+	for _, step := range p.Steps {
+		for _, need := range step {
+			n += need.Count
 		}
 	}
-	return Policy{}, false
+	return n
+}
+
+// In reports whether the policy is about some changes in a project.
+func (p Policy) In(project mirror.Project) bool {
+	return p.Subject == AboutConfigs && (p.Project == "" || p.Project == project.ID) && (p.Environment == "" || p.Environment == project.Environment)
+}
+
+// covers reports whether the policy is about an item.
+func (p Policy) covers(project mirror.Project, it Item) bool {
+	if it.Kind != KindConfig {
+		return p.Subject == AboutRules
+	}
+	switch {
+	case !p.In(project),
+		p.Toolkit != "" && p.Toolkit != it.Toolkit,
+		len(p.Operations) > 0 && !slices.Contains(p.Operations, it.Operation):
+		return false
+	}
+	return p.Condition.holds(p.Over, it)
+}
+
+func (c Condition) holds(over int, it Item) bool {
+	switch c {
+	case ScopesWidened:
+		return it.Operation == Update && (it.widens(mirror.FieldScopes) || it.widens(mirror.FieldUserScopes))
+	case CredentialChanged:
+		return it.Operation == Update && len(it.Credentials) > 0
+	case ConnectionsOver:
+		return it.Operation != Create && (!it.Impact.Counted || it.Impact.Connections > over)
+	}
+	return c == ""
+}
+
+// widens reports whether an item adds values to a list. Where Composio hides
+// what is there, whatever is set counts as added.
+func (it Item) widens(field string) bool {
+	return slices.ContainsFunc(it.Set[field], func(v string) bool { return !slices.Contains(it.Base[field], v) })
+}
+
+// covering returns the policies that cover any of the items. It is false where
+// an item has none.
+func covering(policies []Policy, project mirror.Project, items []Item) ([]Policy, bool) {
+	covered := make([]bool, len(items))
+	var all []Policy
+	for _, p := range policies {
+		needed := false
+		for i, it := range items {
+			if p.covers(project, it) {
+				covered[i], needed = true, true
+			}
+		}
+		if needed {
+			all = append(all, p)
+		}
+	}
+	return all, len(items) > 0 && !slices.Contains(covered, false)
+}
+
+// Rules are what decides about change requests. They change by change requests
+// themselves.
+type Rules struct {
+	Policies   []Policy
+	Groups     []access.Group
+	BreakGlass []string // ids of people who may apply without approval; empty: nobody
+	Freezes    []Freeze
+}
+
+// Governed reports whether any policy asks for an approval. Until then an admin
+// sets the rules alone.
+func (r Rules) Governed() bool {
+	return slices.ContainsFunc(r.Policies, func(p Policy) bool { return p.Approvals() > 0 })
+}
+
+// RootPolicyID is the policy about the rules while nobody has made another.
+const RootPolicyID = "root"
+
+// Root returns the policies about the rules themselves. They don't demand more
+// people than there are, but one at the least.
+func (r Rules) Root(people []access.User, contributors []string) []Policy {
+	if !r.Governed() {
+		return []Policy{{ID: RootPolicyID, Subject: AboutRules}}
+	}
+	var root []Policy
+	for _, p := range r.Policies {
+		if p.Subject == AboutRules {
+			root = append(root, p)
+		}
+	}
+	if len(root) == 0 {
+		root = []Policy{{ID: RootPolicyID, Subject: AboutRules, Steps: []PolicyStep{{{Count: 2}}}}}
+	}
+	for i := range root {
+		root[i].Steps = capped(root[i].Steps, without(people, contributors))
+	}
+	return root
+}
+
+func capped(steps []PolicyStep, people []access.User) []PolicyStep {
+	out := make([]PolicyStep, len(steps))
+	for i, step := range steps {
+		out[i] = slices.Clone(step)
+		for k, need := range out[i] {
+			n := 0
+			for _, u := range people {
+				if need.admits(u) {
+					n++
+				}
+			}
+			out[i][k].Count = max(1, min(need.Count, n))
+		}
+	}
+	return out
+}
+
+func without(people []access.User, ids []string) []access.User {
+	return slices.DeleteFunc(slices.Clone(people), func(u access.User) bool { return slices.Contains(ids, u.ID) })
+}
+
+// For returns the policies that decide about items, as things stand. None found
+// means refused, which is said by false.
+func (r Rules) For(project mirror.Project, items []Item, people []access.User, contributors []string) ([]Policy, bool) {
+	all := slices.DeleteFunc(slices.Clone(r.Policies), func(p Policy) bool { return p.Subject != AboutConfigs })
+	return covering(append(all, r.Root(people, contributors)...), project, items)
+}
+
+// Recommended are the policies of a production project: one approval, two to
+// delete and to widen scopes, or fewer where fewer people may approve.
+func Recommended(project string, approvers int) []Policy {
+	two := []PolicyStep{{{Count: max(1, min(2, approvers))}}}
+	return []Policy{
+		{Subject: AboutConfigs, Project: project, Steps: []PolicyStep{{{Count: 1}}}},
+		{Subject: AboutConfigs, Project: project, Operations: []Operation{Delete}, Steps: two},
+		{Subject: AboutConfigs, Project: project, Condition: ScopesWidened, Steps: two},
+	}
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

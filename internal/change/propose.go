@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
@@ -17,40 +18,39 @@ import (
 
 // A Proposal is a change that somebody wants.
 type Proposal struct {
-	Project string // prj_…
+	Project string // prj_…, empty for a change of the rules
 	Reason  string
 	Impact  map[string]Impact // by target, as it was shown
+	Draft   bool              // keep it for oneself; it is handed in later
+	Revises string            // chg_… of which this is the next revision, or empty
+	Version int64             // of that request, as it was looked at
 }
 
 // propose keeps a request of these items and, where policy asks for no
 // approval, lets it be applied at once.
 func (s *Service) propose(ctx context.Context, by access.Reader, p Proposal, title string, items []Item, credentials map[int]map[string]secret.Value) (Request, error) {
-	if err := by.Check(access.ProposeChange); err != nil {
-		return Request{}, err
-	}
-	policies, err := s.store.Policies(ctx, p.Project)
-	if err != nil {
-		return Request{}, err
-	}
-	policy, _ := findPolicy(policies, p.Project)
-	reason, err := checkReason(p.Reason, policy.Approvals > 0)
-	if err != nil {
-		return Request{}, err
-	}
-	now := s.now()
 	r := Request{
-		ID: "chg_" + secret.Code(16), Project: p.Project, Title: title, Reason: reason, State: Draft,
-		Author: Author{by.ID, by.Name}, CreatedAt: now, UpdatedAt: now,
+		ID: "chg_" + secret.Code(16), Project: p.Project, Title: title, State: Draft,
+		Author: Author{by.ID, by.Name}, CreatedAt: s.now(), UpdatedAt: s.now(),
+		Revision: Revision{Items: items},
 	}
-	sealed := s.seal(&r, items, credentials)
+	if err := by.Check(r.takes()); err != nil {
+		return Request{}, err
+	}
 	for i := range items {
-		r.Progress = append(r.Progress, Progress{Target: items[i].Target, State: ItemPending, Step: StepMain})
 		if impact, ok := p.Impact[items[i].Target]; ok {
 			items[i].Impact = impact
 		}
 	}
-	r.Revision = Revision{Number: 1, Items: items, Contributors: []string{by.ID}, CreatedAt: now}
-	if r.Revision.EffectHash, err = effectHash(r.Project, items); err != nil {
+	var err error
+	if r.Reason, err = s.reason(ctx, by, p, items); err != nil {
+		return Request{}, err
+	}
+	if p.Revises != "" {
+		return s.revise(ctx, by, p, r, credentials)
+	}
+	sealed := s.seal(by, r.Project, r.ID, items, credentials)
+	if err := r.nextRevision(by, items, r.CreatedAt); err != nil {
 		return r, err
 	}
 	err = s.store.AddRequest(ctx, &r, sealed, func(f Facts) ([]audit.Event, error) {
@@ -58,14 +58,18 @@ func (s *Service) propose(ctx context.Context, by access.Reader, p Proposal, tit
 		if err != nil {
 			return nil, err
 		}
-		if err := author.Check(access.ProposeChange); err != nil {
+		if err := author.Check(r.takes()); err != nil {
 			return nil, err
 		}
-		policies, err := f.Policies(r.Project)
+		if p.Draft {
+			r.ExpiresAt = r.CreatedAt.Add(draftLife)
+			return []audit.Event{r.event(by.Actor(), "change.drafted")}, nil
+		}
+		t, err := s.table(&r, f)
 		if err != nil {
 			return nil, err
 		}
-		return r.submit(by.Actor(), policies, true, s.now())
+		return r.submit(by.Actor(), t, true)
 	})
 	if err != nil {
 		return r, err
@@ -74,16 +78,67 @@ func (s *Service) propose(ctx context.Context, by access.Reader, p Proposal, tit
 	return r, nil
 }
 
+// draftLife is how long a draft lies untouched before it and its credentials go.
+const draftLife = 24 * time.Hour
+
+// reason tidies why somebody wants a change. It may be left out where nobody has
+// to agree.
+func (s *Service) reason(ctx context.Context, by access.Reader, p Proposal, items []Item) (string, error) {
+	if p.Draft {
+		return checkReason(p.Reason, false)
+	}
+	policies, err := s.Covering(ctx, p.Project, by.ID, items)
+	return checkReason(p.Reason, err == nil && tally(policies, nil).Need > 0)
+}
+
+// Covering returns the policies that decide about items as things stand, if
+// somebody proposes them.
+func (s *Service) Covering(ctx context.Context, projectID, author string, items []Item) ([]Policy, error) {
+	rules, err := s.store.Rules(ctx)
+	if err != nil {
+		return nil, err
+	}
+	people, err := s.store.Users(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var project mirror.Project
+	if projectID != "" {
+		if project, err = s.store.Project(ctx, projectID); err != nil {
+			return nil, err
+		}
+	}
+	policies, _ := rules.For(project, items, people, []string{author})
+	return policies, nil
+}
+
+// nextRevision makes items the request's current revision.
+func (r *Request) nextRevision(by access.Reader, items []Item, now time.Time) error {
+	contributors := slices.Clone(r.Revision.Contributors)
+	if !slices.Contains(contributors, by.ID) {
+		contributors = append(contributors, by.ID)
+	}
+	r.Revision = Revision{Number: r.Revision.Number + 1, Items: items, Contributors: contributors, By: Author{by.ID, by.Name}, CreatedAt: now}
+	r.Progress = nil
+	for _, it := range items {
+		r.Progress = append(r.Progress, Progress{Target: it.Target, State: ItemPending, Step: StepMain})
+	}
+	var err error
+	r.Revision.EffectHash, err = effectHash(r.Project, items)
+	return err
+}
+
 // seal encrypts the credentials for their rows and leaves fingerprints in items.
-func (s *Service) seal(r *Request, items []Item, credentials map[int]map[string]secret.Value) []Sealed {
+func (s *Service) seal(by access.Reader, project, id string, items []Item, credentials map[int]map[string]secret.Value) []Sealed {
 	var sealed []Sealed
 	for i := range items {
 		for _, field := range slices.Sorted(maps.Keys(credentials[i])) {
 			v := credentials[i][field]
 			items[i].Credentials = append(items[i].Credentials, Credential{
-				Field: field, Fingerprint: s.keys.Fingerprint(v, r.Project, field), LengthClass: v.LengthClass(),
+				Field: field, Fingerprint: s.keys.Fingerprint(v, project, field), LengthClass: v.LengthClass(),
+				By: Author{by.ID, by.Name}, At: s.now(),
 			})
-			sealed = append(sealed, Sealed{Item: i, Field: field, Sealed: s.keys.Seal(v, tableSealed, sealedRow(r.ID, i), field)})
+			sealed = append(sealed, Sealed{Item: i, Field: field, Sealed: s.keys.Seal(v, tableSealed, sealedRow(id, i), field)})
 		}
 	}
 	return sealed
@@ -137,7 +192,7 @@ func (s *Service) ProposeCreate(ctx context.Context, by access.Reader, p Proposa
 		return Request{}, err
 	}
 	it := Item{
-		Operation: Create, Name: set[mirror.FieldName][0], Toolkit: toolkit.Slug, Scheme: spec.Scheme,
+		Kind: KindConfig, Operation: Create, Name: set[mirror.FieldName][0], Toolkit: toolkit.Slug, Scheme: spec.Scheme,
 		Managed: spec.Managed, Set: set, Base: mirror.Values{}, ScopeForm: composio.ScopeComma,
 	}
 	if scheme, ok := toolkit.Scheme(spec.Scheme); ok {
@@ -168,7 +223,7 @@ func (s *Service) ProposeUpdate(ctx context.Context, by access.Reader, p Proposa
 		}
 		set[mirror.FieldProxyURL] = []string{live.ProxyURL}
 	}
-	it := Item{Operation: Update, Target: id, Set: set, ScopeForm: live.ScopeForm(set)}
+	it := Item{Kind: KindConfig, Operation: Update, Target: id, Set: set, ScopeForm: live.ScopeForm(set)}
 	it.rebase(live)
 	if now := live.Values(); base != nil {
 		if changed := it.Base.Pick(base.Differences(now)...); len(changed) > 0 {
@@ -202,7 +257,7 @@ func (s *Service) ProposeSwitch(ctx context.Context, by access.Reader, p Proposa
 		if live.Status == state && len(ids) > 1 {
 			continue
 		}
-		it := Item{Operation: op, Target: id, Set: mirror.Values{mirror.FieldStatus: {state}}}
+		it := Item{Kind: KindConfig, Operation: op, Target: id, Set: mirror.Values{mirror.FieldStatus: {state}}}
 		it.rebase(live)
 		if it.unchangedBy(live) {
 			return Request{}, problem.New(problem.Conflict, "%s is %s already. Nothing was sent to Composio.", live.Name, strings.ToLower(state))
@@ -242,7 +297,7 @@ func (s *Service) ProposeDelete(ctx context.Context, by access.Reader, p Proposa
 	if err := invalid(complaints); err != nil {
 		return Request{}, err
 	}
-	it := Item{Operation: Delete, Target: id, Set: mirror.Values{}, Revoke: revoke}
+	it := Item{Kind: KindConfig, Operation: Delete, Target: id, Set: mirror.Values{}, Revoke: revoke}
 	it.rebase(live)
 	return s.propose(ctx, by, p, "Delete "+live.Name, []Item{it}, nil)
 }

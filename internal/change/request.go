@@ -5,11 +5,11 @@ package change
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
-	"gatehouse/internal/mirror"
 	"gatehouse/internal/problem"
 )
 
@@ -61,7 +61,7 @@ func Open() []State {
 // A Request is a change request as it stands now.
 type Request struct {
 	ID         string // chg_…
-	Project    string // prj_…
+	Project    string // prj_…, empty for a change of the rules
 	Title      string
 	Reason     string
 	State      State
@@ -69,9 +69,14 @@ type Request struct {
 	Author     Author
 	Revision   Revision // the current one
 	Progress   []Progress
-	Policy     Policy // as it was at submission
-	Note       string // why it is in this state, in words for readers
+	Policies   []Policy  // that cover it, as they were at submission
+	Votes      []Vote    // all, the oldest first
+	VotesFrom  time.Time // earlier votes don't count any more
+	Approvals  Tally     // as last counted, for lists: only Have and Need
+	Bypass     *Bypass   // nil unless somebody broke the glass
+	Note       string    // why it is in this state, in words for readers
 	ApplyAfter time.Time
+	Zone       string // IANA time zone that ApplyAfter was given in
 	ExpiresAt  time.Time
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
@@ -90,6 +95,7 @@ type Revision struct {
 	Items        []Item
 	EffectHash   string   // of what would be done, see [effectHash]
 	Contributors []string // ids of all who wrote this or an earlier revision
+	By           Author   // who wrote this one
 	CreatedAt    time.Time
 }
 
@@ -116,41 +122,46 @@ func (r *Request) enter(s State, note string, now time.Time) {
 	}
 }
 
-// submit hands a draft in: it is reviewed, or, where policy asks for no
-// approval in so many words, it is approved at once and due.
-func (r *Request) submit(by audit.Actor, policies []Policy, applyNow bool, now time.Time) ([]audit.Event, error) {
-	policy, ok := findPolicy(policies, r.Project)
+// submit hands a draft or a new revision in: it is reviewed, or, where policy
+// asks for no approval in so many words, it is approved at once and due.
+func (r *Request) submit(by audit.Actor, t table, applyNow bool) ([]audit.Event, error) {
+	policies, ok := t.rules.For(t.project, r.Revision.Items, t.people, r.Revision.Contributors)
 	if !ok {
 		return nil, problem.New(problem.Forbidden, "No policy covers this change, so it is refused. Ask an admin to add one.")
 	}
-	r.Policy = policy
-	r.enter(InReview, "", now)
-	r.ExpiresAt = now.Add(reviewLife)
+	if !satisfiable(policies, without(t.people, r.Revision.Contributors)) {
+		return nil, problem.New(problem.Forbidden, "The policies ask for more approvals than there are people who could give them. Nothing was changed. Ask an admin for approvers, or for another policy.")
+	}
+	r.Policies = policies
+	r.enter(InReview, "", t.now)
+	r.ExpiresAt = t.now.Add(t.lives.review)
+	r.unschedule()
 	submitted := r.event(by, "change.submitted")
 	submitted.Reason = r.Reason
 	submitted.Detail["items"] = itoa(len(r.Revision.Items))
+	submitted.Detail["policies"] = policyIDs(policies)
 	events := []audit.Event{submitted}
-	if policy.Approvals > 0 {
+	if !r.Tally(t.people).Met {
 		return events, nil
 	}
-	r.enter(Approved, "", now)
-	r.ExpiresAt = now.Add(approvalLife)
+	events = append(events, r.approved(t))
 	if applyNow {
-		r.ApplyAfter = now
+		r.ApplyAfter = t.now
 	}
-	approved := r.event(audit.System(), "change.approved")
-	approved.Detail["policy"] = policy.Sentence()
-	return append(events, approved), nil
+	return events, nil
 }
 
-const (
-	reviewLife   = 7 * 24 * time.Hour // without a decision
-	approvalLife = 72 * time.Hour     // approved and not applied
-)
+func policyIDs(policies []Policy) string {
+	var ids []string
+	for _, p := range policies {
+		ids = append(ids, p.ID)
+	}
+	return strings.Join(ids, " ")
+}
 
 // due reports whether the request is to be applied at the given time.
 func (r *Request) due(now time.Time) bool {
-	return r.State == Approved && !r.ApplyAfter.IsZero() && !now.Before(r.ApplyAfter)
+	return (r.State == Approved || r.State == Scheduled) && !r.ApplyAfter.IsZero() && !now.Before(r.ApplyAfter)
 }
 
 // cancel ends the request before anything is sent, or closes one that failed.
@@ -186,21 +197,26 @@ func (r *Request) expire(now time.Time) []audit.Event {
 	return nil
 }
 
-// release lets an approved request be applied, or a failed one be tried again.
-// Items that failed start over; those that are done stay so.
-func (r *Request) release(by access.Reader, now time.Time) ([]audit.Event, error) {
+// release lets an approved or suspended request be applied, or a failed one be
+// tried again. Items that failed start over; those that are done stay so.
+func (r *Request) release(by access.Reader, t table) ([]audit.Event, error) {
 	switch {
-	case !by.May(access.ProposeChange):
-		return nil, problem.New(problem.Forbidden, "Applying changes takes the editor role.")
-	case r.State == Approved && r.ApplyAfter.IsZero(), r.State == Failed, r.State == Partial:
+	case !by.May(r.takes()):
+		return nil, problem.New(problem.Forbidden, "Applying this change takes another role.")
+	case r.State == Approved && r.ApplyAfter.IsZero(), r.State == Scheduled, r.State == Suspended, r.State == Failed, r.State == Partial:
 	default:
 		return nil, r.tooLate("applied")
 	}
-	if !r.ExpiresAt.IsZero() && !now.Before(r.ExpiresAt) {
+	if !r.ExpiresAt.IsZero() && !t.now.Before(r.ExpiresAt) {
 		return nil, problem.New(problem.Conflict, "The approval is too old. Propose the change again.")
 	}
+	if r.State.Waiting() {
+		if why := r.unfit(t, t.now); why != "" {
+			return nil, problem.New(problem.Conflict, "%s Nothing was sent.", why)
+		}
+	}
 	action := "change.released"
-	if r.State != Approved {
+	if !r.State.Waiting() {
 		action = "change.retried"
 		for i := range r.Progress {
 			if r.Progress[i].State == ItemFailed {
@@ -208,38 +224,54 @@ func (r *Request) release(by access.Reader, now time.Time) ([]audit.Event, error
 			}
 		}
 	}
-	r.enter(Approved, "", now)
-	r.ApplyAfter = now
+	r.enter(Approved, "", t.now)
+	r.ApplyAfter, r.Zone = t.now, ""
 	return []audit.Event{r.event(by.Actor(), action)}, nil
 }
 
-// rebase takes what is live now as what the request relies on: a new revision,
-// which dismisses all votes and is submitted again.
-func (r *Request) rebase(by access.Reader, live []mirror.AuthConfig, policies []Policy, now time.Time) ([]audit.Event, error) {
-	switch {
-	case by.ID != r.Author.ID:
-		return nil, problem.New(problem.Forbidden, "Only %s can renew this change request.", r.Author.Name)
-	case r.State != InReview && r.State != ChangesRequested:
-		return nil, r.tooLate("renewed")
-	}
-	next := r.Revision
-	next.Number++
-	next.CreatedAt = now
-	next.Items = slices.Clone(r.Revision.Items)
-	for i := range next.Items {
-		if r.Progress[i].Done() {
-			continue
+// takes is the permission that proposing and applying the request takes.
+func (r *Request) takes() access.Permission {
+	for _, it := range r.Revision.Items {
+		switch it.Kind {
+		case KindConfig:
+			return access.ProposeChange
+		case KindRoles, KindGroup:
+			return access.ManagePeople
 		}
-		next.Items[i].rebase(live[i])
 	}
-	var err error
-	if next.EffectHash, err = effectHash(r.Project, next.Items); err != nil {
-		return nil, err
+	return access.ManageRules
+}
+
+// unfit says why an approved request may not be applied at a time after all, or
+// "". Everything that let it be approved is looked at again.
+func (r *Request) unfit(t table, at time.Time) string {
+	author := slices.IndexFunc(t.people, func(u access.User) bool { return u.ID == r.Author.ID })
+	if author < 0 || !t.people[author].May(r.takes()) {
+		return "Its author may no longer propose changes."
 	}
-	r.Revision = next
-	renewed := r.event(by.Actor(), "change.revised")
-	events, err := r.submit(by.Actor(), policies, true, now)
-	return append([]audit.Event{renewed}, events...), err
+	if hash, err := effectHash(r.Project, r.Revision.Items); err != nil || hash != r.Revision.EffectHash {
+		return "What it would do is not what was approved."
+	}
+	if r.bypassed() {
+		return ""
+	}
+	if f, frozen := t.frozen(at); frozen {
+		return frozenNote(f)
+	}
+	today, ok := t.rules.For(t.project, r.Revision.Items, t.people, r.Revision.Contributors)
+	switch {
+	case !ok:
+		return "No policy covers this change any more."
+	case !r.Tally(t.people).Met:
+		return "Somebody who approved it may not approve it any more."
+	case !tally(today, r.voters(Approve, today, t.people)).Met:
+		return "Today's policies ask for approvals that it doesn't have."
+	case len(r.voters(RequestChanges, r.Policies, t.people)) > 0:
+		return "Somebody asked for changes."
+	case t.stale():
+		return staleNote
+	}
+	return ""
 }
 
 // all numbers the items.

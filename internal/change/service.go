@@ -27,6 +27,7 @@ type Service struct {
 	working map[string]*worker
 	grace   map[string]time.Time // when an unknown outcome may be decided, by request; monotonic
 	missed  map[string]int       // full listings without the marker since then, by request
+	wake    chan struct{}        // looks for what is due at once
 	group   sync.WaitGroup
 	ctx     context.Context // of Run; work outlives requests but not the program
 }
@@ -45,14 +46,50 @@ func NewService(store Store, m *mirror.Service, keys *secret.Keyring, settings S
 	return &Service{
 		store: store, mirror: m, keys: keys, settings: settings, now: now, log: log,
 		instance: secret.Code(8), workers: make(chan struct{}, 8),
-		working: map[string]*worker{}, grace: map[string]time.Time{}, missed: map[string]int{}, ctx: context.Background(),
+		working: map[string]*worker{}, grace: map[string]time.Time{}, missed: map[string]int{}, wake: make(chan struct{}, 1), ctx: context.Background(),
 	}
+}
+
+// update lets fn change a request, with what such decisions look at.
+func (s *Service) update(ctx context.Context, id string, fn func(*Request, table, Facts) (Effect, error)) (Request, error) {
+	return s.store.UpdateRequest(ctx, id, func(r *Request, f Facts) (Effect, error) {
+		t, err := s.table(r, f)
+		if err != nil {
+			return Effect{}, err
+		}
+		return fn(r, t, f)
+	})
+}
+
+// Vote records a reviewer's decision. A [MovedOn] says that the request is not
+// what they saw any more.
+func (s *Service) Vote(ctx context.Context, by access.Reader, id string, b Ballot) (Request, error) {
+	reason, err := checkReason(b.Reason, false)
+	if err != nil {
+		return Request{}, err
+	}
+	b.Reason = reason
+	return s.update(ctx, id, func(r *Request, t table, _ Facts) (Effect, error) {
+		if r.State == Draft {
+			return Effect{}, notFound()
+		}
+		n := len(r.Votes)
+		events, err := r.vote(by, b, "vot_"+secret.Code(16), t)
+		if err != nil {
+			return Effect{}, err
+		}
+		effect := Effect{Events: events, Vote: &r.Votes[n]}
+		if r.State.Terminal() {
+			effect.Destroy = r.all()
+		}
+		return effect, nil
+	})
 }
 
 // Release applies an approved request, or tries a failed one again.
 func (s *Service) Release(ctx context.Context, by access.Reader, id string) (Request, error) {
-	r, err := s.store.UpdateRequest(ctx, id, func(r *Request, _ Facts) (Effect, error) {
-		events, err := r.release(by, s.now())
+	r, err := s.update(ctx, id, func(r *Request, t table, _ Facts) (Effect, error) {
+		events, err := r.release(by, t)
 		return Effect{Events: events}, err
 	})
 	if err == nil {
@@ -61,32 +98,21 @@ func (s *Service) Release(ctx context.Context, by access.Reader, id string) (Req
 	return r, err
 }
 
-// Rebase renews a request whose configs changed since it was written.
-func (s *Service) Rebase(ctx context.Context, by access.Reader, id string) (Request, error) {
-	r, err := s.store.UpdateRequest(ctx, id, func(r *Request, f Facts) (Effect, error) {
-		if err := by.Check(access.ProposeChange); err != nil {
-			return Effect{}, err
+// Submit hands a draft in.
+func (s *Service) Submit(ctx context.Context, by access.Reader, id string) (Request, error) {
+	r, err := s.update(ctx, id, func(r *Request, t table, _ Facts) (Effect, error) {
+		switch {
+		case r.Author.ID != by.ID:
+			return Effect{}, notFound()
+		case r.State != Draft:
+			return Effect{}, r.tooLate("sent for approval")
+		case !by.May(r.takes()):
+			return Effect{}, by.Check(r.takes())
+		case t.stale():
+			return Effect{}, problem.New(problem.Conflict, "The auth config changed at Composio after this draft was written. Nothing was sent. Renew the draft first.")
 		}
-		live := make([]mirror.AuthConfig, len(r.Revision.Items))
-		for i, it := range r.Revision.Items {
-			if it.Operation == Create {
-				continue
-			}
-			var known bool
-			var err error
-			if live[i], known, err = f.Config(r.Project, it.Target); err != nil {
-				return Effect{}, err
-			}
-			if !known && !r.Progress[i].Done() {
-				return Effect{}, problem.New(problem.Conflict, "%s no longer exists. Cancel this request.", it.Name)
-			}
-		}
-		policies, err := f.Policies(r.Project)
-		if err != nil {
-			return Effect{}, err
-		}
-		events, err := r.rebase(by, live, policies, s.now())
-		return Effect{Events: events, Revision: true}, err
+		events, err := r.submit(by.Actor(), t, true)
+		return Effect{Events: events}, err
 	})
 	if err == nil {
 		s.start(id)
@@ -101,6 +127,9 @@ func (s *Service) Cancel(ctx context.Context, by access.Reader, id, reason strin
 		return Request{}, err
 	}
 	return s.store.UpdateRequest(ctx, id, func(r *Request, _ Facts) (Effect, error) {
+		if r.State == Draft && r.Author.ID != by.ID {
+			return Effect{}, notFound()
+		}
 		events, err := r.cancel(by, reason, s.now())
 		return Effect{Events: events, Destroy: r.all()}, err
 	})

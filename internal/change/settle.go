@@ -8,6 +8,7 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/mirror"
+	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
 )
 
@@ -216,9 +217,10 @@ func (s *Service) stale(r *Request, i int, rep report, effect *Effect) {
 		return
 	}
 	*p = Progress{Target: p.Target, State: ItemPending, Step: p.Step, Note: p.Note}
-	r.enter(InReview, "The auth config changed at Composio after this request was written. Nothing was sent. Look at what is different, then renew or cancel it.", s.now())
-	r.ApplyAfter = time.Time{}
-	r.ExpiresAt = s.now().Add(reviewLife)
+	r.enter(InReview, staleNote, s.now())
+	r.unschedule()
+	r.VotesFrom = s.now() // who approved, approved something else
+	r.ExpiresAt = s.now().Add(livesIn(mirror.Project{}).review)
 	e := r.event(audit.System(), "change.stale")
 	e.Outcome = audit.Failed
 	effect.add(e)
@@ -258,9 +260,9 @@ func (s *Service) proposeCleanUp(r *Request, item int, extra []mirror.AuthConfig
 		Title:  "Delete what was created twice: " + r.Revision.Items[item].Name,
 		Reason: "Composio carried out one create more than once. See " + r.ID + ".",
 	}
-	next.Revision = Revision{Number: 1, Contributors: []string{r.Author.ID}, CreatedAt: now}
+	next.Revision = Revision{Number: 1, Contributors: []string{r.Author.ID}, By: r.Author, CreatedAt: now}
 	for _, a := range extra {
-		it := Item{Operation: Delete, Target: a.ID, Set: mirror.Values{}}
+		it := Item{Kind: KindConfig, Operation: Delete, Target: a.ID, Set: mirror.Values{}}
 		it.rebase(a)
 		next.Revision.Items = append(next.Revision.Items, it)
 		next.Progress = append(next.Progress, Progress{Target: a.ID, State: ItemPending, Step: StepMain})
@@ -269,12 +271,16 @@ func (s *Service) proposeCleanUp(r *Request, item int, extra []mirror.AuthConfig
 	if next.Revision.EffectHash, err = effectHash(next.Project, next.Revision.Items); err != nil {
 		return err
 	}
-	policies, err := f.Policies(next.Project)
+	t, err := s.table(&next, f)
 	if err != nil {
 		return err
 	}
-	events, err := next.submit(audit.System(), policies, false, now)
 	effect.Next = &next
+	events, err := next.submit(audit.System(), t, false)
+	if problem.Of(err) != nil { // nobody could agree to it: it stays its author's draft
+		next.ExpiresAt = now.Add(t.lives.review)
+		events, err = []audit.Event{next.event(audit.System(), "change.drafted")}, nil
+	}
 	effect.add(events...)
 	return err
 }

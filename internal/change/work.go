@@ -7,6 +7,7 @@ import (
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/mirror"
 	"gatehouse/internal/problem"
 )
 
@@ -35,10 +36,9 @@ func (s *Service) Run(ctx context.Context) {
 	s.mu.Lock()
 	s.ctx = ctx
 	s.mu.Unlock()
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
 	for {
 		s.sweep(ctx)
+		tick := time.NewTimer(s.untilDue(ctx))
 		select {
 		case <-ctx.Done():
 			s.mu.Lock() // a start that saw ctx alive has joined the group by now
@@ -46,8 +46,98 @@ func (s *Service) Run(ctx context.Context) {
 			s.group.Wait()
 			return
 		case <-tick.C:
+		case <-s.wake:
+		}
+		tick.Stop()
+	}
+}
+
+// untilDue is how long the sweep can wait.
+func (s *Service) untilDue(ctx context.Context) time.Duration {
+	next, err := s.store.NextDue(ctx)
+	if err != nil {
+		s.log.Error("look for the next schedule", "err", err)
+		return sweepEvery
+	}
+	if next.IsZero() {
+		return sweepEvery
+	}
+	return max(0, min(sweepEvery, next.Sub(s.now())))
+}
+
+// wakeUp makes the sweep look at once: something changed that requests rely on.
+func (s *Service) wakeUp() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // it is awake
+	}
+}
+
+// Recheck looks again at requests that wait, because people, rules or auth
+// configs changed. It returns at once.
+func (s *Service) Recheck() { s.wakeUp() }
+
+// recheck suspends schedules whose ground is gone and closes requests for what
+// is so already.
+func (s *Service) recheck(ctx context.Context) error {
+	open, err := s.store.OpenRequests(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range open {
+		if !r.State.Waiting() || r.State == Draft {
+			continue
+		}
+		t, err := s.glance(ctx, r)
+		if err != nil {
+			return err
+		}
+		if copied := r; len(copied.reviewed(t)) == 0 {
+			continue
+		}
+		_, err = s.update(ctx, r.ID, func(r *Request, t table, _ Facts) (Effect, error) {
+			events := r.reviewed(t)
+			if len(events) == 0 {
+				return Effect{}, errNothingToDo
+			}
+			effect := Effect{Events: events}
+			if r.State.Terminal() {
+				effect.Destroy = r.all()
+			}
+			return effect, nil
+		})
+		if err != nil && !errors.Is(err, errNothingToDo) {
+			return err
 		}
 	}
+	return nil
+}
+
+// glance gathers a request's table outside a transaction: what it suggests is
+// decided anew inside one.
+func (s *Service) glance(ctx context.Context, r Request) (table, error) {
+	t := table{now: s.now(), live: map[string]mirror.AuthConfig{}, items: r.pending()}
+	var err error
+	if t.rules, err = s.store.Rules(ctx); err != nil {
+		return t, err
+	}
+	if t.people, err = s.store.Users(ctx); err != nil || r.Project == "" {
+		return t, err
+	}
+	if t.project, err = s.store.Project(ctx, r.Project); err != nil {
+		return t, err
+	}
+	t.lives = livesIn(t.project)
+	snapshot, err := s.store.Snapshot(ctx, r.Project)
+	if err != nil {
+		return t, err
+	}
+	for _, it := range t.items {
+		if live, known := snapshot.Get(it.Target); known {
+			t.live[it.Target] = live
+		}
+	}
+	return t, nil
 }
 
 // sweep starts work on every unfinished request and ends overdue ones.
@@ -67,7 +157,10 @@ func (s *Service) sweep(ctx context.Context) {
 			s.log.Error("expire a change request", "request", id, "err", err)
 		}
 	}
-	unfinished, err := s.store.Unfinished(ctx)
+	if err := s.recheck(ctx); err != nil {
+		s.log.Error("look at waiting change requests", "err", err)
+	}
+	unfinished, err := s.store.Unfinished(ctx, s.now())
 	if err != nil {
 		s.log.Error("look for unfinished change requests", "err", err)
 	}
@@ -164,48 +257,27 @@ func (s *Service) next(ctx context.Context, id string) (time.Duration, error) {
 }
 
 // claim takes an approved request up. Everything that let it be approved is
-// looked at again.
+// looked at again. Rules change right here; auth configs are next.
 func (s *Service) claim(ctx context.Context, id string) error {
-	_, err := s.store.UpdateRequest(ctx, id, func(r *Request, f Facts) (Effect, error) {
+	_, err := s.update(ctx, id, func(r *Request, t table, _ Facts) (Effect, error) {
 		if !r.due(s.now()) {
 			return Effect{}, errNothingToDo
 		}
-		if why := s.unfit(r, f); why != "" {
-			r.enter(Suspended, why, s.now())
-			return Effect{Events: []audit.Event{r.event(audit.System(), "change.suspended")}}, nil
+		if why := r.unfit(t, t.now); why != "" {
+			return Effect{Events: []audit.Event{r.suspend(why, t.now)}}, nil
 		}
-		r.enter(Applying, "", s.now())
-		r.ExpiresAt = s.now().Add(approvalLife)
-		return Effect{Events: []audit.Event{r.event(audit.System(), "change.applying")}}, nil
+		r.enter(Applying, "", t.now)
+		r.ExpiresAt = t.now.Add(t.lives.approval)
+		effect := Effect{Events: []audit.Event{r.event(audit.System(), "change.applying")}}
+		if r.Project == "" {
+			return effect, s.applyRules(r, t, &effect)
+		}
+		return effect, nil
 	})
 	if errors.Is(err, errNothingToDo) {
 		return nil
 	}
 	return err
-}
-
-// unfit says why an approved request may not be applied after all.
-func (s *Service) unfit(r *Request, f Facts) string {
-	author, err := f.User(r.Author.ID)
-	if err != nil || author.Check(access.ProposeChange) != nil {
-		return "Its author may no longer propose changes."
-	}
-	policies, err := f.Policies(r.Project)
-	if err != nil {
-		return "The policies could not be read."
-	}
-	today, ok := findPolicy(policies, r.Project)
-	if !ok {
-		return "No policy covers this change any more."
-	}
-	if need := max(today.Approvals, r.Policy.Approvals); need > 0 {
-		return "Today's policy needs more approvals than it has."
-	}
-	hash, err := effectHash(r.Project, r.Revision.Items)
-	if err != nil || hash != r.Revision.EffectHash {
-		return "What it would do is not what was approved."
-	}
-	return ""
 }
 
 // applyNext carries on with the first item that isn't done.

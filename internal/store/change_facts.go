@@ -13,10 +13,21 @@ import (
 // facts implements [change.Facts] inside a transaction.
 type facts struct{ t *tx }
 
-func (f facts) Policies(projectID string) ([]change.Policy, error) {
-	var all []change.Policy
-	err := f.t.each(scanPolicy(&all), policyQuery, projectID)
-	return all, err
+func (f facts) Project(id string) (mirror.Project, error) {
+	p, err := scanProject(f.t.row(projectQuery, id))
+	return p, missing(err, "project")
+}
+
+func (f facts) People() ([]access.User, error) { return f.t.peopleNow() }
+
+func (f facts) Rules() (change.Rules, error) {
+	return readRules(f.t.each)
+}
+
+func (f facts) OpenBypass(userID string) (bool, error) {
+	var n int
+	err := f.t.row("SELECT count(*) FROM bypass WHERE reviewed_at = 0 AND user_id = $1", userID).Scan(&n)
+	return n > 0, err
 }
 
 func (f facts) User(id string) (access.User, error) {
@@ -30,27 +41,6 @@ func (f facts) Config(projectID, id string) (mirror.AuthConfig, bool, error) {
 
 func (f facts) Attempt(a change.Attempt) (change.Attempt, error) {
 	return scanAttempt(f.t.row(attemptQuery, a.Request, a.Revision, a.Item))
-}
-
-const policyQuery = "SELECT id, project_id, approvals, created_at FROM policy WHERE project_id = $1 ORDER BY created_at, id"
-
-func scanPolicy(all *[]change.Policy) func(scanner) error {
-	return func(row scanner) error {
-		var p change.Policy
-		var created int64
-		err := row.Scan(&p.ID, &p.Project, &p.Approvals, &created)
-		p.CreatedAt = fromMicros(created)
-		*all = append(*all, p)
-		return err
-	}
-}
-
-// Policies implements [change.Store].
-func (s *Store) Policies(ctx context.Context, projectID string) ([]change.Policy, error) {
-	return keep(s, "policies of "+projectID, func() (all []change.Policy, err error) {
-		err = s.each(ctx, scanPolicy(&all), policyQuery, projectID)
-		return all, err
-	})
 }
 
 const attemptQuery = `SELECT request_id, revision, item, number, step, digest, lease_owner, lease_until, answer, outcome, started_at, ended_at

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,8 +11,59 @@ import (
 )
 
 // Unfinished implements [change.Store].
-func (s *Store) Unfinished(ctx context.Context) ([]string, error) {
-	return s.strings(ctx, "SELECT id FROM change_request WHERE state IN ('approved', 'applying', 'unknown') ORDER BY created_at")
+func (s *Store) Unfinished(ctx context.Context, now time.Time) ([]string, error) {
+	return s.strings(ctx, `SELECT id FROM change_request WHERE state IN ('approved', 'applying', 'unknown')
+		OR state = 'scheduled' AND apply_after <= $1 ORDER BY created_at`, micros(now))
+}
+
+// NextDue implements [change.Store].
+func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
+	var at int64
+	err := s.row(ctx, "SELECT coalesce(min(apply_after), 0) FROM change_request WHERE state = 'scheduled'").Scan(&at)
+	return fromMicros(at), err
+}
+
+// OpenRequests implements [change.Store].
+func (s *Store) OpenRequests(ctx context.Context) ([]change.Request, error) {
+	return keep(s, "whole open requests", func() ([]change.Request, error) {
+		var all []change.Request
+		at := map[string]int{}
+		err := s.each(ctx, func(row scanner) error {
+			r, err := scanRequest(row)
+			at[r.ID] = len(all)
+			all = append(all, r)
+			return err
+		}, "SELECT "+requestColumns+requestFrom+"WHERE r.ended_at = 0 ORDER BY r.created_at")
+		if err != nil {
+			return nil, err
+		}
+		open := " WHERE request_id IN (SELECT id FROM change_request WHERE ended_at = 0) ORDER BY "
+		return all, errors.Join(
+			s.each(ctx, func(row scanner) error {
+				var id string
+				var p change.Progress
+				err := row.Scan(&id, &p.Target, &p.State, &p.Step, &p.Attempts, &p.Decide, &p.Maybe, &p.Note)
+				if i, ok := at[id]; ok {
+					all[i].Progress = append(all[i].Progress, p)
+				}
+				return err
+			}, "SELECT request_id, "+progressColumns+" FROM change_item"+open+"request_id, item"),
+			s.each(ctx, func(row scanner) error {
+				id, v, err := scanVoteOf(row)
+				if i, ok := at[id]; ok {
+					all[i].Votes = append(all[i].Votes, v)
+				}
+				return err
+			}, "SELECT "+voteColumns+" FROM vote"+open+"created_at, id"),
+			s.each(ctx, func(row scanner) error {
+				id, b, err := scanBypassOf(row)
+				if i, ok := at[id]; ok {
+					all[i].Bypass = &b
+				}
+				return err
+			}, "SELECT "+bypassColumns+" FROM bypass"+open+"request_id"),
+		)
+	})
 }
 
 // Overdue implements [change.Store].

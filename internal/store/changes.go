@@ -12,32 +12,36 @@ import (
 	"gatehouse/internal/problem"
 )
 
-const requestColumns = `r.id, r.project_id, r.title, r.reason, r.state, r.version, r.author_id, r.author_name,
-	r.policy, r.note, r.apply_after, r.expires_at, r.created_at, r.updated_at, r.ended_at,
-	v.number, v.items, v.effect_hash, v.contributors, v.created_at`
+const requestColumns = `r.id, coalesce(r.project_id, ''), r.title, r.reason, r.state, r.version, r.author_id, r.author_name,
+	r.policies, r.approvals, r.needed, r.votes_from, r.note, r.apply_after, r.zone, r.expires_at, r.created_at, r.updated_at, r.ended_at,
+	v.number, v.items, v.effect_hash, v.contributors, v.author_id, v.author_name, v.created_at`
 
 const requestFrom = ` FROM change_request r JOIN revision v ON v.request_id = r.id AND v.number = r.revision `
 
 func scanRequest(row scanner) (change.Request, error) {
 	var r change.Request
-	var policy, items, contributors string
-	var after, expires, created, updated, ended, revised int64
+	var policies, items, contributors string
+	var from, after, expires, created, updated, ended, revised int64
 	err := row.Scan(&r.ID, &r.Project, &r.Title, &r.Reason, &r.State, &r.Version, &r.Author.ID, &r.Author.Name,
-		&policy, &r.Note, &after, &expires, &created, &updated, &ended,
-		&r.Revision.Number, &items, &r.Revision.EffectHash, &contributors, &revised)
+		&policies, &r.Approvals.Have, &r.Approvals.Need, &from, &r.Note, &after, &r.Zone, &expires, &created, &updated, &ended,
+		&r.Revision.Number, &items, &r.Revision.EffectHash, &contributors, &r.Revision.By.ID, &r.Revision.By.Name, &revised)
 	if err != nil {
 		return r, err
 	}
+	r.VotesFrom = fromMicros(from)
 	r.ApplyAfter, r.ExpiresAt, r.EndedAt = fromMicros(after), fromMicros(expires), fromMicros(ended)
 	r.CreatedAt, r.UpdatedAt, r.Revision.CreatedAt = fromMicros(created), fromMicros(updated), fromMicros(revised)
 	return r, errors.Join(
-		json.Unmarshal([]byte(policy), &r.Policy),
+		json.Unmarshal([]byte(policies), &r.Policies),
 		json.Unmarshal([]byte(items), &r.Revision.Items),
 		json.Unmarshal([]byte(contributors), &r.Revision.Contributors),
 	)
 }
 
-const progressQuery = "SELECT target, state, step, attempts, decide, maybe, note FROM change_item WHERE request_id = $1 ORDER BY item"
+const (
+	progressColumns = "target, state, step, attempts, decide, maybe, note"
+	progressQuery   = "SELECT " + progressColumns + " FROM change_item WHERE request_id = $1 ORDER BY item"
+)
 
 func scanProgress(r *change.Request) func(scanner) error {
 	return func(row scanner) error {
@@ -54,7 +58,11 @@ func (s *Store) Request(ctx context.Context, id string) (change.Request, error) 
 	if err != nil {
 		return r, missing(err, "change request")
 	}
-	return r, s.each(ctx, scanProgress(&r), progressQuery, id)
+	return r, errors.Join(
+		s.each(ctx, scanProgress(&r), progressQuery, id),
+		s.each(ctx, scanVote(&r), votesQuery, id),
+		s.each(ctx, scanBypass(&r), bypassQuery, id),
+	)
 }
 
 func (t *tx) request(id string) (change.Request, error) {
@@ -62,7 +70,11 @@ func (t *tx) request(id string) (change.Request, error) {
 	if err != nil {
 		return r, missing(err, "change request")
 	}
-	return r, t.each(scanProgress(&r), progressQuery, id)
+	return r, errors.Join(
+		t.each(scanProgress(&r), progressQuery, id),
+		t.each(scanVote(&r), votesQuery, id),
+		t.each(scanBypass(&r), bypassQuery, id),
+	)
 }
 
 // AddRequest implements [change.Store].
@@ -72,30 +84,48 @@ func (s *Store) AddRequest(ctx context.Context, r *change.Request, sealed []chan
 		if err != nil {
 			return err
 		}
-		if err := t.addRequest(r, sealed); err != nil {
+		if err := errors.Join(t.countApprovals(r), t.addRequest(r, sealed)); err != nil {
 			return err
 		}
 		return t.record(events...)
 	})
 }
 
+// countApprovals notes how far approval has come, for lists.
+func (t *tx) countApprovals(r *change.Request) error {
+	people, err := facts{t}.People()
+	if err == nil {
+		now := r.Tally(people)
+		r.Approvals = change.Tally{Have: now.Have, Need: now.Need}
+	}
+	return err
+}
+
 func (t *tx) addRequest(r *change.Request, sealed []change.Sealed) error {
-	policy, err := json.Marshal(r.Policy)
+	policies, err := json.Marshal(r.Policies)
 	if err != nil {
 		return err
 	}
+	var project any
+	if r.Project != "" {
+		project = r.Project
+	}
 	if err := t.exec(`INSERT INTO change_request (id, project_id, title, reason, state, version, author_id, author_name, revision,
-			policy, note, apply_after, expires_at, created_at, updated_at, ended_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
-		r.ID, r.Project, r.Title, r.Reason, r.State, r.Version, r.Author.ID, r.Author.Name, r.Revision.Number,
-		string(policy), r.Note, micros(r.ApplyAfter), micros(r.ExpiresAt), micros(r.CreatedAt), micros(r.UpdatedAt), micros(r.EndedAt)); err != nil {
+			policies, approvals, needed, votes_from, note, apply_after, zone, expires_at, created_at, updated_at, ended_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
+		r.ID, project, r.Title, r.Reason, r.State, r.Version, r.Author.ID, r.Author.Name, r.Revision.Number,
+		string(policies), r.Approvals.Have, r.Approvals.Need, micros(r.VotesFrom), r.Note, micros(r.ApplyAfter), r.Zone, micros(r.ExpiresAt),
+		micros(r.CreatedAt), micros(r.UpdatedAt), micros(r.EndedAt)); err != nil {
 		return err
 	}
-	if err := errors.Join(t.addRevision(r), t.saveProgress(r)); err != nil {
-		return err
-	}
+	return errors.Join(t.addRevision(r), t.saveProgress(r), t.addSealed(r, sealed))
+}
+
+// addSealed keeps credentials; one for the same field is replaced.
+func (t *tx) addSealed(r *change.Request, sealed []change.Sealed) error {
 	for _, c := range sealed {
-		if err := t.exec("INSERT INTO sealed_credential (request_id, item, field, sealed) VALUES ($1, $2, $3, $4)", r.ID, c.Item, c.Field, c.Sealed); err != nil {
+		if err := t.exec(`INSERT INTO sealed_credential (request_id, item, field, sealed) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (request_id, item, field) DO UPDATE SET sealed = excluded.sealed`, r.ID, c.Item, c.Field, c.Sealed); err != nil {
 			return err
 		}
 	}
@@ -111,8 +141,8 @@ func (t *tx) addRevision(r *change.Request) error {
 	if err != nil {
 		return err
 	}
-	return t.exec("INSERT INTO revision (request_id, number, items, effect_hash, contributors, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
-		r.ID, r.Revision.Number, string(items), r.Revision.EffectHash, string(contributors), micros(r.Revision.CreatedAt))
+	return t.exec("INSERT INTO revision (request_id, number, items, effect_hash, contributors, author_id, author_name, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+		r.ID, r.Revision.Number, string(items), r.Revision.EffectHash, string(contributors), r.Revision.By.ID, r.Revision.By.Name, micros(r.Revision.CreatedAt))
 }
 
 func (t *tx) saveProgress(r *change.Request) error {
@@ -157,18 +187,21 @@ func (s *Store) UpdateRequest(ctx context.Context, id string, fn func(*change.Re
 }
 
 func (t *tx) saveRequest(r *change.Request, e change.Effect) error {
-	policy, err := json.Marshal(r.Policy)
+	policies, err := json.Marshal(r.Policies)
 	if err != nil {
 		return err
 	}
-	if err := t.exec(`UPDATE change_request SET state = $2, version = $3, revision = $4, policy = $5, note = $6,
-		apply_after = $7, expires_at = $8, updated_at = $9, ended_at = $10 WHERE id = $1`,
-		r.ID, r.State, r.Version, r.Revision.Number, string(policy), r.Note,
-		micros(r.ApplyAfter), micros(r.ExpiresAt), micros(r.UpdatedAt), micros(r.EndedAt)); err != nil {
+	if err := t.countApprovals(r); err != nil {
+		return err
+	}
+	if err := t.exec(`UPDATE change_request SET title = $2, reason = $3, state = $4, version = $5, revision = $6, policies = $7, approvals = $8, needed = $9,
+		votes_from = $10, note = $11, apply_after = $12, zone = $13, expires_at = $14, updated_at = $15, ended_at = $16 WHERE id = $1`,
+		r.ID, r.Title, r.Reason, r.State, r.Version, r.Revision.Number, string(policies), r.Approvals.Have, r.Approvals.Need,
+		micros(r.VotesFrom), r.Note, micros(r.ApplyAfter), r.Zone, micros(r.ExpiresAt), micros(r.UpdatedAt), micros(r.EndedAt)); err != nil {
 		return err
 	}
 	if e.Revision {
-		if err := t.addRevision(r); err != nil {
+		if err := errors.Join(t.addRevision(r), t.exec("DELETE FROM change_item WHERE request_id = $1", r.ID)); err != nil {
 			return err
 		}
 	}
@@ -191,6 +224,9 @@ func (t *tx) carryOut(r *change.Request, e change.Effect) error {
 		if err := t.exec("DELETE FROM sealed_credential WHERE request_id = $1 AND item = $2", r.ID, item); err != nil {
 			return err
 		}
+	}
+	if err := errors.Join(t.addSealed(r, e.Sealed), t.addVote(r, e.Vote), t.saveBypass(r), t.changeRules(e.Rules)); err != nil {
+		return err
 	}
 	if e.Attempt != nil {
 		if err := t.saveAttempt(*e.Attempt); err != nil {

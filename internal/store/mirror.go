@@ -188,9 +188,9 @@ func (s *Store) Fingerprints(ctx context.Context, projectID, id string) ([]Finge
 	return all, err
 }
 
-// OpenRequests maps the ids of a project's configs to the open request about
+// ConfigRequests maps the ids of a project's configs to the open request about
 // each, the newest where there are several.
-func (s *Store) OpenRequests(ctx context.Context, projectID string) (map[string]string, error) {
+func (s *Store) ConfigRequests(ctx context.Context, projectID string) (map[string]string, error) {
 	return keep(s, "open requests of "+projectID, func() (map[string]string, error) {
 		out := map[string]string{}
 		err := s.each(ctx, func(row scanner) error {
@@ -199,7 +199,7 @@ func (s *Store) OpenRequests(ctx context.Context, projectID string) (map[string]
 			out[target] = request
 			return err
 		}, `SELECT i.target, r.id FROM change_request r JOIN change_item i ON i.request_id = r.id
-		WHERE r.state IN ('draft', 'in_review', 'changes_requested', 'approved', 'scheduled', 'suspended', 'applying', 'failed', 'partial', 'unknown')
+		WHERE r.state IN ('in_review', 'changes_requested', 'approved', 'scheduled', 'suspended', 'applying', 'failed', 'partial', 'unknown')
 		AND r.project_id = $1 AND i.target <> '' AND i.state IN ('pending', 'applying', 'unknown') ORDER BY r.created_at`, projectID)
 		return out, err
 	})

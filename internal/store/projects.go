@@ -38,9 +38,11 @@ func (s *Store) Projects(ctx context.Context) ([]mirror.Project, error) {
 
 // Project implements [mirror.Store].
 func (s *Store) Project(ctx context.Context, id string) (mirror.Project, error) {
-	p, err := scanProject(s.row(ctx, "SELECT "+projectColumns+" FROM project WHERE id = $1", id))
+	p, err := scanProject(s.row(ctx, projectQuery, id))
 	return p, missing(err, "project")
 }
+
+const projectQuery = "SELECT " + projectColumns + " FROM project WHERE id = $1"
 
 // ProjectBySlug returns the project that a URL names.
 func (s *Store) ProjectBySlug(ctx context.Context, slug string) (mirror.Project, error) {
@@ -71,13 +73,12 @@ func (s *Store) AddProject(ctx context.Context, p mirror.Project, e audit.Event)
 			return err
 		}
 		policy := change.StartingPolicy("pol_"+secret.Code(16), p.ID, t.now)
-		if err := t.exec("INSERT INTO policy (id, project_id, approvals, created_at) VALUES ($1, $2, $3, $4)",
-			policy.ID, policy.Project, policy.Approvals, micros(policy.CreatedAt)); err != nil {
+		if err := t.savePolicy(policy); err != nil {
 			return err
 		}
 		return t.record(e, audit.Event{
 			Actor: e.Actor, Action: "policy.added", Project: p.ID,
-			Object: audit.Object{Kind: "policy", ID: policy.ID, Name: policy.Sentence()},
+			Object: audit.Object{Kind: "policy", ID: policy.ID, Name: "no approval needed"},
 		})
 	})
 }
@@ -87,7 +88,7 @@ func (s *Store) AddProject(ctx context.Context, p mirror.Project, e audit.Event)
 func (s *Store) UpdateProject(ctx context.Context, id string, fn func(*mirror.Project) ([]audit.Event, error)) (mirror.Project, error) {
 	var p mirror.Project
 	err := s.writer.do(ctx, func(t *tx) (err error) {
-		p, err = scanProject(t.row("SELECT "+projectColumns+" FROM project WHERE id = $1", id))
+		p, err = scanProject(t.row(projectQuery, id))
 		if err != nil {
 			return missing(err, "project")
 		}

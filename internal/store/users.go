@@ -31,12 +31,23 @@ func scanRoles(a *access.Account) func(scanner) error {
 	}
 }
 
+const groupsQuery = "SELECT group_id FROM group_member WHERE user_id = $1 ORDER BY group_id"
+
+func scanGroups(a *access.Account) func(scanner) error {
+	return func(row scanner) error {
+		var g string
+		err := row.Scan(&g)
+		a.Groups = append(a.Groups, g)
+		return err
+	}
+}
+
 func (s *Store) account(ctx context.Context, condition, arg string) (access.Account, error) {
 	a, err := scanAccount(s.row(ctx, "SELECT "+userColumns+" FROM users WHERE "+condition, arg))
 	if err != nil {
 		return a, missing(err, "person")
 	}
-	return a, s.each(ctx, scanRoles(&a), rolesQuery, a.ID)
+	return a, errors.Join(s.each(ctx, scanRoles(&a), rolesQuery, a.ID), s.each(ctx, scanGroups(&a), groupsQuery, a.ID))
 }
 
 // Account implements [access.Store].
@@ -51,19 +62,50 @@ func (s *Store) AccountByEmail(ctx context.Context, email string) (access.Accoun
 
 // Users implements [access.Store].
 func (s *Store) Users(ctx context.Context) ([]access.User, error) {
-	ids, err := s.strings(ctx, "SELECT id FROM users ORDER BY name, email")
+	return keep(s, "users", func() ([]access.User, error) {
+		return readUsers(func(scan func(scanner) error, query string, args ...any) error {
+			return s.each(ctx, scan, query, args...)
+		})
+	})
+}
+
+func (t *tx) peopleNow() ([]access.User, error) { return readUsers(t.each) }
+
+// reading runs a query, in a transaction or outside one.
+type reading func(scan func(scanner) error, query string, args ...any) error
+
+func readUsers(each reading) ([]access.User, error) {
+	var all []access.User
+	at := map[string]int{}
+	err := each(func(row scanner) error {
+		a, err := scanAccount(row)
+		at[a.ID] = len(all)
+		all = append(all, a.User)
+		return err
+	}, "SELECT "+userColumns+" FROM users ORDER BY name, email")
 	if err != nil {
 		return nil, err
 	}
-	var all []access.User
-	for _, id := range ids {
-		a, err := s.Account(ctx, id)
-		if err != nil {
-			return nil, err
+	err = each(func(row scanner) error {
+		var id string
+		var r access.Role
+		err := row.Scan(&id, &r)
+		if i, ok := at[id]; ok {
+			all[i].Roles = append(all[i].Roles, r)
 		}
-		all = append(all, a.User)
+		return err
+	}, "SELECT user_id, role FROM user_role ORDER BY user_id, role")
+	if err != nil {
+		return nil, err
 	}
-	return all, nil
+	return all, each(func(row scanner) error {
+		var id, group string
+		err := row.Scan(&id, &group)
+		if i, ok := at[id]; ok {
+			all[i].Groups = append(all[i].Groups, group)
+		}
+		return err
+	}, "SELECT user_id, group_id FROM group_member ORDER BY user_id, group_id")
 }
 
 func (t *tx) account(id string) (access.Account, error) {
@@ -71,7 +113,7 @@ func (t *tx) account(id string) (access.Account, error) {
 	if err != nil {
 		return a, missing(err, "person")
 	}
-	return a, t.each(scanRoles(&a), rolesQuery, id)
+	return a, errors.Join(t.each(scanRoles(&a), rolesQuery, id), t.each(scanGroups(&a), groupsQuery, id))
 }
 
 func (t *tx) addAccount(a access.Account) error {

@@ -36,7 +36,7 @@ func (v *victim) settle() {
 func (v *victim) open() []string {
 	st := v.read()
 	defer func() { _ = st.Close() }()
-	ids, err := st.Unfinished(v.t.Context())
+	ids, err := st.Unfinished(v.t.Context(), time.Now())
 	must(v.t, err)
 	var out []string
 	for _, id := range ids {

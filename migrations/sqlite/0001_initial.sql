@@ -172,17 +172,42 @@ CREATE TABLE toolkit_tools (
 );
 
 -- Change requests.
+-- What decides about change requests. It changes by change requests itself.
 CREATE TABLE policy (
   id         TEXT PRIMARY KEY,
-  project_id TEXT NOT NULL REFERENCES project (id),
-  approvals  BIGINT NOT NULL,
+  content    TEXT NOT NULL, -- JSON
   created_at BIGINT NOT NULL
 );
-CREATE INDEX policy_project ON policy (project_id);
+
+CREATE TABLE user_group (
+  id         TEXT PRIMARY KEY,
+  name       TEXT NOT NULL,
+  created_at BIGINT NOT NULL
+);
+
+CREATE TABLE group_member (
+  group_id TEXT NOT NULL REFERENCES user_group (id),
+  user_id  TEXT NOT NULL REFERENCES users (id),
+  PRIMARY KEY (group_id, user_id)
+);
+CREATE INDEX group_member_user ON group_member (user_id);
+
+CREATE TABLE break_glass (
+  user_id TEXT PRIMARY KEY REFERENCES users (id)
+);
+
+CREATE TABLE freeze_window (
+  id          TEXT PRIMARY KEY,
+  name        TEXT NOT NULL,
+  project_id  TEXT NOT NULL, -- empty: every project of the environment
+  environment TEXT NOT NULL, -- empty: any
+  from_at     BIGINT NOT NULL,
+  until_at    BIGINT NOT NULL
+);
 
 CREATE TABLE change_request (
   id          TEXT PRIMARY KEY,
-  project_id  TEXT NOT NULL REFERENCES project (id),
+  project_id  TEXT REFERENCES project (id), -- null for a change of the rules
   title       TEXT NOT NULL,
   reason      TEXT NOT NULL,
   state       TEXT NOT NULL,
@@ -190,9 +215,13 @@ CREATE TABLE change_request (
   author_id   TEXT NOT NULL REFERENCES users (id),
   author_name TEXT NOT NULL,
   revision    BIGINT NOT NULL,
-  policy      TEXT NOT NULL, -- JSON, as it was at submission
+  policies    TEXT NOT NULL, -- JSON, as they were at submission
+  approvals   BIGINT NOT NULL, -- that it has
+  needed      BIGINT NOT NULL, -- and needs
+  votes_from  BIGINT NOT NULL, -- earlier votes don't count any more
   note        TEXT NOT NULL, -- why it is in this state, in words for readers
   apply_after BIGINT NOT NULL,
+  zone        TEXT NOT NULL, -- that apply_after was given in
   expires_at  BIGINT NOT NULL,
   created_at  BIGINT NOT NULL,
   updated_at  BIGINT NOT NULL,
@@ -209,6 +238,8 @@ CREATE TABLE revision (
   items        TEXT NOT NULL, -- JSON
   effect_hash  TEXT NOT NULL,
   contributors TEXT NOT NULL, -- JSON
+  author_id    TEXT NOT NULL,
+  author_name  TEXT NOT NULL,
   created_at   BIGINT NOT NULL,
   PRIMARY KEY (request_id, number)
 );
@@ -219,13 +250,15 @@ CREATE TABLE vote (
   revision         BIGINT NOT NULL,
   effect_hash      TEXT NOT NULL,
   reviewer_id      TEXT NOT NULL REFERENCES users (id),
+  reviewer_name    TEXT NOT NULL,
   decision         TEXT NOT NULL,
   reason           TEXT NOT NULL,
   authenticated_by TEXT NOT NULL,
   authenticated_at BIGINT NOT NULL,
   created_at       BIGINT NOT NULL
 );
-CREATE INDEX vote_request ON vote (request_id);
+CREATE INDEX vote_request ON vote (request_id, created_at);
+CREATE INDEX vote_reviewer ON vote (reviewer_id);
 
 -- +goose StatementBegin
 CREATE TRIGGER revision_no_update BEFORE UPDATE ON revision
@@ -243,6 +276,60 @@ BEGIN SELECT RAISE(ABORT, 'votes never change'); END;
 CREATE TRIGGER vote_no_delete BEFORE DELETE ON vote
 BEGIN SELECT RAISE(ABORT, 'votes never change'); END;
 -- +goose StatementEnd
+
+-- What was applied without approval, and who looked back at it.
+CREATE TABLE bypass (
+  request_id    TEXT PRIMARY KEY REFERENCES change_request (id),
+  user_id       TEXT NOT NULL REFERENCES users (id),
+  user_name     TEXT NOT NULL,
+  incident      TEXT NOT NULL,
+  reason        TEXT NOT NULL,
+  effect_hash   TEXT NOT NULL,
+  created_at    BIGINT NOT NULL,
+  reviewer_id   TEXT NOT NULL, -- empty while the review is due
+  reviewer_name TEXT NOT NULL,
+  fine          BOOLEAN NOT NULL,
+  comment       TEXT NOT NULL,
+  reviewed_at   BIGINT NOT NULL
+);
+CREATE INDEX bypass_due ON bypass (reviewed_at, user_id);
+
+CREATE TABLE comment (
+  id          TEXT PRIMARY KEY,
+  request_id  TEXT NOT NULL REFERENCES change_request (id),
+  item        BIGINT NOT NULL,
+  field       TEXT NOT NULL, -- empty: on the request as a whole
+  author_id   TEXT NOT NULL REFERENCES users (id),
+  author_name TEXT NOT NULL,
+  body        TEXT NOT NULL,
+  created_at  BIGINT NOT NULL,
+  edited_at   BIGINT NOT NULL
+);
+CREATE INDEX comment_request ON comment (request_id, created_at);
+CREATE INDEX comment_author ON comment (author_id);
+
+-- What a comment said before it was edited.
+CREATE TABLE comment_version (
+  comment_id TEXT NOT NULL REFERENCES comment (id),
+  replaced_at BIGINT NOT NULL,
+  body       TEXT NOT NULL,
+  PRIMARY KEY (comment_id, replaced_at)
+);
+
+CREATE TABLE watch (
+  request_id TEXT NOT NULL REFERENCES change_request (id),
+  user_id    TEXT NOT NULL REFERENCES users (id),
+  PRIMARY KEY (request_id, user_id)
+);
+CREATE INDEX watch_user ON watch (user_id);
+
+-- How often a reviewer compared a value with a credential that waits.
+CREATE TABLE credential_guess (
+  request_id TEXT NOT NULL REFERENCES change_request (id),
+  user_id    TEXT NOT NULL REFERENCES users (id),
+  guesses    BIGINT NOT NULL,
+  PRIMARY KEY (request_id, user_id)
+);
 
 -- How far the items of the current revision have come.
 CREATE TABLE change_item (

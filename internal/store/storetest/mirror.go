@@ -20,10 +20,10 @@ func projects(t *testing.T, s *store.Store) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	policies, err := s.Policies(ctx, "prj_one")
+	rules, err := s.Rules(ctx)
 	must(t, err)
-	if len(policies) != 1 || policies[0].Approvals != 0 {
-		t.Errorf("policies: %+v", policies)
+	if len(rules.Policies) != 1 || rules.Policies[0].Approvals() != 0 || rules.Policies[0].Project != "prj_one" {
+		t.Errorf("policies: %+v", rules.Policies)
 	}
 	taken := want
 	taken.ID = "prj_two"

@@ -16,11 +16,11 @@ import (
 func request(id string, targets ...string) change.Request {
 	r := change.Request{
 		ID: id, Project: "prj_one", Title: "Title", Reason: "Reason", State: change.Applying, Author: change.Author{ID: "usr_1", Name: "Ada"},
-		Policy: change.Policy{ID: "pol_1"}, CreatedAt: Start, UpdatedAt: Start, ExpiresAt: Start.Add(time.Hour),
+		Policies: []change.Policy{{ID: "pol_1"}}, CreatedAt: Start, UpdatedAt: Start, ExpiresAt: Start.Add(time.Hour),
 		Revision: change.Revision{Number: 1, EffectHash: "hash", Contributors: []string{"usr_1"}, CreatedAt: Start},
 	}
 	for _, target := range targets {
-		r.Revision.Items = append(r.Revision.Items, change.Item{Operation: change.Enable, Target: target, Set: mirror.Values{"status": {"ENABLED"}}, Base: mirror.Values{}})
+		r.Revision.Items = append(r.Revision.Items, change.Item{Kind: change.KindConfig, Operation: change.Enable, Target: target, Set: mirror.Values{"status": {"ENABLED"}}, Base: mirror.Values{}})
 		r.Progress = append(r.Progress, change.Progress{Target: target, State: change.ItemPending, Step: change.StepMain})
 	}
 	return r

@@ -1,0 +1,81 @@
+package change
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/mirror"
+	"gatehouse/internal/problem"
+)
+
+// check complains about a policy that can't be meant or can't be satisfied.
+func (p Policy) check(rules Rules, people []access.User, projects []string) error {
+	wrong := map[string]string{}
+	if p.Subject != AboutConfigs && p.Subject != AboutRules {
+		wrong[fieldSubject] = "Choose what the policy is about."
+	}
+	if p.Subject == AboutRules && (p.Project != "" || p.Environment != "" || p.Toolkit != "" || len(p.Operations) > 0 || p.Condition != "") {
+		wrong[fieldSubject] = "A policy about the rules is about all of them. Leave the rest empty."
+	}
+	if p.Project != "" && (!slices.Contains(projects, p.Project) || p.Environment != "") {
+		wrong[fieldProject] = "Choose a project or an environment, not both."
+	}
+	if p.Environment != "" && !slices.Contains(mirror.Environments(), p.Environment) {
+		wrong[fieldEnvironment] = "Choose one of the environments."
+	}
+	if p.Toolkit != "" && !toolkitSlug.MatchString(p.Toolkit) {
+		wrong[fieldToolkit] = "Enter a toolkit as Composio names it, such as github."
+	}
+	for _, op := range p.Operations {
+		if !slices.Contains([]Operation{Create, Update, Enable, Disable, Delete}, op) {
+			wrong[fieldOperations] = "Choose from the operations that are listed."
+		}
+	}
+	if !slices.Contains(Conditions(), p.Condition) {
+		wrong[fieldCondition] = "Choose one of the conditions."
+	}
+	if p.Over < 0 || p.Over > 1_000_000 || p.Condition != ConnectionsOver && p.Over != 0 {
+		wrong[fieldOver] = "Enter a number of connections from 0 to 1,000,000."
+	}
+	if complaint := p.checkSteps(rules, people); complaint != "" {
+		wrong[fieldSteps] = complaint
+	}
+	if len(wrong) > 0 {
+		return problem.InvalidFields("Nothing was saved. Correct what is marked and send again.", wrong)
+	}
+	return nil
+}
+
+var toolkitSlug = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
+
+func (p Policy) checkSteps(rules Rules, people []access.User) string {
+	for i, step := range p.Steps {
+		if len(step) == 0 {
+			return fmt.Sprintf("Step %d asks for nothing. Fill it or leave it out.", i+1)
+		}
+		for _, n := range step {
+			for _, r := range n.Roles {
+				if !slices.Contains(access.Roles(), r) {
+					return "There is no role " + strconv.Quote(string(r)) + "."
+				}
+			}
+			for _, g := range n.Groups {
+				if !slices.ContainsFunc(rules.Groups, func(have access.Group) bool { return have.ID == g }) {
+					return "There is no such group."
+				}
+			}
+			for _, u := range n.People {
+				if !slices.ContainsFunc(people, func(have access.User) bool { return have.ID == u }) {
+					return "There is no such person."
+				}
+			}
+		}
+	}
+	if !tally([]Policy{p}, people).Met {
+		return "There aren't enough people who may approve and whom it names. Give more people the approver role, or ask for fewer."
+	}
+	return ""
+}

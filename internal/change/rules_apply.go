@@ -1,0 +1,155 @@
+package change
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/audit"
+	"gatehouse/internal/mirror"
+	"gatehouse/internal/problem"
+	"gatehouse/internal/secret"
+)
+
+// applyRules carries out a change of the rules, in the transaction that claims it.
+// Where a rule isn't any more what the request relies on, nothing is changed.
+func (s *Service) applyRules(r *Request, t table, effect *Effect) error {
+	for i, it := range r.Revision.Items {
+		change, err := it.ruleChange(t)
+		if err == nil && !it.Base.Equal(t.rules.values(it, t.people)) {
+			err = problem.New(problem.Conflict, "This rule was changed after the request was written.")
+		}
+		if p := problem.Of(err); p != nil {
+			r.enter(Failed, p.Message, t.now)
+			effect.Rules = nil
+			effect.Events = []audit.Event{failedOutcome(r.event(audit.System(), "change.failed"), p.Message)}
+			for k := range r.Progress {
+				r.Progress[k].State, r.Progress[k].Note = ItemFailed, p.Message
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		r.Progress[i].State, r.Progress[i].Target = ItemApplied, change.ID
+		effect.Rules = append(effect.Rules, change)
+		effect.add(it.ruleEvent(r, change))
+	}
+	r.enter(Applied, "", t.now)
+	effect.add(r.event(audit.System(), "change.applied"))
+	return nil
+}
+
+// values are the fields of the rule that an item is about, as they are now.
+func (r Rules) values(it Item, people []access.User) mirror.Values {
+	switch it.Kind {
+	case KindPolicy:
+		if p, err := r.policy(it.Target); err == nil {
+			return p.Values()
+		}
+	case KindGroup:
+		for _, g := range r.Groups {
+			if g.ID == it.Target {
+				return groupValues(g)
+			}
+		}
+	case KindFreeze:
+		for _, f := range r.Freezes {
+			if f.ID == it.Target {
+				return f.values()
+			}
+		}
+	case KindBreakGlass:
+		return mirror.Values{fieldPeople: slices.Sorted(slices.Values(r.BreakGlass))}
+	case KindRoles:
+		for _, u := range people {
+			if u.ID == it.Target {
+				return mirror.Values{fieldRoles: slices.Sorted(slices.Values(texts(u.Roles)))}
+			}
+		}
+	}
+	return mirror.Values{}
+}
+
+var ruleIDs = map[Kind]string{KindPolicy: "pol_", KindGroup: "grp_", KindFreeze: "frz_"}
+
+// ruleChange is what an item does to our database.
+func (it Item) ruleChange(t table) (RuleChange, error) {
+	c := RuleChange{Kind: it.Kind, ID: it.Target, Delete: it.Operation == Delete}
+	if c.ID == "" {
+		c.ID = ruleIDs[it.Kind] + secret.Code(16)
+	}
+	var err error
+	switch it.Kind {
+	case KindPolicy:
+		if c.Delete {
+			return c, nil
+		}
+		if c.Policy, err = PolicyFrom(c.ID, it.Set, t.now); err == nil && c.Policy.checkSteps(t.rules, t.people) != "" {
+			err = problem.New(problem.Conflict, "Too few people could satisfy this policy now.")
+		}
+	case KindRoles:
+		c.Roles = typed[access.Role](it.Set[fieldRoles])
+	case KindGroup:
+		c.Group = access.Group{ID: c.ID, Name: first(it.Set[fieldName]), Members: it.Set[fieldMembers]}
+		if c.Delete && slices.ContainsFunc(t.rules.Policies, func(p Policy) bool { return p.names(c.ID) }) {
+			err = problem.New(problem.Conflict, "A policy names this group. Change the policy first.")
+		}
+	case KindBreakGlass:
+		c.List = it.Set[fieldPeople]
+	case KindFreeze:
+		if c.Delete {
+			return c, nil
+		}
+		c.Freeze = Freeze{ID: c.ID, Name: first(it.Set[fieldName]), Project: first(it.Set[fieldProject]), Environment: first(it.Set[fieldEnvironment])}
+		var err2 error
+		c.Freeze.From, err = time.Parse(time.RFC3339, first(it.Set[fieldFrom]))
+		c.Freeze.Until, err2 = time.Parse(time.RFC3339, first(it.Set[fieldUntil]))
+		if err == nil {
+			err = err2
+		}
+	default:
+		err = fmt.Errorf("items of kind %q are no rules", it.Kind)
+	}
+	return c, err
+}
+
+func (p Policy) names(group string) bool {
+	needs, _ := p.needs()
+	return slices.ContainsFunc(needs, func(n Need) bool { return slices.Contains(n.Groups, group) })
+}
+
+var ruleActions = map[Operation]string{Create: "added", Update: "edited", Delete: "removed"}
+
+// ruleEvent is the history of one rule.
+func (it Item) ruleEvent(r *Request, c RuleChange) audit.Event {
+	e := audit.Event{
+		Actor:  audit.Actor{Kind: audit.ActorUser, ID: r.Author.ID, Name: r.Author.Name},
+		Action: string(it.Kind) + "." + ruleActions[it.Operation], Request: r.ID,
+		Object: audit.Object{Kind: string(it.Kind), ID: c.ID, Name: it.Name},
+	}
+	if it.Kind == KindRoles {
+		e.Action, e.Object.Kind = "user.roles_set", "user"
+	}
+	e.Changes = it.ruleChanges()
+	return e
+}
+
+// ruleChanges are the before and after of a rule's fields.
+func (it Item) ruleChanges() []audit.Change {
+	var changes []audit.Change
+	after := it.Set
+	if it.Operation == Delete {
+		after = mirror.Values{}
+	}
+	fields := maps.Clone(it.Base)
+	maps.Copy(fields, after)
+	for _, f := range slices.Sorted(maps.Keys(fields)) {
+		if !slices.Equal(it.Base[f], after[f]) {
+			changes = append(changes, audit.Change{Field: f, Before: append([]string{}, it.Base[f]...), After: append([]string{}, after[f]...)})
+		}
+	}
+	return changes
+}
