@@ -330,7 +330,10 @@ func TestPolicies(t *testing.T) {
 	b := newBoard(t)
 	ask := func(p change.Policy) error {
 		p.Subject, p.Project = change.AboutConfigs, b.Project.ID
-		_, err := b.Changes.ProposePolicy(t.Context(), b.admin, "r", p)
+		r, err := b.Changes.ProposePolicy(t.Context(), b.admin, "r", p)
+		if err == nil {
+			b.state(b.Settled(r.ID), change.Applied)
+		}
 		return err
 	}
 	for name, p := range map[string]change.Policy{
