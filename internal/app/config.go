@@ -133,7 +133,7 @@ func (s *Server) configRequests(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := s.store.Requests(c.Request().Context(), store.RequestQuery{Project: p.ID, Config: a.ID, Limit: 100})
+	found, err := s.store.Requests(c.Request().Context(), store.RequestQuery{Reader: reader(c).ID, Project: p.ID, Config: a.ID, Limit: 100})
 	if err != nil {
 		return err
 	}

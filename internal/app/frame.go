@@ -84,11 +84,11 @@ func (s *Server) frame(c echo.Context, at place) (templates.PageView, error) {
 		return v, err
 	}
 	here := s.currentProject(c, projects, at.project)
-	open, err := s.store.OpenRequestCount(c.Request().Context())
+	inbox, err := s.store.Inbox(c.Request().Context(), reader(c).User)
 	if err != nil {
 		return v, err
 	}
-	v.Nav = navigation(who, at.nav, here, open)
+	v.Nav = navigation(who, at.nav, here, len(inbox.Needs))
 	if here != nil {
 		v.Projects = switcher(who, projects, here)
 		v.Search = templates.SearchView{URL: templates.Local(configsPath(here.Slug))}
@@ -126,14 +126,14 @@ func (s *Server) currentProject(c echo.Context, all []mirror.Project, about *mir
 	return first
 }
 
-func navigation(who access.Reader, current string, here *mirror.Project, open int) []templates.NavView {
+func navigation(who access.Reader, current string, here *mirror.Project, needs int) []templates.NavView {
 	nav := []templates.NavView{{Name: "Overview", URL: "/", Icon: "layout-dashboard"}}
 	if here != nil {
 		nav = append(nav, templates.NavView{Name: "Auth configs", URL: templates.Local(configsPath(here.Slug)), Icon: "key-round"})
 	}
 	changes := templates.NavView{Name: "Changes", URL: "/changes", Icon: "git-pull-request-arrow"}
-	if open > 0 {
-		changes.Count = number(open)
+	if needs > 0 {
+		changes.Count = number(needs)
 	}
 	nav = append(nav, changes)
 	for _, n := range []struct {

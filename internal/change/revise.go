@@ -22,8 +22,8 @@ func (r *Request) mayRevise(by access.Reader, version int64) error {
 	switch {
 	case r.State == Draft && r.Author.ID != by.ID:
 		return notFound()
-	case !by.May(r.takes()):
-		return by.Check(r.takes())
+	case !by.May(r.Takes()):
+		return by.Check(r.Takes())
 	case !r.State.revisable() || r.State == Approved && !r.ApplyAfter.IsZero():
 		return r.tooLate("revised")
 	case version != 0 && version != r.Version:
