@@ -25,7 +25,7 @@ func (b changeBuilder) decisions(v *templates.ChangeCardView) {
 	v.Progress = progressWords(r)
 	reviewing := r.State == change.InReview || r.State == change.ChangesRequested
 	last, voted := r.Standing(b.reader.ID)
-	if !reviewing && !(voted && r.State.Waiting()) {
+	if !reviewing && (!voted || !r.State.Waiting()) {
 		return
 	}
 	why := r.WhyNotApprove(b.reader.User, b.people)
@@ -40,7 +40,8 @@ func (b changeBuilder) decisions(v *templates.ChangeCardView) {
 		v.Approve = b.voteForm("approve", change.Approve, "Approve…", "a", "You agree to exactly what this page shows. If it is changed, your approval doesn't count any more.", "Approve", "primary")
 	}
 	named := why == "" || voted || strings.HasPrefix(why, "It isn't your turn")
-	if reviewing && named && !(voted && last.Decision == change.RequestChanges) {
+	asked := voted && last.Decision == change.RequestChanges
+	if reviewing && named && !asked {
 		v.Changes = b.voteForm("request-changes", change.RequestChanges, "Request changes…", "c", "It waits until you vote again, or for a new revision.", "Request changes", "")
 	}
 	if named {
@@ -114,10 +115,7 @@ func (b changeBuilder) checks() []templates.CheckLineView {
 	}
 	var out []templates.CheckLineView
 	if r.State != change.Draft {
-		var missing []string
-		for _, need := range tally.Open {
-			missing = append(missing, needWords(need, b.names))
-		}
+		missing := b.missing(tally)
 		out = append(out, line(tally.Met, "The policies are satisfied.", "Still needed: "+listed(missing, "and")+"."))
 	}
 	if r.Project == "" {
@@ -137,6 +135,24 @@ func (b changeBuilder) checks() []templates.CheckLineView {
 		}
 	}
 	return out
+}
+
+// missing says whose approvals are still needed. Of needs that anyone can meet,
+// the largest stands for all.
+func (b changeBuilder) missing(t change.Tally) []string {
+	var words []string
+	anyone := change.Need{}
+	for _, need := range t.Open {
+		if len(need.Roles)+len(need.Groups)+len(need.People) == 0 {
+			anyone.Count = max(anyone.Count, need.Count)
+			continue
+		}
+		words = append(words, needWords(need, b.names))
+	}
+	if anyone.Count > 0 {
+		words = append(words, needWords(anyone, b.names))
+	}
+	return words
 }
 
 // conflicts are the fields that both the request and somebody else changed.

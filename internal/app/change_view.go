@@ -190,6 +190,9 @@ func (b changeBuilder) facts() []templates.FactView {
 	r := b.request
 	facts := []templates.FactView{{Name: "Proposed", Time: ago(r.CreatedAt, b.now)}}
 	for _, p := range r.Policies {
+		if p.Approvals() == 0 && r.Approvals.Need > 0 {
+			continue
+		}
 		facts = append(facts, templates.FactView{Name: "Policy", Text: policySentence(p, b.names) + "."})
 	}
 	if n := len(b.revisions); n > 1 {

@@ -130,6 +130,11 @@
       if (link) link.click();
     } else if (event.key === 'j' || event.key === 'k') {
       move(event.key === 'j' ? 1 : -1);
+    } else if ($(`[data-vote="${CSS.escape(event.key)}"]`)) {
+      event.preventDefault(); // opens the decision; sending it takes another key
+      const vote = $(`[data-vote="${CSS.escape(event.key)}"]`);
+      vote.open = true;
+      $(event.key === 'a' ? 'form button' : 'textarea', vote).focus();
     } else if (event.key === 'x' && at >= 0) {
       const box = $('input[type="checkbox"]', $$('tr[data-id]')[at] || root);
       if (box) box.click();
