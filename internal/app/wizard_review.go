@@ -124,7 +124,7 @@ func (w *wizard) review(in detailsForm, complaint error) error {
 	base := configsPath(w.project.Slug)
 	v := reviewCreate(w.toolkit, in, complaint)
 	v.Page, v.Policy, v.Hidden, v.BackHidden = frame, policy, in.hidden(), append(in.hidden(), hiddenReason(in.Reason)...)
-	v.Form, v.Back = w.s.newForm(w.c, base), w.s.newForm(w.c, base+"/review")
+	v.Form, v.Back = w.s.newDraftForm(w.c, base, w.path()), w.s.newForm(w.c, base+"/review")
 	v.Steps = wizardSteps(6, append(w.chosen(), stepLink{}, stepLink{}, stepLink{}))
 	v.Complaints = complaintsView(complaint, fieldLabels)
 	if same, err := w.sameName(in.Fields[mirror.FieldName]); err != nil {
