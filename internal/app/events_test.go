@@ -44,7 +44,10 @@ func (b *browser) listen(t *testing.T) *listener {
 		defer close(done)
 		defer close(l.lines)
 		for in := bufio.NewScanner(resp.Body); in.Scan(); {
-			l.lines <- in.Text()
+			select {
+			case l.lines <- in.Text():
+			case <-ctx.Done():
+			}
 		}
 	}()
 	t.Cleanup(func() {
