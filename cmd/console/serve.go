@@ -147,7 +147,7 @@ func (k console) run(ctx context.Context, t terminal) (err error) {
 	}
 	handler, err := app.New(app.Options{
 		Store: c.store, Mirror: c.mirror, Changes: c.changes, Access: c.access, Keys: c.keys,
-		PublicURL: public, TrustedProxies: proxies, Build: version, Demo: k.demo, Now: now, Log: log,
+		PublicURL: public, TrustedProxies: proxies, Build: version, Demo: k.demo, Now: now, Log: log, Stop: ctx.Done(),
 	})
 	if err != nil {
 		return err

@@ -39,6 +39,7 @@ type Options struct {
 	Demo           []DemoUser
 	Now            func() time.Time
 	Log            *slog.Logger
+	Stop           <-chan struct{} // closed when the server is to stop; event streams end then
 }
 
 // A DemoUser is somebody whom the demo signs in with one click.
@@ -63,6 +64,9 @@ type Server struct {
 	sessions sessions.Store
 	limits   *limits
 	lists    lists
+	streams  streams
+	beat     time.Duration // between the signs of life of a stream
+	stop     <-chan struct{}
 	started  time.Time
 	echo     *echo.Echo
 }
@@ -80,7 +84,7 @@ func build(o Options) (http.Handler, *Server, error) {
 	s := &Server{
 		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, keys: o.Keys,
 		public: o.PublicURL, build: buildTag(o.Build), demo: o.Demo, now: o.Now, log: o.Log,
-		limits: newLimits(o.Now), started: o.Now(),
+		limits: newLimits(o.Now), started: o.Now(), beat: defaultBeat, stop: o.Stop,
 	}
 	s.sessions = newSessionStore(s.secureCookies())
 	e := echo.New()

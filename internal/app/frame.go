@@ -72,7 +72,9 @@ type place struct {
 // frame builds what surrounds a page.
 func (s *Server) frame(c echo.Context, at place) (templates.PageView, error) {
 	who := reader(c)
+	asOf, _ := c.Get(keyAsOf).(string)
 	v := templates.PageView{
+		AsOf:  asOf,
 		Title: at.title, Theme: theme(c), Keys: cookie(c, keysCookie) != "off", Strip: s.strip(), Done: s.takeNotice(c), Narrow: at.narrow,
 		Reader:    templates.ReaderView{Name: who.Name, Roles: roleNames(who.Roles), Avatar: face(who.Name, who.ID), URL: "/account"},
 		SignOut:   s.newForm(c, "/signout"),

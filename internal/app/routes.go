@@ -45,6 +45,10 @@ func (s *Server) routes() []route {
 		{post, "/link", anyone, s.useLink},
 		{post, "/signout", signedIn, s.signOut},
 
+		{get, eventsPath, signedIn, s.events},
+		{post, draftsPath, signedIn, s.draftKeep},
+		{post, draftsPath + "/:id/discard", signedIn, s.draftDiscard},
+
 		{get, "/", access.ViewConfigs, s.overview},
 
 		{get, configs, access.ViewConfigs, s.configs},

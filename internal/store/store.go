@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"gatehouse/internal/bell"
 	"gatehouse/internal/secret"
 )
 
@@ -46,7 +47,8 @@ type Store struct {
 	writer    *writer
 	index     *historyIndex
 
-	version   atomic.Int64 // grows with every commit
+	version   atomic.Int64 // grows with every commit that pages may show
+	changed   bell.Bell    // rings after that
 	mirrors   mirrors
 	sessions  sessions
 	kept      kept
@@ -186,8 +188,13 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// Version grows with every commit. Read it before what it is to vouch for.
+// Version grows with every commit that changes what pages show. Read it before
+// what it is to vouch for.
 func (s *Store) Version() int64 { return s.version.Load() }
+
+// Changed returns a channel that is closed when Version next grows. By then every
+// cache is up to date. Call it before looking at the version.
+func (s *Store) Changed() <-chan struct{} { return s.changed.Next() }
 
 // Failed is closed when a commit ended in an error of which nobody can say
 // whether it took effect. Nothing more is written; the process should end and

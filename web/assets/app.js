@@ -157,14 +157,16 @@
   // unless there is something to type into.
   const typedInto = () => $('main form[method="post"] :is(input:not([type="hidden"]), textarea, select)');
   let syncing = Boolean($('#sync[hx-get]'));
+  let said = $('[data-say]')?.dataset.say;
   document.addEventListener('htmx:after:swap', () => {
     setUp(document);
     if (syncing && !$('#sync[hx-get]') && !typedInto()) htmx.ajax('GET', location.href, { target: '#main', select: '#main', swap: 'outerMorph' });
     syncing = Boolean($('#sync[hx-get]'));
     const next = $('#theme button'); // it names the theme that comes next
     if (next) root.dataset.theme = { dark: 'light', system: 'dark', light: 'system' }[next.value];
-    const told = $('[data-say]');
-    if (told) say(told.dataset.say);
+    const told = $('[data-say]')?.dataset.say;
+    if (told && told !== said) say(told);
+    said = told;
   });
   document.addEventListener('DOMContentLoaded', () => {
     setUp(document);

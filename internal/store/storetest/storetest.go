@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 		"Guesses":             guesses,
 		"FormOps":             formOps,
 		"FormDrafts":          formDrafts,
+		"Watching":            watching,
 		"Projects":            projects,
 		"Mirror":              mirrorRows,
 		"Toolkits":            toolkits,
