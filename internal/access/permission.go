@@ -19,6 +19,8 @@ const (
 	ManageProjects Permission = "projects.manage"
 	ManagePeople   Permission = "people.manage"
 	ViewSettings   Permission = "settings.view"
+
+	ManageNotifications Permission = "notifications.manage"
 )
 
 var everyone = []Permission{ViewConfigs, ViewHistory, ViewPeople, SyncProject}
@@ -29,7 +31,7 @@ var permissions = map[Role][]Permission{
 	Editor:   append([]Permission{ProposeChange, SettleChange}, everyone...),
 	Approver: append([]Permission{ApproveChange}, everyone...),
 	Auditor:  append([]Permission{ViewPersonal, ViewSettings}, everyone...),
-	Admin:    append([]Permission{ViewPersonal, ViewSettings, ManagePeople, ManageProjects, CancelChange, SettleChange}, everyone...),
+	Admin:    append([]Permission{ViewPersonal, ViewSettings, ManagePeople, ManageProjects, ManageNotifications, CancelChange, SettleChange}, everyone...),
 }
 
 // Permissions returns what a role allows.

@@ -192,6 +192,9 @@ func (w *writer) publish(batch []*job) {
 			if j.tx.people {
 				w.store.sessions.reset()
 			}
+			if j.tx.news {
+				w.store.pokeNews()
+			}
 			if j.tx.op != nil {
 				j.tx.op.used = true
 			}
@@ -290,6 +293,7 @@ const (
 	formDrafts   quietWrite = "forms being typed, and where a form's answer led"
 	housekeeping quietWrite = "sessions, links and drafts long past their end"
 	keyCheck     quietWrite = "the constant that tells the right key file"
+	outgoing     quietWrite = "the outbox, what people have to read, and what waits to be sent"
 )
 
 // quiet runs fn in a transaction that leaves no history.
