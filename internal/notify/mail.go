@@ -74,16 +74,18 @@ func (m Mail) client() (*mail.Client, error) {
 		return nil, err
 	}
 	options := []mail.Option{mail.WithPort(n), mail.WithTimeout(mailTimeout)}
+	signIn := mail.SMTPAuthAutoDiscover
 	switch m.TLS {
 	case TLS:
 		options = append(options, mail.WithSSL())
 	case NoTLS:
+		signIn = mail.SMTPAuthPlainNoEnc // Check allows it on this machine only
 		options = append(options, mail.WithTLSPolicy(mail.NoTLS))
 	default:
 		options = append(options, mail.WithTLSPolicy(mail.TLSMandatory))
 	}
 	if m.User != "" {
-		options = append(options, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover), mail.WithUsername(m.User), mail.WithPassword(m.Password.Reveal()))
+		options = append(options, mail.WithSMTPAuth(signIn), mail.WithUsername(m.User), mail.WithPassword(m.Password.Reveal()))
 	}
 	return mail.NewClient(host, options...)
 }
@@ -98,7 +100,7 @@ type letter struct {
 }
 
 func (s *Service) sendLetter(ctx context.Context, l letter) error {
-	m := mail.NewMsg()
+	m := mail.NewMsg(mail.WithNoDefaultUserAgent())
 	host := "gatehouse"
 	if u, err := url.Parse(s.settings.PublicURL); err == nil && u.Hostname() != "" {
 		host = u.Hostname()

@@ -21,6 +21,7 @@ type Settings struct {
 	PublicURL string        // of the console
 	Mail      Mail          // no mail without an address
 	Private   []string      // receivers, as host:port, that may have a private address and plain http
+	Closed    bool          // nothing goes to other receivers
 	Retry     time.Duration // before the second try; each later one waits three times as long
 }
 
@@ -48,7 +49,7 @@ type Service struct {
 // active, can approve a request now.
 func NewService(store Store, keys *secret.Keyring, settings Settings, awaited func(r change.Request, people []access.User) []access.User, now func() time.Time, log *slog.Logger) *Service {
 	return &Service{
-		store: store, keys: keys, settings: settings, awaited: awaited, now: now, log: log, post: newPoster(settings.Private),
+		store: store, keys: keys, settings: settings, awaited: awaited, now: now, log: log, post: newPoster(settings),
 		wake: make(chan struct{}, 1), slots: make(chan struct{}, 8), busy: map[string]bool{},
 	}
 }

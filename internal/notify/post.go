@@ -27,11 +27,12 @@ const (
 // may be private. It follows no redirects and uses no proxy.
 type poster struct {
 	private []string // host:port
+	closed  bool     // nobody else is posted to
 	client  *http.Client
 }
 
-func newPoster(private []string) *poster {
-	p := &poster{private: private}
+func newPoster(s Settings) *poster {
+	p := &poster{private: s.Private, closed: s.Closed}
 	p.client = &http.Client{
 		Timeout: postTimeout,
 		Transport: &http.Transport{
@@ -53,7 +54,7 @@ func (p *poster) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	if !slices.Contains(p.private, strings.ToLower(addr)) {
 		d.Control = func(_, address string, _ syscall.RawConn) error {
 			at, err := netip.ParseAddrPort(address)
-			if err != nil || !public(at.Addr()) {
+			if err != nil || p.closed || !public(at.Addr()) {
 				return errPrivate
 			}
 			return nil
@@ -103,6 +104,8 @@ func (p *poster) checkURL(raw string) (*url.URL, string) {
 	switch {
 	case u.Scheme != "https" && (u.Scheme != "http" || !listed):
 		return nil, "The address must begin with https://."
+	case !listed && p.closed:
+		return nil, "Nothing leaves this machine: only receivers that its operator named can be added."
 	case !listed && (err == nil && !public(ip) || strings.EqualFold(u.Hostname(), "localhost")):
 		return nil, "This address is not on the public internet. An operator can allow it."
 	}
