@@ -7,13 +7,16 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/PuerkitoBio/goquery"
 
 	"gatehouse/internal/access"
+	"gatehouse/internal/change"
 	"gatehouse/internal/composio/sandbox"
+	"gatehouse/internal/notify"
 	"gatehouse/internal/rig"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/store"
@@ -40,7 +43,7 @@ func openSite(t testing.TB, r *rig.Rig, demo []DemoUser) *site {
 		t.Fatal(err)
 	}
 	h, server, err := build(Options{
-		Store: r.Store, Mirror: r.Mirror, Changes: r.Changes, Access: r.Access, Keys: r.Keys, PublicURL: public, Build: "test", Demo: demo,
+		Store: r.Store, Mirror: r.Mirror, Changes: r.Changes, Access: r.Access, Notify: notifier(r, notify.Settings{PublicURL: public.String()}), Keys: r.Keys, PublicURL: public, Build: "test", Demo: demo,
 		Now: rig.Now, Log: slog.New(slog.NewTextHandler(r.Log, nil)),
 	})
 	if err != nil {
@@ -52,6 +55,14 @@ func openSite(t testing.TB, r *rig.Rig, demo []DemoUser) *site {
 	t.Cleanup(ts.Close)
 	s.url = ts.URL
 	return s
+}
+
+// notifier tells nobody until it is run. It asks all approvers.
+func notifier(r *rig.Rig, settings notify.Settings) *notify.Service {
+	awaited := func(_ change.Request, people []access.User) []access.User {
+		return slices.DeleteFunc(people, func(u access.User) bool { return !u.May(access.ApproveChange) })
+	}
+	return notify.NewService(r.Store, r.Keys, settings, awaited, rig.Now, slog.New(slog.NewTextHandler(r.Log, nil)))
 }
 
 // A browser keeps cookies and follows redirects, as far as it is told to.

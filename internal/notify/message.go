@@ -23,7 +23,8 @@ type Message struct {
 	Project     string
 	Environment string
 	Who         string
-	Text        string // the sentence
+	Sentence    string // what happened, without the title
+	Text        string // all of it in one line
 	Link        string
 }
 
@@ -46,7 +47,8 @@ func (s *Service) message(ctx context.Context, e audit.Entry, why Why) (Message,
 		return m, err
 	}
 	m.Project, m.Environment = shorten(clean(p.Name)), clean(p.Environment)
-	m.Text = Sentence(e, why) + ": " + m.Title + " (" + m.Project + ", " + m.Environment + ")"
+	m.Sentence = sentence(e, why)
+	m.Text = m.Sentence + ": " + m.Title + " (" + m.Project + ", " + m.Environment + ")"
 	return m, nil
 }
 
@@ -60,8 +62,8 @@ func who(a audit.Actor) string {
 	return "Gatehouse"
 }
 
-// Sentence says what happened, without the title.
-func Sentence(e audit.Entry, why Why) string {
+// sentence says what happened, without the title.
+func sentence(e audit.Entry, why Why) string {
 	words := acts[e.Action].words
 	if w, ok := voteWords[e.Detail["decision"]]; ok && e.Action == voted {
 		words = w
