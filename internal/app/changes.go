@@ -29,7 +29,7 @@ func (s *Server) changesPage(c echo.Context) error {
 	}
 	tab := c.QueryParam("tab")
 	yes, no := true, false
-	q := store.RequestQuery{Limit: changesPerPage + 1, Before: seqParam(c, "before")}
+	q := store.RequestQuery{Limit: changesPerPage + 1, Before: beforeParam(c)}
 	switch tab {
 	case "mine":
 		q.Author = reader(c).ID

@@ -18,7 +18,7 @@ func (s *Server) notifications(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, before := c.Request().Context(), seqParam(c, "before")
+	ctx, before := c.Request().Context(), beforeParam(c)
 	all, err := s.notify.Notices(ctx, reader(c), before, noticesPerPage+1)
 	if err != nil {
 		return err

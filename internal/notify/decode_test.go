@@ -13,7 +13,7 @@ func decodeHeader(s string) (string, error) { return new(mime.WordDecoder).Decod
 
 // decodeBody undoes the transfer encoding of a mail of one part.
 func decodeBody(m *mail.Message) (string, error) {
-	var r io.Reader = m.Body
+	r := m.Body
 	switch strings.ToLower(m.Header.Get("Content-Transfer-Encoding")) {
 	case "quoted-printable":
 		r = quotedprintable.NewReader(r)

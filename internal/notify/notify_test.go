@@ -205,10 +205,11 @@ func TestHostileTitle(t *testing.T) {
 	if len(mails) != 1 || mails[0].to != anna.Email || mails[0].header.Get("Bcc") != "" {
 		t.Fatalf("mails: %+v", mails)
 	}
-	all := mails[0].subject + mails[0].body + h.told(anna)[0]
+	told := []string{mails[0].subject, mails[0].body, h.told(anna)[0]}
 	for _, k := range hooks {
-		all += k.all()[0].body
+		told = append(told, k.all()[0].body)
 	}
+	all := strings.Join(told, "\n")
 	for _, bad := range []string{"\u202e", "\u200b", "\x00", "\x1b", `\u202e`, `\u200b`, `\u0000`, `\r`, canary} {
 		if strings.Contains(all, bad) {
 			t.Errorf("%q is told", bad)
