@@ -105,11 +105,10 @@ func TestAccountNotifications(t *testing.T) {
 func TestChannelPages(t *testing.T) {
 	s := newSite(t, sandbox.Options{})
 	var mu sync.Mutex
-	status, posts := 200, 0
+	status := 200
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
-		posts++
 		w.WriteHeader(status)
 	}))
 	t.Cleanup(receiver.Close)
@@ -138,10 +137,6 @@ func TestChannelPages(t *testing.T) {
 	status = 500
 	mu.Unlock()
 	b.submit(b.get(at), test).is(422).has("The test was not delivered", "The receiver answered 500", "Last failure")
-	if posts != 2 {
-		t.Errorf("%d posts", posts)
-	}
-
 	auditor := s.as("Ayo", access.Auditor).get(at).is(200).has("Our hook")
 	if auditor.doc.Find("main form").Length() != 0 {
 		t.Error("an auditor is offered something")
@@ -151,7 +146,6 @@ func TestChannelPages(t *testing.T) {
 			t.Errorf("%s shows an address or a key", page.url)
 		}
 	}
-	remove := strings.TrimSuffix(test, "/test") + "/remove"
-	b.submit(b.get(at), remove).has("Removed Our hook", "No channels yet")
+	b.submit(b.get(at), strings.TrimSuffix(test, "/test")+"/remove").has("Removed Our hook", "No channels yet")
 	b.do(b.request("POST", test, url.Values{})).is(403)
 }

@@ -5,18 +5,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/mail"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/emersion/go-sasl"
-	"github.com/emersion/go-smtp"
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
@@ -41,7 +35,7 @@ type house struct {
 
 func newHouse(t *testing.T, private ...string) *house {
 	t.Helper()
-	h := &house{Rig: rig.New(t, sandbox.Options{}), mails: newMailbox(t)}
+	h := &house{Rig: rig.New(t, sandbox.Options{}), mails: newMailbox(t, nil)}
 	h.settings = notify.Settings{PublicURL: public, Private: private, Retry: time.Millisecond, Mail: notify.Mail{Addr: h.mails.addr, From: "gatehouse@example.com", TLS: notify.NoTLS}}
 	t.Cleanup(func() {
 		if h.stop != nil {
@@ -111,8 +105,7 @@ func (h *house) until(what string, is func() bool) {
 func (h *house) quiet() {
 	h.T.Helper()
 	h.until("the outbox empties", func() bool {
-		left, err := h.Store.Outbox(h.T.Context(), 1)
-		h.must(err)
+		spread := h.spread() // before what it makes is looked at
 		lanes, err := h.Store.Lanes(h.T.Context())
 		h.must(err)
 		for _, due := range lanes {
@@ -120,7 +113,7 @@ func (h *house) quiet() {
 				return false
 			}
 		}
-		return len(left) == 0
+		return spread
 	})
 }
 
@@ -136,7 +129,17 @@ func (h *house) submit(by access.Reader, title string) string {
 	h.must(h.Store.AddRequest(h.T.Context(), &r, nil, func(change.Facts) ([]audit.Event, error) {
 		return []audit.Event{h.event(r, by.Actor(), "change.submitted", nil)}, nil
 	}))
+	if h.stop != nil { // as it stands now, and not as it stands after what the test does next
+		h.until("the outbox empties", h.spread)
+	}
 	return r.ID
+}
+
+// spread reports whether the outbox is empty.
+func (h *house) spread() bool {
+	left, err := h.Store.Outbox(h.T.Context(), 1)
+	h.must(err)
+	return len(left) == 0
 }
 
 func (h *house) event(r change.Request, by audit.Actor, action string, detail map[string]string) audit.Event {
@@ -187,109 +190,6 @@ func (h *house) told(who access.Reader) []string {
 
 // canary stands for what may not leave.
 const canary = "canary-notify-77c1d0"
-
-// A mailbox is a mail server that keeps what it is given.
-type mailbox struct {
-	addr string
-	fail atomic.Int64 // how many mails are refused next
-	mu   sync.Mutex
-	got  []letter
-	raw  strings.Builder
-	user string
-}
-
-type letter struct {
-	to      string
-	subject string
-	body    string
-	header  mail.Header
-}
-
-func newMailbox(t *testing.T) *mailbox {
-	t.Helper()
-	b := &mailbox{}
-	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &delivery{box: b}, nil }))
-	server.Domain, server.AllowInsecureAuth = "localhost", true
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.addr = l.Addr().String()
-	go func() { _ = server.Serve(l) }() // ends with Close
-	t.Cleanup(func() { _ = server.Close() })
-	return b
-}
-
-func (b *mailbox) all() []letter {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return append([]letter{}, b.got...)
-}
-
-// to are the mails to somebody.
-func (b *mailbox) to(who access.Reader) []letter {
-	var out []letter
-	for _, l := range b.all() {
-		if l.to == who.Email {
-			out = append(out, l)
-		}
-	}
-	return out
-}
-
-// A delivery implements [smtp.Session].
-type delivery struct {
-	box *mailbox
-	to  string
-}
-
-func (*delivery) Reset()                               {}
-func (*delivery) Logout() error                        { return nil }
-func (*delivery) Mail(string, *smtp.MailOptions) error { return nil }
-func (d *delivery) Rcpt(to string, _ *smtp.RcptOptions) error {
-	d.to = to
-	return nil
-}
-
-// AuthMechanisms implements [smtp.AuthSession].
-func (*delivery) AuthMechanisms() []string { return []string{sasl.Plain} }
-
-// Auth implements [smtp.AuthSession].
-func (d *delivery) Auth(string) (sasl.Server, error) {
-	return sasl.NewPlainServer(func(_, user, password string) error {
-		if password != "right" {
-			return smtp.ErrAuthFailed
-		}
-		d.box.mu.Lock()
-		defer d.box.mu.Unlock()
-		d.box.user = user
-		return nil
-	}), nil
-}
-
-func (d *delivery) Data(r io.Reader) error {
-	text, err := io.ReadAll(r)
-	if err != nil {
-		return err
-	}
-	if d.box.fail.Add(-1) >= 0 {
-		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "try again"}
-	}
-	m, err := mail.ReadMessage(strings.NewReader(string(text)))
-	if err != nil {
-		return err
-	}
-	subject, err := decodeHeader(m.Header.Get("Subject"))
-	if err != nil {
-		return err
-	}
-	body, err := decodeBody(m)
-	d.box.mu.Lock()
-	defer d.box.mu.Unlock()
-	d.box.raw.Write(text)
-	d.box.got = append(d.box.got, letter{d.to, subject, body, m.Header})
-	return err
-}
 
 // A hook is a receiver of posts that keeps what it is given.
 type hook struct {
