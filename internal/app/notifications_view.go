@@ -93,6 +93,9 @@ func deliveryView(d notify.Pending, now time.Time) templates.DeliveryView {
 		To: d.To, Problem: d.Problem, Tries: plural(d.Tries, "try", "tries"), State: templates.BadgeView{Text: "Waits", Tone: "warn"}, Next: exact(d.Due),
 		Event: templates.LinkView{Text: "Entry " + number(int(d.Seq)), URL: templates.Local(entryPath(d.Seq))},
 	}
+	if d.Tries == 0 {
+		v.Problem, v.Tries, v.Next = "Waits for its turn", "not tried yet", templates.TimeView{}
+	}
 	if d.GivenUp {
 		v.State, v.Next, v.Tries = templates.BadgeView{Text: "Given up", Tone: "bad"}, templates.TimeView{}, v.Tries+", the first "+ago(d.Created, now).Text
 	}

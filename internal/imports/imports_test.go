@@ -32,7 +32,7 @@ var may = map[string][]string{
 	"internal/change":                       {"access", "audit", "composio", "failpoint", "mirror", "problem", "secret"},
 	"internal/notify":                       {"access", "audit", "change", "mirror", "problem", "secret"},
 	"internal/store":                        {"access", "audit", "change", "failpoint", "mirror", "notify", "problem", "secret", "migrations"},
-	"internal/store/storetest":              {"access", "audit", "change", "mirror", "problem", "secret", "store"},
+	"internal/store/storetest":              {"access", "audit", "change", "mirror", "notify", "problem", "secret", "store"},
 	"internal/app":                          {"access", "audit", "change", "mirror", "notify", "problem", "secret", "store", "web/static", "web/templates"},
 	"internal/imports":                      {},
 	"internal/e2e":                          {},

@@ -146,6 +146,9 @@ func (s *Service) sendNext(ctx context.Context, lane string) (bool, error) {
 		return false, nil
 	}
 	err = s.send(ctx, waiting, digest)
+	if err != nil && ctx.Err() != nil {
+		return false, err // broken off by the program's end, which is nobody's failure
+	}
 	if p := problem.Of(err); p != nil {
 		s.log.Warn("a notification was not sent", "lane", lane, "problem", p.Message, "err", p.Unwrap())
 		return false, s.store.Postpone(context.WithoutCancel(ctx), s.postponed(waiting, p.Message))

@@ -51,7 +51,7 @@ func (s *Service) MarkRead(ctx context.Context, r access.Reader, upTo int64) err
 	return s.store.MarkRead(ctx, r.ID, upTo)
 }
 
-// A Pending is a delivery that waits after a failure, or was given up.
+// A Pending is a delivery that failed or waits.
 type Pending struct {
 	Delivery
 	To string // the name of the channel or of the person
@@ -59,7 +59,7 @@ type Pending struct {
 
 // Pending returns deliveries that failed or wait, the newest first.
 func (s *Service) Pending(ctx context.Context, limit int) ([]Pending, error) {
-	all, err := s.store.Pending(ctx, limit)
+	all, err := s.store.Pending(ctx, s.now(), limit)
 	if err != nil {
 		return nil, err
 	}

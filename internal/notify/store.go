@@ -36,8 +36,9 @@ type Store interface {
 	// Postpone keeps deliveries that failed; their Problem is the channel's.
 	Postpone(ctx context.Context, d []Delivery) error
 
-	// Pending returns deliveries that wait after a failure or were given up, the newest first.
-	Pending(ctx context.Context, limit int) ([]Delivery, error)
+	// Pending returns deliveries that failed, were given up, or wait though they were
+	// due by a time, the newest first.
+	Pending(ctx context.Context, by time.Time, limit int) ([]Delivery, error)
 
 	// Notices returns what a person was told before an entry, the newest first; 0 is now.
 	Notices(ctx context.Context, userID string, before int64, limit int) ([]Notice, error)

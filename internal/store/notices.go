@@ -100,9 +100,9 @@ func (s *Store) Waiting(ctx context.Context, lane string, limit int) ([]notify.D
 }
 
 // Pending implements [notify.Store].
-func (s *Store) Pending(ctx context.Context, limit int) ([]notify.Delivery, error) {
+func (s *Store) Pending(ctx context.Context, by time.Time, limit int) ([]notify.Delivery, error) {
 	var all []notify.Delivery
-	err := s.each(ctx, scanDelivery(&all), "SELECT "+deliveryColumns+" FROM delivery WHERE problem <> '' ORDER BY created_at DESC, lane LIMIT $1", limit)
+	err := s.each(ctx, scanDelivery(&all), "SELECT "+deliveryColumns+" FROM delivery WHERE problem <> '' OR due_at <= $1 ORDER BY created_at DESC, seq DESC, lane LIMIT $2", micros(by), limit)
 	return all, err
 }
 
