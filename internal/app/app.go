@@ -19,6 +19,7 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/change"
 	"gatehouse/internal/mirror"
+	"gatehouse/internal/notify"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/store"
@@ -31,6 +32,7 @@ type Options struct {
 	Mirror  *mirror.Service
 	Changes *change.Service
 	Access  *access.Service
+	Notify  *notify.Service
 	Keys    *secret.Keyring
 
 	PublicURL      *url.URL // what people type into the browser
@@ -55,6 +57,7 @@ type Server struct {
 	mirror   *mirror.Service
 	changes  *change.Service
 	access   *access.Service
+	notify   *notify.Service
 	keys     *secret.Keyring
 	public   *url.URL
 	build    string
@@ -82,7 +85,7 @@ func build(o Options) (http.Handler, *Server, error) {
 		return nil, nil, problem.New(problem.Unavailable, "%s", missing)
 	}
 	s := &Server{
-		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, keys: o.Keys,
+		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, keys: o.Keys,
 		public: o.PublicURL, build: buildTag(o.Build), demo: o.Demo, now: o.Now, log: o.Log,
 		limits: newLimits(o.Now), started: o.Now(), beat: defaultBeat, stop: o.Stop,
 	}

@@ -29,7 +29,7 @@ func (s *Server) changesPage(c echo.Context) error {
 		return err
 	}
 	tab := c.QueryParam("tab")
-	later := seqParam(c, "before")
+	later := beforeParam(c)
 	found, tab, err := s.listed(c, tab, later, inbox)
 	if err != nil {
 		return err

@@ -114,7 +114,7 @@ func (s *Server) configHistory(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	q := store.HistoryQuery{Project: p.ID, Object: a.ID, Before: seqParam(c, "before"), Limit: historyPerPage + 1}
+	q := store.HistoryQuery{Project: p.ID, Object: a.ID, Before: beforeParam(c), Limit: historyPerPage + 1}
 	found, err := s.store.History(c.Request().Context(), q)
 	if err != nil {
 		return err

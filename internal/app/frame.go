@@ -90,6 +90,11 @@ func (s *Server) frame(c echo.Context, at place) (templates.PageView, error) {
 	if err != nil {
 		return v, err
 	}
+	unread, err := s.notify.Unread(c.Request().Context(), who)
+	if err != nil {
+		return v, err
+	}
+	v.Bell = bellView(unread)
 	v.Nav = navigation(who, at.nav, here, len(inbox.Needs))
 	if here != nil {
 		v.Projects = switcher(who, projects, here)

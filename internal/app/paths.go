@@ -31,6 +31,8 @@ func personPath(id string) string { return "/people/" + url.PathEscape(id) }
 
 func projectPath(slug string) string { return "/settings/projects/" + url.PathEscape(slug) }
 
+func channelPath(id string) string { return "/settings/notifications/" + url.PathEscape(id) }
+
 func endSessionPath(id string) string { return "/account/sessions/" + url.PathEscape(id) + "/end" }
 
 // query adds parameters to a path; empty values are left out.

@@ -115,7 +115,16 @@ func (s *Server) routes() []route {
 		{post, project + "/archive", access.ManageProjects, s.projectArchive},
 		{post, project + "/restore", access.ManageProjects, s.projectRestore},
 
+		{get, "/settings/notifications", access.ViewSettings, s.channels},
+		{post, "/settings/notifications", access.ManageNotifications, s.channelAdd},
+		{post, "/settings/notifications/:id/test", access.ManageNotifications, s.channelTest},
+		{post, "/settings/notifications/:id/remove", access.ManageNotifications, s.channelRemove},
+
+		{get, "/notifications", signedIn, s.notifications},
+		{post, "/notifications/read", signedIn, s.notificationsRead},
 		{get, "/account", signedIn, s.account},
+		{get, "/account/notifications", signedIn, s.accountNotifications},
+		{post, "/account/notifications", signedIn, s.accountTellMe},
 		{post, "/account", signedIn, s.accountRename},
 		{post, "/account/keys", signedIn, s.accountKeys},
 		{post, "/account/passphrase", signedIn, s.accountPassphrase},

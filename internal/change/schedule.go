@@ -134,5 +134,5 @@ func (t table) done() bool {
 			return false
 		}
 	}
-	return true
+	return len(t.items) > 0
 }

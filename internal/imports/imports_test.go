@@ -31,9 +31,10 @@ var may = map[string][]string{
 	"internal/composio/sandbox/sandboxtest": {"composio", "composio/sandbox"},
 	"internal/mirror":                       {"access", "audit", "bell", "composio", "problem", "secret"},
 	"internal/change":                       {"access", "audit", "composio", "failpoint", "mirror", "problem", "secret"},
-	"internal/store":                        {"access", "audit", "bell", "change", "failpoint", "mirror", "problem", "secret", "migrations"},
-	"internal/store/storetest":              {"access", "audit", "change", "mirror", "problem", "secret", "store"},
-	"internal/app":                          {"access", "audit", "change", "mirror", "problem", "secret", "store", "web/static", "web/templates"},
+	"internal/notify":                       {"access", "audit", "change", "mirror", "problem", "secret"},
+	"internal/store":                        {"access", "audit", "bell", "change", "failpoint", "mirror", "notify", "problem", "secret", "migrations"},
+	"internal/store/storetest":              {"access", "audit", "change", "mirror", "notify", "problem", "secret", "store"},
+	"internal/app":                          {"access", "audit", "change", "mirror", "notify", "problem", "secret", "store", "web/static", "web/templates"},
 	"internal/imports":                      {},
 	"internal/e2e":                          {},
 	"internal/e2e/driverversion":            {},
@@ -49,6 +50,7 @@ var never = map[string][]string{
 	"internal/change": {"github.com/labstack/echo/v4", "database/sql"},
 	"internal/mirror": {"github.com/labstack/echo/v4", "database/sql"},
 	"internal/access": {"github.com/labstack/echo/v4", "database/sql"},
+	"internal/notify": {"github.com/labstack/echo/v4", "database/sql"},
 	"web/templates":   {"net/http", "database/sql"},
 }
 

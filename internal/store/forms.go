@@ -122,6 +122,8 @@ const (
 	opLife      = 7 * 24 * time.Hour
 	sessionKeep = 7 * 24 * time.Hour // after its creation
 	guessKeep   = 30 * 24 * time.Hour
+	noticeKeep  = 90 * 24 * time.Hour
+	givenUpKeep = 30 * 24 * time.Hour
 	flushEvery  = 15 * time.Second
 	tidyEvery   = time.Hour
 )
@@ -156,6 +158,8 @@ func (s *Store) tidy(ctx context.Context) error {
 			t.exec("DELETE FROM guess WHERE last < $1", before(guessKeep)),
 			t.exec("DELETE FROM form_op WHERE created_at < $1", before(opLife)),
 			t.exec("DELETE FROM form_draft WHERE created_at < $1", before(draftLife)),
+			t.exec("DELETE FROM notification WHERE created_at < $1", before(noticeKeep)),
+			t.exec("DELETE FROM delivery WHERE given_up AND created_at < $1", before(givenUpKeep)),
 		)
 	})
 }

@@ -46,6 +46,7 @@ type Store struct {
 	readStmts sync.Map // text → *sql.Stmt
 	writer    *writer
 	index     *historyIndex
+	news      chan struct{} // see [Store.News]
 
 	version   atomic.Int64 // grows with every commit that pages may show
 	changed   bell.Bell    // rings after that
@@ -72,7 +73,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	s := &Store{now: func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) }, log: o.Log}
+	s := &Store{now: func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) }, log: o.Log, news: make(chan struct{}, 1)}
 	path := filepath.Join(dir, DatabaseFile)
 	if !o.ReadOnly {
 		if err := s.prepare(dir, path); err != nil {

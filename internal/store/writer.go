@@ -194,6 +194,9 @@ func (w *writer) publish(batch []*job) {
 			if j.tx.people {
 				w.store.sessions.reset()
 			}
+			if j.tx.news {
+				w.store.pokeNews()
+			}
 			if j.tx.op != nil {
 				j.tx.op.used = true
 			}

@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 		"Toolkits":            toolkits,
 		"Requests":            requests,
 		"Claims":              claims,
+		"Outbox":              outbox,
 		"FailedWrite":         failedWrite,
 		"FortyWriters":        fortyWriters,
 		"WriteNeedsEntry":     writeNeedsEntry,
