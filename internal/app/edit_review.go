@@ -160,7 +160,9 @@ func (s *Server) configUpdate(c echo.Context) error {
 	spec := in.spec()
 	spec.Fields = in.touched(e.config)
 	base := in.baseValues(e.config.Values())
-	r, err := s.changes.ProposeUpdate(c.Request().Context(), reader(c), in.proposal(e.project.ID), e.config.ID, spec, base)
+	proposal := in.proposal(e.project.ID)
+	proposal.Impact = s.countImpact(c, e.project, e.config)
+	r, err := s.changes.ProposeUpdate(c.Request().Context(), reader(c), proposal, e.config.ID, spec, base)
 	var conflict *change.Conflict
 	switch {
 	case errors.As(err, &conflict):
