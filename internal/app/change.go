@@ -60,7 +60,7 @@ func (s *Server) changePage(c echo.Context, r change.Request, state changeState)
 // author's alone.
 func (s *Server) findRequest(c echo.Context, id string) (change.Request, error) {
 	r, err := s.store.Request(c.Request().Context(), id)
-	if err == nil && r.State == change.Draft && r.Author.ID != reader(c).ID {
+	if err == nil && r.Private() && r.Author.ID != reader(c).ID {
 		err = problem.New(problem.NotFound, "There is no such change request, or you may not see it.")
 	}
 	return r, err

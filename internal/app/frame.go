@@ -224,6 +224,18 @@ func (s *Server) projectNotices(c echo.Context, p mirror.Project) ([]templates.N
 	if p.ReadOnly {
 		out = append(out, templates.NoticeView{Tone: "warn", Title: "Read only.", Text: "Composio lets this project's API key read but not write, so changes aren't offered.", Link: settings})
 	}
+	due, err := s.store.BypassesDue(c.Request().Context())
+	if err != nil {
+		return out, err
+	}
+	for _, r := range due {
+		if r.Project == p.ID {
+			out = append(out, templates.NoticeView{
+				Tone: "warn", Title: r.Bypass.By.Name + " applied a change without approval.", Text: "Somebody who had no part in it, an approver or an auditor, has to review it.",
+				Link: templates.LinkView{Text: r.Title, URL: templates.Local(changePath(r.ID))},
+			})
+		}
+	}
 	if p.Environment == mirror.Production {
 		rules, err := s.store.Rules(c.Request().Context())
 		if err != nil {

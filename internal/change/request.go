@@ -104,11 +104,19 @@ func (r *Request) Undecided() bool {
 	return slices.ContainsFunc(r.Progress, func(p Progress) bool { return p.Decide })
 }
 
+// Private reports whether the request was never handed in: it is its author's
+// alone, also after its end.
+func (r *Request) Private() bool { return len(r.Policies) == 0 }
+
 // event starts a history event about the request.
 func (r *Request) event(by audit.Actor, action string) audit.Event {
+	name := r.Title
+	if r.Private() {
+		name = "a draft"
+	}
 	return audit.Event{
 		Actor: by, Action: action, Project: r.Project, Request: r.ID,
-		Object: audit.Object{Kind: "change_request", ID: r.ID, Name: r.Title},
+		Object: audit.Object{Kind: "change_request", ID: r.ID, Name: name},
 		Detail: map[string]string{"state": string(r.State), "revision": itoa(r.Revision.Number), "effect": r.Revision.EffectHash},
 	}
 }

@@ -127,7 +127,7 @@ func (s *Service) Cancel(ctx context.Context, by access.Reader, id, reason strin
 		return Request{}, err
 	}
 	return s.store.UpdateRequest(ctx, id, func(r *Request, _ Facts) (Effect, error) {
-		if r.State == Draft && r.Author.ID != by.ID {
+		if r.Private() && r.Author.ID != by.ID {
 			return Effect{}, notFound()
 		}
 		events, err := r.cancel(by, reason, s.now())
