@@ -22,6 +22,23 @@ func entryPath(seq int64) string { return "/history/" + strconv.FormatInt(seq, 1
 
 func personPath(id string) string { return "/people/" + url.PathEscape(id) }
 
+const (
+	policiesPath = "/policies"
+	freezesPath  = "/policies/freezes"
+	glassPath    = "/policies/break-glass"
+	groupsPath   = "/people/groups"
+)
+
+func policyPath(id string) string { return policiesPath + "/" + url.PathEscape(id) }
+
+func recommendedPath(slug string) string {
+	return policiesPath + "/recommended/" + url.PathEscape(slug)
+}
+
+func freezeRemovePath(id string) string { return freezesPath + "/" + url.PathEscape(id) + "/remove" }
+
+func groupPath(id string) string { return groupsPath + "/" + url.PathEscape(id) }
+
 func projectPath(slug string) string { return "/settings/projects/" + url.PathEscape(slug) }
 
 func endSessionPath(id string) string { return "/account/sessions/" + url.PathEscape(id) + "/end" }
