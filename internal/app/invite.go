@@ -1,7 +1,6 @@
 package app
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/labstack/echo/v4"
@@ -71,23 +70,20 @@ func (s *Server) invite(c echo.Context, in personForm) (access.User, string, tem
 		return u, token, asked, err
 	}
 	r, err := s.changes.ProposeRoles(ctx, reader(c), in.Reason, u, wanted)
-	asked, err = rolesNotice(u, wanted, r, err)
-	return u, token, asked, err
+	refusal := problem.Of(err)
+	if refusal != nil {
+		err = nil // it is told with the link, which has to be shown: the account is made
+	}
+	return u, token, rolesNotice(u, wanted, r, refusal), err
 }
 
-// rolesNotice says what became of the roles that somebody was invited with. The
-// account is made by now and its link has to be shown, so a refusal is told too.
-func rolesNotice(u access.User, wanted []access.Role, r change.Request, err error) (templates.NoticeView, error) {
-	if err == nil {
-		return templates.NoticeView{
-			Text: u.Name + " is a viewer. The roles " + roleNames(wanted) + " were requested.",
-			Link: templates.LinkView{Text: "See the request", URL: templates.Local(changePath(r.ID))},
-		}, nil
+// rolesNotice says what became of the roles that somebody was invited with.
+func rolesNotice(u access.User, wanted []access.Role, r change.Request, refusal *problem.Error) templates.NoticeView {
+	if refusal != nil {
+		return templates.NoticeView{Text: u.Name + " is a viewer. Other roles could not be requested: " + refusal.Message}
 	}
-	var refusal *problem.Error
-	if errors.As(err, &refusal) {
-		err = nil
-		return templates.NoticeView{Text: u.Name + " is a viewer. Other roles could not be requested: " + refusal.Message}, err
+	return templates.NoticeView{
+		Text: u.Name + " is a viewer. The roles " + roleNames(wanted) + " were requested.",
+		Link: templates.LinkView{Text: "See the request", URL: templates.Local(changePath(r.ID))},
 	}
-	return templates.NoticeView{}, err
 }
