@@ -8,23 +8,57 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/internal/access"
+	"gatehouse/internal/change"
 	"gatehouse/internal/composio/sandbox"
 	"gatehouse/internal/rig"
 )
 
 // fill puts real values into a route's path.
 func (s *site) fill(path, config, request string, person access.Reader, slug string) string {
-	if strings.HasPrefix(path, "/people/") {
+	switch {
+	case strings.HasPrefix(path, groupsPath+"/:id"), strings.HasPrefix(path, policiesPath+"/:id"), strings.HasPrefix(path, freezesPath+"/:id"):
+		rules := s.someRules()
+		id := map[bool]string{true: rules.Groups[0].ID, false: rules.Policies[0].ID}[strings.HasPrefix(path, groupsPath)]
+		if strings.HasPrefix(path, freezesPath) {
+			id = rules.Freezes[0].ID
+		}
+		path = strings.ReplaceAll(path, ":id", id)
+	case strings.HasPrefix(path, "/people/"):
 		path = strings.ReplaceAll(path, ":id", person.ID)
-	} else if strings.HasPrefix(path, "/changes/") {
+	case strings.HasPrefix(path, "/changes/"):
 		path = strings.ReplaceAll(path, ":id", request)
 	}
 	path = strings.ReplaceAll(path, ":slug", slug)
 	path = strings.ReplaceAll(path, ":id", config)
 	path = strings.ReplaceAll(path, ":seq", "1")
 	return strings.ReplaceAll(path, ":file", "nothing.js")
+}
+
+// someRules are rules of every kind, made if there are none.
+func (s *site) someRules() change.Rules {
+	s.T.Helper()
+	rules, err := s.Store.Rules(s.T.Context())
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	if len(rules.Groups) > 0 {
+		return rules
+	}
+	admin := s.Person("Ruler", access.Admin)
+	g, err := s.Changes.ProposeGroup(s.T.Context(), admin, "", access.Group{Name: "Security", Members: []string{admin.ID}})
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	s.Settled(g.ID)
+	f, err := s.Changes.ProposeFreeze(s.T.Context(), admin, "", change.Freeze{Name: "Holidays", From: rig.Now().Add(time.Hour), Until: rig.Now().Add(2 * time.Hour)})
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	s.Settled(f.ID)
+	return s.someRules()
 }
 
 // Every route × every role: what the table of permissions says, and nothing else.

@@ -259,7 +259,7 @@ func (s *Service) next(ctx context.Context, id string) (time.Duration, error) {
 // claim takes an approved request up. Everything that let it be approved is
 // looked at again. Rules change right here; auth configs are next.
 func (s *Service) claim(ctx context.Context, id string) error {
-	_, err := s.update(ctx, id, func(r *Request, t table, _ Facts) (Effect, error) {
+	r, err := s.update(ctx, id, func(r *Request, t table, _ Facts) (Effect, error) {
 		if !r.due(s.now()) {
 			return Effect{}, errNothingToDo
 		}
@@ -270,12 +270,16 @@ func (s *Service) claim(ctx context.Context, id string) error {
 		r.ExpiresAt = t.now.Add(t.lives.approval)
 		effect := Effect{Events: []audit.Event{r.event(audit.System(), "change.applying")}}
 		if r.Project == "" {
-			return effect, s.applyRules(r, t, &effect)
+			err := s.applyRules(r, t, &effect)
+			return effect, err
 		}
 		return effect, nil
 	})
 	if errors.Is(err, errNothingToDo) {
 		return nil
+	}
+	if err == nil && r.Project == "" {
+		s.wakeUp() // what other requests rely on may have changed
 	}
 	return err
 }
