@@ -55,6 +55,7 @@ var permissionWords = []struct {
 	{access.ManageRules, "propose policies, freeze windows and the break-glass list"},
 	{access.ReviewBypass, "review what was applied without approval"},
 	{access.ManageProjects, "manage projects and their API keys"},
+	{access.ManageNotifications, "manage where notifications go"},
 	{access.ViewSettings, "see settings"},
 }
 

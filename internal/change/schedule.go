@@ -7,6 +7,7 @@ import (
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/mirror"
 	"gatehouse/internal/problem"
 )
 
@@ -19,11 +20,15 @@ type Freeze struct {
 	From, Until time.Time
 }
 
+// Covers reports whether nothing may be applied to a project at a time.
+func (f Freeze) Covers(p mirror.Project, at time.Time) bool {
+	return (f.Project == "" || f.Project == p.ID) && (f.Environment == "" || f.Environment == p.Environment) && !at.Before(f.From) && at.Before(f.Until)
+}
+
 // frozen returns the freeze window that covers a time, if one does.
 func (t table) frozen(at time.Time) (Freeze, bool) {
 	for _, f := range t.rules.Freezes {
-		if (f.Project == "" || f.Project == t.project.ID) && (f.Environment == "" || f.Environment == t.project.Environment) &&
-			t.project.ID != "" && !at.Before(f.From) && at.Before(f.Until) {
+		if t.project.ID != "" && f.Covers(t.project, at) {
 			return f, true
 		}
 	}
@@ -68,7 +73,11 @@ func (s *Service) Schedule(ctx context.Context, by access.Reader, id, at, zone s
 	if err != nil || zone == "" || zone == "Local" {
 		return Request{}, problem.InvalidFields("Nothing was scheduled.", map[string]string{"zone": "Choose a time zone, such as Europe/Berlin."})
 	}
-	when, err := time.ParseInLocation("2006-01-02T15:04", strings.TrimSpace(at), where)
+	at = strings.TrimSpace(at)
+	when, err := time.ParseInLocation("2006-01-02T15:04", at, where)
+	if err != nil { // browsers add seconds where they aren't zero
+		when, err = time.ParseInLocation("2006-01-02T15:04:05", at, where)
+	}
 	if err != nil {
 		return Request{}, problem.InvalidFields("Nothing was scheduled.", map[string]string{"at": "Enter a date and a time."})
 	}
@@ -129,5 +138,5 @@ func (t table) done() bool {
 			return false
 		}
 	}
-	return true
+	return len(t.items) > 0
 }
