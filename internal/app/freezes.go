@@ -77,9 +77,9 @@ func (s *Server) freezePage(c echo.Context, in freezeForm, complaint error) erro
 		Form: s.newForm(c, freezesPath), Complaints: complaintsView(complaint, fieldLabels), Back: templates.LinkView{Text: "Cancel", URL: policiesPath},
 		Inputs: []templates.InputView{
 			{Name: "name", Label: "Name", Value: in.Name, Required: true, Complaint: wrong["name"], Hint: "Readers see it where a change is held, such as Year's end."},
+			{Name: "zone", Label: "Time zone", Value: in.Zone, Required: true, Complaint: wrong["zone"], Hint: "Such as UTC or Europe/Berlin."},
 			{Name: "from", Label: "From", Type: "datetime-local", Value: in.From, Required: true, Complaint: wrong["from"]},
 			{Name: "until", Label: "Until", Type: "datetime-local", Value: in.Until, Required: true, Complaint: wrong["until"]},
-			{Name: "zone", Label: "Time zone", Value: in.Zone, Required: true, Complaint: wrong["zone"], Hint: "Such as UTC or Europe/Berlin."},
 		},
 		Selects: []templates.SelectView{scopeSelect(b, in.Scope, wrong["project"])},
 	}

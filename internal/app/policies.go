@@ -94,7 +94,11 @@ func (s *Server) recommendation(c echo.Context) (recommendation, error) {
 			r.approvers++
 		}
 	}
-	r.policies = change.Recommended(r.project.ID, r.approvers)
+	for _, p := range change.Recommended(r.project.ID, r.approvers) {
+		if !r.book.has(p) {
+			r.policies = append(r.policies, p)
+		}
+	}
 	for _, p := range r.book.rules.Policies {
 		if p.Project == r.project.ID && p.Approvals() == 0 && p.Subject == change.AboutConfigs {
 			r.instead = append(r.instead, p)
@@ -102,6 +106,14 @@ func (s *Server) recommendation(c echo.Context) (recommendation, error) {
 	}
 	return r, nil
 }
+
+// has reports whether a policy says the same.
+func (b rulebook) has(p change.Policy) bool {
+	return slices.ContainsFunc(b.rules.Policies, func(have change.Policy) bool { return policyBase(have) == policyBase(p) })
+}
+
+// made reports whether nothing is left to do.
+func (r recommendation) made() bool { return len(r.policies)+len(r.instead) == 0 }
 
 func (r recommendation) insteadIDs() []string {
 	var ids []string
@@ -129,9 +141,14 @@ func (s *Server) recommendedPage(c echo.Context, reason string, complaint error)
 	case 1:
 		v.Notices = []templates.NoticeView{{Tone: "info", Title: "Only one person may approve.", Text: "So one approval is offered where two are advised. Give somebody else the approver role, and ask for two then."}}
 	}
+	if r.made() {
+		return problem.New(problem.Conflict, "The recommended policies are in force in %s already.", r.project.Name)
+	}
 	d := templates.DiffView{Before: "Now", After: "Then"}
 	for _, p := range r.policies {
-		d.Rows = append(d.Rows, policyRow(change.Item{Operation: change.Create, Set: p.Values()}, r.book.names))
+		row := policyRow(change.Item{Operation: change.Create, Set: p.Values()}, r.book.names)
+		row.Before = "not there"
+		d.Rows = append(d.Rows, row)
 	}
 	for _, p := range r.instead {
 		d.Rows = append(d.Rows, policyRow(change.Item{Operation: change.Delete, Base: p.Values()}, r.book.names))
@@ -149,6 +166,9 @@ func (s *Server) policiesRecommend(c echo.Context) error {
 	advised, err := s.recommendation(c)
 	if err != nil {
 		return err
+	}
+	if advised.made() {
+		return problem.New(problem.Conflict, "The recommended policies are in force in %s already.", advised.project.Name)
 	}
 	title := "Use the recommended policies in " + advised.project.Name
 	r, err := s.changes.ProposePolicies(c.Request().Context(), reader(c), in.Reason, title, advised.policies, advised.insteadIDs()...)

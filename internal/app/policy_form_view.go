@@ -64,13 +64,13 @@ func choices(name, label, chosen, complaint string, options [][2]string) templat
 }
 
 func stepForm(b rulebook, f policyForm, i int) templates.StepFormView {
-	v := templates.StepFormView{Title: "First", Open: i == 0}
+	v := templates.StepFormView{Title: "Step " + number(i+1), Open: i == 0}
 	if i > 0 {
-		v.Title, v.Hint = "Then", "once that is complete"
+		v.Hint = "begins when step " + number(i) + " is complete"
 	}
 	for k, n := range f.needs[i] {
 		v.Open = v.Open || !n.empty()
-		need := templates.NeedFormView{Title: "Approvals", Open: k == 0 || !n.empty(), Count: countSelect(needName(i, k)+"count", n.Count), From: n.from(b.names), Sets: needSets(b, n, needName(i, k))}
+		need := templates.NeedFormView{Open: !n.empty(), Count: countSelect(needName(i, k)+"count", n.Count), From: n.from(b.names), Sets: needSets(b, n, needName(i, k))}
 		if k > 0 {
 			need.Title = "And at the same time, from others"
 		}

@@ -8,10 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"gatehouse/internal/access"
-	"gatehouse/internal/change"
 	"gatehouse/internal/composio/sandbox"
 	"gatehouse/internal/rig"
 )
@@ -35,30 +33,6 @@ func (s *site) fill(path, config, request string, person access.Reader, slug str
 	path = strings.ReplaceAll(path, ":id", config)
 	path = strings.ReplaceAll(path, ":seq", "1")
 	return strings.ReplaceAll(path, ":file", "nothing.js")
-}
-
-// someRules are rules of every kind, made if there are none.
-func (s *site) someRules() change.Rules {
-	s.T.Helper()
-	rules, err := s.Store.Rules(s.T.Context())
-	if err != nil {
-		s.T.Fatal(err)
-	}
-	if len(rules.Groups) > 0 {
-		return rules
-	}
-	admin := s.Person("Ruler", access.Admin)
-	g, err := s.Changes.ProposeGroup(s.T.Context(), admin, "", access.Group{Name: "Security", Members: []string{admin.ID}})
-	if err != nil {
-		s.T.Fatal(err)
-	}
-	s.Settled(g.ID)
-	f, err := s.Changes.ProposeFreeze(s.T.Context(), admin, "", change.Freeze{Name: "Holidays", From: rig.Now().Add(time.Hour), Until: rig.Now().Add(2 * time.Hour)})
-	if err != nil {
-		s.T.Fatal(err)
-	}
-	s.Settled(f.ID)
-	return s.someRules()
 }
 
 // Every route × every role: what the table of permissions says, and nothing else.

@@ -2,6 +2,7 @@ package change
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -97,7 +98,7 @@ func TestSimulateMany(t *testing.T) {
 	}
 	var requests []Request
 	for i := range 10_000 {
-		requests = append(requests, simRequest(fmt.Sprint(i), "prj_p", fmt.Sprint("usr_", i%300), Applied, Delete))
+		requests = append(requests, simRequest(strconv.Itoa(i), "prj_p", fmt.Sprint("usr_", i%300), Applied, Delete))
 	}
 	now := []Policy{asking("prj_p", 1)}
 	got := simulate(now, append([]Policy{asking("prj_p", 2, Delete)}, now...), people, simProjects, requests)
@@ -113,7 +114,7 @@ func TestSimulateMany(t *testing.T) {
 func BenchmarkSimulate(b *testing.B) {
 	var requests []Request
 	for i := range 10_000 {
-		requests = append(requests, simRequest(fmt.Sprint(i), "prj_p", simEmil.ID, Applied, Delete))
+		requests = append(requests, simRequest(strconv.Itoa(i), "prj_p", simEmil.ID, Applied, Delete))
 	}
 	now := []Policy{asking("prj_p", 1), asking("prj_p", 2, Delete), asking("prj_s", 0)}
 	for b.Loop() {
