@@ -79,7 +79,7 @@ func (b *postbox) arrives(t *testing.T, to string, words ...string) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("no mail to %s says %q; there are:\n%.3000s", to, words, all)
+			t.Fatalf("no mail to %s says %q; there are:\n%.12000s", to, words, all)
 		}
 	}
 }
@@ -275,7 +275,7 @@ func TestBreakGlassInTheBrowser(t *testing.T) {
 	m.anna.sees("Emil applied a change without approval.")
 	m.anna.to("/changes")
 	m.anna.click(m.anna.Locator(`#requests a.cover`))
-	m.anna.fill("Comment", "It was right to do so.")
+	m.anna.fill("Your review", "It was right to do so.")
 	m.anna.click(m.anna.button("Ratify"))
 	m.anna.sees("Anna ratified it")
 	m.anna.to(config)
