@@ -318,8 +318,7 @@ func TestSchedulesInTheBrowser(t *testing.T) {
 		t.Errorf("%d mutations", n)
 	}
 
-	m.emil.to("/projects/default/auth-configs?status=enabled&managed=false")
-	request = m.another()
+	request = m.waiting()
 	m.schedule(time.Now().Add(2 * time.Hour))
 	m.emil.follows(request)
 	m.ada.to("/people")
@@ -382,4 +381,48 @@ func TestConflictInTheBrowser(t *testing.T) {
 			t.Errorf("Composio has %+v", a)
 		}
 	}
+}
+
+// The pages of approvals, in both themes and two widths: no barrier, nothing
+// sticks out, the log stays empty.
+func TestTeamPages(t *testing.T) {
+	m := newTeam(t)
+	request := m.widen(m.config("github"), "admin:org")
+	m.anton.decide(request, "approve", "read:org would not do here.")
+	m.anna.to(request)
+	must(t, m.anna.Locator("#input-text").Fill("Which repositories need this?"))
+	m.anna.click(m.anna.button("Comment"))
+	m.anna.sees("Which repositories need this?")
+	approved := m.waiting()
+	source := axe(t)
+	for _, theme := range []playwright.ColorScheme{*playwright.ColorSchemeLight, *playwright.ColorSchemeDark} {
+		for _, width := range []int{1280, 390} {
+			anna := m.open(tabOptions{width: width, theme: theme})
+			anna.signIn("Anna")
+			for name, path := range map[string]string{"change-review": request, "changes-needs-me": "/changes", "notifications": "/notifications"} {
+				anna.to(path)
+				anna.check(source, name, string(theme), width)
+			}
+			anna.to(request)
+			anna.press("a")
+			anna.check(source, "change-approve", string(theme), width)
+			emil := m.open(tabOptions{width: width, theme: theme})
+			emil.signIn("Emil")
+			emil.to(approved)
+			emil.check(source, "change-approved", string(theme), width)
+			ada := m.open(tabOptions{width: width, theme: theme})
+			ada.signIn("Ada")
+			for name, path := range map[string]string{"policies-team": "/policies", "policy-new": "/policies/new", "groups": "/people/groups"} {
+				ada.to(path)
+				ada.check(source, name, string(theme), width)
+			}
+		}
+	}
+}
+
+// waiting is an approved request that waits to be applied.
+func (m *team) waiting() string {
+	m.t.Helper()
+	m.emil.to("/projects/default/auth-configs?status=enabled&managed=false")
+	return m.another()
 }
