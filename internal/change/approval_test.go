@@ -439,7 +439,7 @@ func TestConflictResolved(t *testing.T) {
 func TestDraft(t *testing.T) {
 	b := newBoard(t, approvals(1))
 	p := b.proposal()
-	p.Draft, p.Reason = true, ""
+	p.Draft = true
 	r, err := b.Changes.ProposeSwitch(t.Context(), b.editor, p, []string{b.Config(rig.Enabled).ID}, false)
 	if err != nil {
 		t.Fatal(err)
