@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gatehouse/internal/mirror"
+	"gatehouse/internal/notify"
 	"gatehouse/internal/secret"
 )
 
@@ -42,6 +43,45 @@ type behaviour struct {
 	APIVersion   string        `env:"COMPOSIO_API_VERSION" default:"v3.1" enum:"v3,v3.1" help:"Version of Composio's API."`
 	DatabaseURL  string        `env:"CONSOLE_DATABASE_URL" help:"Must be empty: SQLite in the data directory is the only database of this version."`
 	MetricsAddr  string        `env:"CONSOLE_METRICS_ADDR" help:"Has no effect in this version."`
+}
+
+// receivers are where notifications may go beside the public internet.
+type receivers struct {
+	NotifyPrivate []string `env:"CONSOLE_NOTIFY_PRIVATE" help:"Receivers of notifications, as host:port, that may have an address which is not public, and plain http."`
+}
+
+// notifications say how people are told what happens.
+type notifications struct {
+	receivers
+	SMTPAddr         string `name:"smtp-addr" env:"CONSOLE_SMTP_ADDR" help:"Mail server that notifications go to, as host:port. Without it no mail is sent."`
+	SMTPFrom         string `name:"smtp-from" env:"CONSOLE_SMTP_FROM" help:"Sender of notifications, such as gatehouse@example.com."`
+	SMTPUser         string `name:"smtp-user" env:"CONSOLE_SMTP_USER" help:"User at the mail server, if it wants one."`
+	SMTPPasswordFile string `name:"smtp-password-file" env:"CONSOLE_SMTP_PASSWORD_FILE" type:"path" help:"File that holds the password at the mail server."`
+	SMTPTLS          string `name:"smtp-tls" env:"CONSOLE_SMTP_TLS" default:"starttls" enum:"starttls,tls,none" help:"How the connection to the mail server is protected: starttls, tls from the start, or none."`
+}
+
+// settings are the service's. The password is read once, at start. What is closed
+// tells nobody but the receivers that are named.
+func (n notifications) settings(public string, closed bool) (notify.Settings, error) {
+	s := notify.Settings{PublicURL: public, Closed: closed, Retry: notify.DefaultRetry, Mail: notify.Mail{Addr: n.SMTPAddr, From: n.SMTPFrom, User: n.SMTPUser, TLS: n.SMTPTLS}}
+	if n.SMTPPasswordFile != "" {
+		text, err := os.ReadFile(n.SMTPPasswordFile)
+		if err != nil {
+			return s, fmt.Errorf("CONSOLE_SMTP_PASSWORD_FILE: %w", err)
+		}
+		s.Mail.Password = secret.New(strings.TrimRight(string(text), "\r\n"))
+	}
+	for _, p := range n.NotifyPrivate {
+		host, port, err := net.SplitHostPort(strings.TrimSpace(p))
+		if err != nil || host == "" || port == "" {
+			return s, fmt.Errorf("CONSOLE_NOTIFY_PRIVATE: %q should look like chat.internal:443", p)
+		}
+		s.Private = append(s.Private, net.JoinHostPort(strings.ToLower(host), port))
+	}
+	if err := s.Mail.Check(); err != nil {
+		return s, fmt.Errorf("CONSOLE_SMTP_…: %w", err)
+	}
+	return s, nil
 }
 
 // remote is the Composio project that is made on first start. The key is taken

@@ -18,6 +18,7 @@ import (
 	"gatehouse/internal/app"
 	"gatehouse/internal/change"
 	"gatehouse/internal/mirror"
+	"gatehouse/internal/notify"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/store"
 )
@@ -26,12 +27,13 @@ type serveCommand struct {
 	directory
 	web
 	behaviour
+	notifications
 	remote
 }
 
 // Run serves the console until ctx ends.
 func (s serveCommand) Run(ctx context.Context, t terminal) error {
-	return console{directory: s.directory, web: s.web, behaviour: s.behaviour, prepare: s.firstProject}.run(ctx, t)
+	return console{directory: s.directory, web: s.web, behaviour: s.behaviour, notifications: s.notifications, prepare: s.firstProject}.run(ctx, t)
 }
 
 // firstProject makes the project that the environment describes.
@@ -48,6 +50,7 @@ type console struct {
 	directory
 	web
 	behaviour
+	notifications
 	demo    []app.DemoUser
 	prepare func(context.Context, *services) error // before the first request
 }
@@ -58,6 +61,7 @@ type services struct {
 	access  *access.Service
 	mirror  *mirror.Service
 	changes *change.Service
+	notify  *notify.Service
 	keys    *secret.Keyring
 	public  string
 }
@@ -134,20 +138,25 @@ func (k console) run(ctx context.Context, t terminal) (err error) {
 	if err := k.check(); err != nil {
 		return err
 	}
+	told, err := k.settings(public.String(), len(k.demo) > 0)
+	if err != nil {
+		return err
+	}
 	c, err := openServices(k.directory, k.behaviour, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.store.Close()) }()
 	c.public = public.String()
+	c.notify = notify.NewService(c.store, c.keys, told, now, log)
 	if k.prepare != nil {
 		if err := k.prepare(ctx, c); err != nil {
 			return err
 		}
 	}
 	handler, err := app.New(app.Options{
-		Store: c.store, Mirror: c.mirror, Changes: c.changes, Access: c.access, Keys: c.keys,
-		PublicURL: public, TrustedProxies: proxies, Build: version, Demo: k.demo, Now: now, Log: log,
+		Store: c.store, Mirror: c.mirror, Changes: c.changes, Access: c.access, Notify: c.notify, Keys: c.keys,
+		PublicURL: public, TrustedProxies: proxies, Build: version, Demo: k.demo, Now: now, Log: log, Stop: ctx.Done(),
 	})
 	if err != nil {
 		return err
@@ -186,6 +195,7 @@ func (k console) serve(ctx context.Context, c *services, handler http.Handler, l
 	loops.Go(func() { c.store.Run(ctx) })
 	loops.Go(func() { c.changes.Run(ctx) })
 	loops.Go(func() { c.mirror.Run(ctx) })
+	loops.Go(func() { c.notify.Run(ctx) })
 	stopSocket, err := serveSocket(ctx, filepath.Join(k.DataDir, socketFile), c, log)
 	if err != nil {
 		return err

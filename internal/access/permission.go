@@ -21,6 +21,8 @@ const (
 	ManageRules    Permission = "rules.manage"  // propose policies, groups, freeze windows, the break-glass list
 	ReviewBypass   Permission = "bypass.review" // look back at what was applied without approval
 	ViewSettings   Permission = "settings.view"
+
+	ManageNotifications Permission = "notifications.manage"
 )
 
 var everyone = []Permission{ViewConfigs, ViewHistory, ViewPeople, SyncProject}
@@ -31,7 +33,7 @@ var permissions = map[Role][]Permission{
 	Editor:   append([]Permission{ProposeChange, SettleChange}, everyone...),
 	Approver: append([]Permission{ApproveChange, ReviewBypass}, everyone...),
 	Auditor:  append([]Permission{ViewPersonal, ViewSettings, ReviewBypass}, everyone...),
-	Admin:    append([]Permission{ViewPersonal, ViewSettings, ManagePeople, ManageProjects, ManageRules, CancelChange, SettleChange}, everyone...),
+	Admin:    append([]Permission{ViewPersonal, ViewSettings, ManagePeople, ManageProjects, ManageRules, ManageNotifications, CancelChange, SettleChange}, everyone...),
 }
 
 // Permissions returns what a role allows.

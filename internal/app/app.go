@@ -19,6 +19,7 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/change"
 	"gatehouse/internal/mirror"
+	"gatehouse/internal/notify"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/store"
@@ -31,6 +32,7 @@ type Options struct {
 	Mirror  *mirror.Service
 	Changes *change.Service
 	Access  *access.Service
+	Notify  *notify.Service
 	Keys    *secret.Keyring
 
 	PublicURL      *url.URL // what people type into the browser
@@ -39,6 +41,7 @@ type Options struct {
 	Demo           []DemoUser
 	Now            func() time.Time
 	Log            *slog.Logger
+	Stop           <-chan struct{} // closed when the server is to stop; event streams end then
 }
 
 // A DemoUser is somebody whom the demo signs in with one click.
@@ -54,6 +57,7 @@ type Server struct {
 	mirror   *mirror.Service
 	changes  *change.Service
 	access   *access.Service
+	notify   *notify.Service
 	keys     *secret.Keyring
 	public   *url.URL
 	build    string
@@ -63,6 +67,9 @@ type Server struct {
 	sessions sessions.Store
 	limits   *limits
 	lists    lists
+	streams  streams
+	beat     time.Duration // between the signs of life of a stream
+	stop     <-chan struct{}
 	started  time.Time
 	echo     *echo.Echo
 }
@@ -78,9 +85,9 @@ func build(o Options) (http.Handler, *Server, error) {
 		return nil, nil, problem.New(problem.Unavailable, "%s", missing)
 	}
 	s := &Server{
-		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, keys: o.Keys,
+		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, keys: o.Keys,
 		public: o.PublicURL, build: buildTag(o.Build), demo: o.Demo, now: o.Now, log: o.Log,
-		limits: newLimits(o.Now), started: o.Now(),
+		limits: newLimits(o.Now), started: o.Now(), beat: defaultBeat, stop: o.Stop,
 	}
 	s.sessions = newSessionStore(s.secureCookies())
 	e := echo.New()

@@ -3,15 +3,12 @@ package app
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"gatehouse/internal/change"
 	"gatehouse/internal/mirror"
-	"gatehouse/internal/problem"
 	"gatehouse/internal/store"
 	"gatehouse/web/templates"
 )
@@ -27,118 +24,46 @@ func (s *Server) changesPage(c echo.Context) error {
 	if same, err := s.unchanged(c); same || err != nil {
 		return err
 	}
+	inbox, err := s.store.Inbox(c.Request().Context(), reader(c).User)
+	if err != nil {
+		return err
+	}
 	tab := c.QueryParam("tab")
-	yes, no := true, false
-	q := store.RequestQuery{Limit: changesPerPage + 1, Before: seqParam(c, "before")}
-	switch tab {
-	case "mine":
-		q.Author = reader(c).ID
-	case "done":
-		q.Open = &no
-	default:
-		tab, q.Open = "open", &yes
+	later := beforeParam(c)
+	found, tab, err := s.listed(c, tab, later, inbox)
+	if err != nil {
+		return err
 	}
 	frame, err := s.frame(c, place{title: "Changes", nav: "Changes"})
 	if err != nil {
 		return err
 	}
+	n, err := s.names(c)
+	if err != nil {
+		return err
+	}
+	return page(c, templates.Changes(changesView(frame, tab, found, inbox, n, later > 0, s.now())))
+}
+
+// listed returns the requests of a tab and the tab that it is.
+func (s *Server) listed(c echo.Context, tab string, before int64, inbox store.Inbox) ([]change.Request, string, error) {
+	me := reader(c).ID
+	yes, no := true, false
+	q := store.RequestQuery{Reader: me, Limit: changesPerPage + 1, Before: before}
+	switch tab {
+	case "mine":
+		q.Author = me
+	case "watching":
+		q.Watcher = me
+	case "done":
+		q.Open = &no
+	case "open":
+		q.Open = &yes
+	default:
+		return inbox.Needs[:min(len(inbox.Needs), changesPerPage)], "needs", nil
+	}
 	found, err := s.store.Requests(c.Request().Context(), q)
-	if err != nil {
-		return err
-	}
-	names, err := s.projectNames(c)
-	if err != nil {
-		return err
-	}
-	return page(c, templates.Changes(changesView(frame, tab, found, names, q.Before > 0, s.now())))
-}
-
-func (s *Server) projectNames(c echo.Context) (map[string]string, error) {
-	projects, err := s.store.Projects(c.Request().Context())
-	names := map[string]string{}
-	for _, p := range projects {
-		names[p.ID] = p.Name
-	}
-	return names, err
-}
-
-// change shows one change request.
-func (s *Server) change(c echo.Context) error {
-	r, err := s.findRequest(c, c.Param("id"))
-	if err != nil {
-		return err
-	}
-	if r.Undecided() {
-		noStore(c) // it shows what Composio says now
-	} else if same, err := s.unchanged(c); same || err != nil {
-		return err
-	}
-	card, project, err := s.changeCard(c, r)
-	if err != nil {
-		return err
-	}
-	frame, err := s.frame(c, place{title: r.Title, nav: "Changes", project: &project, crumbs: []templates.LinkView{{Text: "Changes", URL: "/changes"}}})
-	if err != nil {
-		return err
-	}
-	return page(c, templates.Change(templates.ChangeView{Page: frame, Card: card}))
-}
-
-// findRequest returns a change request that the reader may see: drafts are their
-// author's alone.
-func (s *Server) findRequest(c echo.Context, id string) (change.Request, error) {
-	r, err := s.store.Request(c.Request().Context(), id)
-	if err == nil && r.State == change.Draft && r.Author.ID != reader(c).ID {
-		err = problem.New(problem.NotFound, "There is no such change request, or you may not see it.")
-	}
-	return r, err
-}
-
-// changeCard gathers what the page of a request shows.
-func (s *Server) changeCard(c echo.Context, r change.Request) (templates.ChangeCardView, mirror.Project, error) {
-	ctx := c.Request().Context()
-	project, err := s.store.Project(ctx, r.Project)
-	if err != nil {
-		return templates.ChangeCardView{}, project, err
-	}
-	entries, err := s.store.History(ctx, store.HistoryQuery{Request: r.ID, Limit: 200})
-	if err != nil {
-		return templates.ChangeCardView{}, project, err
-	}
-	slices.Reverse(entries)
-	timeline, err := s.entryViews(c, entries)
-	if err != nil {
-		return templates.ChangeCardView{}, project, err
-	}
-	b := changeBuilder{request: r, project: project, reader: reader(c), now: s.now(), form: func(action string) templates.FormView { return s.newForm(c, action) }}
-	if r.Undecided() {
-		b.live = s.liveConfigs(c, r)
-	}
-	card := b.card()
-	card.Timeline = timeline
-	return card, project, nil
-}
-
-// liveConfigs reads the configs of which a person has to say what became of them.
-func (s *Server) liveConfigs(c echo.Context, r change.Request) map[int]string {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), liveTimeout)
-	defer cancel()
-	out := map[int]string{}
-	for i, p := range r.Progress {
-		if !p.Decide || p.Target == "" {
-			continue
-		}
-		live, err := s.mirror.Refresh(ctx, r.Project, p.Target)
-		switch {
-		case problem.Is(err, problem.NotFound):
-			out[i] = "It doesn't exist."
-		case err != nil:
-			out[i] = mirror.Refusal(err).Message
-		default:
-			out[i] = wordsOf(live.Values().Pick(touched(r.Revision.Items[i])...))
-		}
-	}
-	return out
+	return found, tab, err
 }
 
 // followed waits for a change to come to rest, then leads to where its outcome
@@ -176,63 +101,4 @@ func done(r change.Request) string {
 		return "Saved " + name[0] + ", which was " + it.Name + "."
 	}
 	return verb + " " + it.Name + "."
-}
-
-// changeApply lets an approved request be applied, or tries a failed one again.
-func (s *Server) changeApply(c echo.Context) error {
-	if err := decode(c, &struct{}{}); err != nil {
-		return err
-	}
-	r, err := s.changes.Release(c.Request().Context(), reader(c), c.Param("id"))
-	if err != nil {
-		return err
-	}
-	return s.followed(c, r, changePath(r.ID))
-}
-
-// changeRebase renews a request whose auth config changed meanwhile.
-func (s *Server) changeRebase(c echo.Context) error {
-	if err := decode(c, &struct{}{}); err != nil {
-		return err
-	}
-	r, err := s.changes.Rebase(c.Request().Context(), reader(c), c.Param("id"), 0, change.Choices{})
-	if err != nil {
-		return err
-	}
-	return s.followed(c, r, changePath(r.ID))
-}
-
-// changeCancel ends a request before anything is sent, or closes a failed one.
-func (s *Server) changeCancel(c echo.Context) error {
-	var in struct {
-		Reason string `form:"reason"`
-	}
-	if err := decode(c, &in); err != nil {
-		return err
-	}
-	r, err := s.changes.Cancel(c.Request().Context(), reader(c), c.Param("id"), in.Reason)
-	if err != nil {
-		return err
-	}
-	return s.see(c, changePath(r.ID), "Cancelled. Nothing more is sent.")
-}
-
-// changeSettle records what a person says became of an item.
-func (s *Server) changeSettle(c echo.Context) error {
-	var in struct {
-		Item    string `form:"item"`
-		Outcome string `form:"outcome"`
-	}
-	if err := decode(c, &in); err != nil {
-		return err
-	}
-	item, err := strconv.Atoi(in.Item)
-	if err != nil || in.Outcome != "happened" && in.Outcome != "not" {
-		return malformed("it doesn't say what happened to what")
-	}
-	r, err := s.changes.Decide(c.Request().Context(), reader(c), c.Param("id"), item, in.Outcome == "happened")
-	if err != nil {
-		return err
-	}
-	return s.followed(c, r, changePath(r.ID))
 }

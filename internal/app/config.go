@@ -114,7 +114,7 @@ func (s *Server) configHistory(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	q := store.HistoryQuery{Project: p.ID, Object: a.ID, Before: seqParam(c, "before"), Limit: historyPerPage + 1}
+	q := store.HistoryQuery{Project: p.ID, Object: a.ID, Before: beforeParam(c), Limit: historyPerPage + 1}
 	found, err := s.store.History(c.Request().Context(), q)
 	if err != nil {
 		return err
@@ -133,7 +133,7 @@ func (s *Server) configRequests(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := s.store.Requests(c.Request().Context(), store.RequestQuery{Project: p.ID, Config: a.ID, Limit: 100})
+	found, err := s.store.Requests(c.Request().Context(), store.RequestQuery{Reader: reader(c).ID, Project: p.ID, Config: a.ID, Limit: 100})
 	if err != nil {
 		return err
 	}

@@ -75,6 +75,9 @@ func (e *editor) fieldsView(complaint error) (templates.DetailsView, error) {
 	if err != nil {
 		return templates.DetailsView{}, err
 	}
+	if frame.Draft, err = e.s.draftView(e.c); err != nil {
+		return templates.DetailsView{}, err
+	}
 	ctx := e.c.Request().Context()
 	var notices []templates.NoticeView
 	toolkit, terr := e.s.mirror.Toolkit(ctx, e.project.ID, e.config.Toolkit)
@@ -86,7 +89,7 @@ func (e *editor) fieldsView(complaint error) (templates.DetailsView, error) {
 	v := b.edit()
 	v.Page, v.Notices, v.Complaints = frame, notices, complaintsView(complaint, fieldLabels)
 	v.Title, v.Sub = "Edit "+e.config.Name, "Only what you touch is sent. An emptied field is cleared."
-	v.Form = e.s.newForm(e.c, e.path()+"/review")
+	v.Form = e.s.newDraftForm(e.c, e.path()+"/review", e.path()+"/edit")
 	v.Hidden = e.base()
 	v.Button, v.Back, v.Live = "Review changes", templates.LinkView{Text: "Cancel", URL: templates.Local(e.path())}, true
 	v.Diff = e.diff(e.touched())

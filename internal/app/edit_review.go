@@ -48,7 +48,7 @@ func (e *editor) review(in detailsForm, complaint error, conflict *change.Confli
 		Page: frame, Title: "Edit " + e.config.Name, Sub: "Compared with what is live now.", Policy: policy, Button: sendWords(approvals, "Save and apply"), Draft: approvals > 0,
 		Diff: e.diff(touched), NoDiff: "No field is touched. You can still set credentials below.", Reason: reasonInput(in.Reason, complaint),
 		SecretsHint: "Leave a field empty to keep the value that is set. What you enter is sent once, is never shown again, and leaves only a fingerprint here.",
-		Form:        e.s.newForm(e.c, e.path()), Back: e.s.newForm(e.c, e.path()+"/review"),
+		Form:        e.s.newDraftForm(e.c, e.path(), e.path()+"/edit"), Back: e.s.newForm(e.c, e.path()+"/review"),
 		Complaints: complaintsView(complaint, fieldLabels), Hidden: in.hidden(), BackHidden: append(in.hidden(), hiddenReason(in.Reason)...),
 		Impact: plural(e.config.Connections, "active connection goes", "active connections go") + " through this auth config. " + scopeCaution(touched),
 	}
@@ -160,7 +160,9 @@ func (s *Server) configUpdate(c echo.Context) error {
 	spec := in.spec()
 	spec.Fields = in.touched(e.config)
 	base := in.baseValues(e.config.Values())
-	r, err := s.changes.ProposeUpdate(c.Request().Context(), reader(c), in.proposal(e.project.ID), e.config.ID, spec, base)
+	proposal := in.proposal(e.project.ID)
+	proposal.Impact = s.countImpact(c, e.project, e.config)
+	r, err := s.changes.ProposeUpdate(c.Request().Context(), reader(c), proposal, e.config.ID, spec, base)
 	var conflict *change.Conflict
 	switch {
 	case errors.As(err, &conflict):

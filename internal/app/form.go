@@ -47,6 +47,14 @@ func (s *Server) newForm(c echo.Context, action string) templates.FormView {
 	return f
 }
 
+// newDraftForm is [Server.newForm] for a form that is kept while it is typed, as
+// the draft of a page.
+func (s *Server) newDraftForm(c echo.Context, action, page string) templates.FormView {
+	f := s.newForm(c, action)
+	f.Draft, f.DraftOp = page, s.newOpID(reader(c).ID, draftsPath)
+	return f
+}
+
 // csrfToken is bound to the session's token and masked anew for each page, so
 // that compressed pages don't give it away.
 func (s *Server) csrfToken(c echo.Context) string {
@@ -112,8 +120,10 @@ func (s *Server) takeForm(needs access.Permission, next echo.HandlerFunc) echo.H
 			return echo.NewHTTPError(http.StatusBadRequest)
 		}
 		token, op := form.Get("csrf"), form.Get("op")
-		form.Del("csrf")
-		form.Del("op")
+		page := form.Get("draft")
+		for _, name := range []string{"csrf", "op", "draft"} {
+			form.Del(name)
+		}
 		if !s.csrfValid(c, token) {
 			return problem.New(problem.Forbidden, "This form is too old or came from elsewhere. Nothing was changed. Open the page again and send it once more.")
 		}
@@ -139,7 +149,7 @@ func (s *Server) takeForm(needs access.Permission, next echo.HandlerFunc) echo.H
 			return err
 		}
 		if location := c.Response().Header().Get("Location"); location != "" && store.FormOpUsed(ctx) {
-			return s.store.FinishFormOp(ctx, op, location)
+			return s.store.FinishFormOp(ctx, sent, location, page)
 		}
 		return nil
 	}
@@ -251,34 +261,6 @@ func decodeMap(form url.Values, prefix string, to reflect.Value, known map[strin
 
 func malformed(format string, args ...any) error {
 	return problem.New(problem.Invalid, "The form could not be read: %s. Nothing was changed. Open the page again.", fmt.Sprintf(format, args...))
-}
-
-// typed is what a form page is to be filled with: what was just sent, what was
-// kept when the session ended, or nothing.
-func (s *Server) typed(c echo.Context) url.Values {
-	if form := sent(c); form != nil {
-		return form
-	}
-	id := c.QueryParam("draft")
-	if id == "" {
-		return nil
-	}
-	d, err := s.store.FormDraft(c.Request().Context(), id, reader(c).ID)
-	if err != nil || d.Path != c.Request().URL.Path {
-		return nil // it is gone, or it is for another page
-	}
-	return d.Fields
-}
-
-// withoutSecrets leaves out what may not be kept.
-func withoutSecrets(form url.Values) url.Values {
-	out := url.Values{}
-	for name, values := range form {
-		if !strings.HasPrefix(name, secretPrefix) && name != "csrf" && name != "op" {
-			out[name] = slices.Clone(values)
-		}
-	}
-	return out
 }
 
 // complaintsView sums up what is wrong with a form. Labels translates field

@@ -72,7 +72,9 @@ type place struct {
 // frame builds what surrounds a page.
 func (s *Server) frame(c echo.Context, at place) (templates.PageView, error) {
 	who := reader(c)
+	asOf, _ := c.Get(keyAsOf).(string)
 	v := templates.PageView{
+		AsOf:  asOf,
 		Title: at.title, Theme: theme(c), Keys: cookie(c, keysCookie) != "off", Strip: s.strip(), Done: s.takeNotice(c), Narrow: at.narrow,
 		Reader:    templates.ReaderView{Name: who.Name, Roles: roleNames(who.Roles), Avatar: face(who.Name, who.ID), URL: "/account"},
 		SignOut:   s.newForm(c, "/signout"),
@@ -84,11 +86,16 @@ func (s *Server) frame(c echo.Context, at place) (templates.PageView, error) {
 		return v, err
 	}
 	here := s.currentProject(c, projects, at.project)
-	open, err := s.store.OpenRequestCount(c.Request().Context())
+	inbox, err := s.store.Inbox(c.Request().Context(), reader(c).User)
 	if err != nil {
 		return v, err
 	}
-	v.Nav = navigation(who, at.nav, here, open)
+	unread, err := s.notify.Unread(c.Request().Context(), who)
+	if err != nil {
+		return v, err
+	}
+	v.Bell = bellView(unread)
+	v.Nav = navigation(who, at.nav, here, len(inbox.Needs))
 	if here != nil {
 		v.Projects = switcher(who, projects, here)
 		v.Search = templates.SearchView{URL: templates.Local(configsPath(here.Slug))}
@@ -126,14 +133,14 @@ func (s *Server) currentProject(c echo.Context, all []mirror.Project, about *mir
 	return first
 }
 
-func navigation(who access.Reader, current string, here *mirror.Project, open int) []templates.NavView {
+func navigation(who access.Reader, current string, here *mirror.Project, needs int) []templates.NavView {
 	nav := []templates.NavView{{Name: "Overview", URL: "/", Icon: "layout-dashboard"}}
 	if here != nil {
 		nav = append(nav, templates.NavView{Name: "Auth configs", URL: templates.Local(configsPath(here.Slug)), Icon: "key-round"})
 	}
 	changes := templates.NavView{Name: "Changes", URL: "/changes", Icon: "git-pull-request-arrow"}
-	if open > 0 {
-		changes.Count = number(open)
+	if needs > 0 {
+		changes.Count = number(needs)
 	}
 	nav = append(nav, changes)
 	for _, n := range []struct {
@@ -216,6 +223,18 @@ func (s *Server) projectNotices(c echo.Context, p mirror.Project) ([]templates.N
 	}
 	if p.ReadOnly {
 		out = append(out, templates.NoticeView{Tone: "warn", Title: "Read only.", Text: "Composio lets this project's API key read but not write, so changes aren't offered.", Link: settings})
+	}
+	due, err := s.store.BypassesDue(c.Request().Context())
+	if err != nil {
+		return out, err
+	}
+	for _, r := range due {
+		if r.Project == p.ID {
+			out = append(out, templates.NoticeView{
+				Tone: "warn", Title: r.Bypass.By.Name + " applied a change without approval.", Text: "Somebody who had no part in it, an approver or an auditor, has to review it.",
+				Link: templates.LinkView{Text: r.Title, URL: templates.Local(changePath(r.ID))},
+			})
+		}
 	}
 	if p.Environment == mirror.Production {
 		rules, err := s.store.Rules(c.Request().Context())

@@ -15,9 +15,10 @@ import (
 
 const historyPerPage = 50
 
-// seqParam reads an entry's number from the query, 0 if there is none.
-func seqParam(c echo.Context, name string) int64 {
-	n, err := strconv.ParseInt(c.QueryParam(name), 10, 64)
+// beforeParam reads from the query before which entry a list begins, 0 if it
+// begins with the last.
+func beforeParam(c echo.Context) int64 {
+	n, err := strconv.ParseInt(c.QueryParam("before"), 10, 64)
 	if err != nil || n < 0 {
 		return 0
 	}
@@ -66,7 +67,7 @@ func (s *Server) history(c echo.Context) error {
 func historyQuery(c echo.Context) store.HistoryQuery {
 	q := store.HistoryQuery{
 		Text: c.QueryParam("q"), Project: c.QueryParam("project"), Actor: c.QueryParam("actor"), Action: c.QueryParam("action"),
-		From: dateParam(c, "from"), To: dateParam(c, "to"), Before: seqParam(c, "before"), Limit: historyPerPage + 1,
+		From: dateParam(c, "from"), To: dateParam(c, "to"), Before: beforeParam(c), Limit: historyPerPage + 1,
 		Public: !reader(c).May(access.ViewPersonal),
 	}
 	if !q.To.IsZero() {

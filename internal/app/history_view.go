@@ -77,6 +77,10 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"project.markers_on", "Markers on", "switched markers on in", ""},
 	{"project.markers_off", "Markers off", "switched markers off in", ""},
 	{"project.baseline", "First sync", "read everything for the first time in", ""},
+	{"channel.added", "Channel added", "added the channel", ""},
+	{"channel.removed", "Channel removed", "removed the channel", ""},
+	{"channel.tested", "Channel tested", "sent a test to", ""},
+	{"user.notifications_set", "Notifications chosen", "chose how to be told:", ""},
 	{"policy.added", "Policy added", "gave the project its first policy:", ""},
 }
 

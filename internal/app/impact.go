@@ -2,8 +2,6 @@ package app
 
 import (
 	"context"
-	"slices"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -159,130 +157,6 @@ func (s *Server) configDelete(c echo.Context) error {
 	r, err := s.changes.ProposeDelete(c.Request().Context(), reader(c), proposal, a.ID, in.Confirm, in.Skip, in.Revoke)
 	if problem.Is(err, problem.Invalid) {
 		return s.impactPage(c, change.Delete, in, err)
-	}
-	if err != nil {
-		return err
-	}
-	return s.followed(c, r, configsPath(p.Slug))
-}
-
-// bulkForm is a selection and what to do with it.
-type bulkForm struct {
-	IDs    []string `form:"id"`
-	Do     string   `form:"do"`
-	Reason string   `form:"reason"`
-}
-
-// bulkPage shows what a switch of a selection will do.
-func (s *Server) bulkPage(c echo.Context) error {
-	in := bulkForm{IDs: c.QueryParams()["id"], Do: c.QueryParam("do")}
-	if typed := s.typed(c); typed != nil {
-		if err := decodeValues(typed, &in); err != nil {
-			return err
-		}
-	}
-	return s.bulkSheet(c, in, nil)
-}
-
-func (s *Server) bulkSheet(c echo.Context, in bulkForm, complaint error) error {
-	p, err := s.writableProject(c)
-	if err != nil {
-		return err
-	}
-	do, configs, err := s.selection(c, p, in)
-	if err != nil {
-		return err
-	}
-	base := configsPath(p.Slug)
-	title := operationTitles[do] + " " + plural(len(configs), "auth config", "auth configs")
-	frame, err := s.frame(c, place{title: title, nav: "Auth configs", project: &p, narrow: true, crumbs: []templates.LinkView{
-		{Text: p.Name, URL: templates.Local(base)}, {Text: "Auth configs", URL: templates.Local(base)},
-	}})
-	if err != nil {
-		return err
-	}
-	v := templates.ImpactView{
-		Page: frame, Title: title, Sub: "In " + p.Name + ", " + p.Environment + ". One change request with " + plural(len(configs), "part", "parts") + "; each has its own outcome.",
-		Effects: effects(do), Reason: reasonInput(in.Reason, complaint), Complaints: complaintsView(complaint, nil),
-		Form: s.newForm(c, base+"/bulk"), Button: operationTitles[do] + " " + plural(len(configs), "config", "configs"), Danger: do == change.Disable,
-		Back: templates.LinkView{Text: "Cancel", URL: templates.Local(base)}, Hidden: []templates.HiddenView{{Name: "do", Value: string(do)}},
-	}
-	var items []change.Item
-	for _, a := range configs {
-		items = append(items, change.Item{Kind: change.KindConfig, Operation: do, Target: a.ID, Toolkit: a.Toolkit, Impact: change.Impact{Counted: true, Connections: a.Connections}})
-		v.Hidden = append(v.Hidden, templates.HiddenView{Name: "id", Value: a.ID})
-		row := templates.ImpactConfigView{Name: a.Name, URL: templates.Local(configPath(p.Slug, a.ID)), Avatar: avatar(a.Toolkit, a.Toolkit), Status: statusBadge(a.Status), Connections: plural(a.Connections, "active connection", "active connections") + "."}
-		if a.Enabled() == (do == change.Enable) {
-			row.Note = "It is " + strings.ToLower(statusBadge(a.Status).Text) + " already and is left out."
-		}
-		v.Configs = append(v.Configs, row)
-	}
-	var approvals int
-	if v.Policy, approvals, err = s.policyWords(c, p, items...); err != nil {
-		return err
-	}
-	v.Button = sendWords(approvals, v.Button)
-	if complaint != nil {
-		return again(c, templates.Impact(v))
-	}
-	noStore(c)
-	return page(c, templates.Impact(v))
-}
-
-// bulkMost is how many configs one request may switch.
-const bulkMost = 200
-
-// selection finds what was selected.
-func (s *Server) selection(c echo.Context, p mirror.Project, in bulkForm) (change.Operation, []mirror.AuthConfig, error) {
-	do := change.Operation(in.Do)
-	if do != change.Enable && do != change.Disable {
-		return do, nil, problem.New(problem.NotFound, "There is no page at this address.")
-	}
-	if len(in.IDs) == 0 {
-		return do, nil, problem.New(problem.Invalid, "No auth config is selected. Nothing was changed. Go back and tick some.")
-	}
-	if len(in.IDs) > bulkMost {
-		return do, nil, problem.New(problem.Invalid, "At most %d auth configs can be switched at once. Nothing was changed.", bulkMost)
-	}
-	snapshot, err := s.store.Snapshot(c.Request().Context(), p.ID)
-	if err != nil {
-		return do, nil, err
-	}
-	var configs []mirror.AuthConfig
-	for _, id := range in.IDs {
-		a, ok := snapshot.Get(id)
-		if !ok {
-			return do, nil, problem.New(problem.NotFound, "One of the selected auth configs is no longer there. Nothing was changed. Go back and select again.")
-		}
-		if !slices.ContainsFunc(configs, func(b mirror.AuthConfig) bool { return b.ID == id }) {
-			configs = append(configs, a)
-		}
-	}
-	return do, configs, nil
-}
-
-// bulk proposes one request for the whole selection.
-func (s *Server) bulk(c echo.Context) error {
-	var in bulkForm
-	p, err := s.writableProject(c)
-	if err != nil {
-		return err
-	}
-	if err := decode(c, &in); err != nil {
-		return err
-	}
-	do, configs, err := s.selection(c, p, in)
-	if err != nil {
-		return err
-	}
-	ids := make([]string, len(configs))
-	for i, a := range configs {
-		ids[i] = a.ID
-	}
-	proposal := change.Proposal{Project: p.ID, Reason: in.Reason, Impact: s.countImpact(c, p, configs...)}
-	r, err := s.changes.ProposeSwitch(c.Request().Context(), reader(c), proposal, ids, do == change.Enable)
-	if problem.Is(err, problem.Invalid) {
-		return s.bulkSheet(c, in, err)
 	}
 	if err != nil {
 		return err

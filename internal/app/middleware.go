@@ -108,6 +108,9 @@ func (s *Server) recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
 // a form is kept for the person whose session ended, credentials aside.
 func (s *Server) askToSignIn(c echo.Context) error {
 	r := c.Request()
+	if wantsEvents(c) {
+		return c.NoContent(http.StatusNoContent) // the browser doesn't ask again
+	}
 	if r.Method != http.MethodPost {
 		return c.Redirect(http.StatusSeeOther, "/signin?next="+url.QueryEscape(localPath(r.URL.RequestURI())))
 	}

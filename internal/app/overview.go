@@ -14,6 +14,7 @@ import (
 const (
 	recentEntries = 8
 	chartDays     = 14
+	needsMost     = 20
 )
 
 // overview answers: is anything waiting for me, or wrong?
@@ -62,10 +63,11 @@ func (s *Server) overviewState(c echo.Context) (b overviewBuilder, err error) {
 		}
 		b.projects = append(b.projects, projectState{p, snapshot})
 	}
-	open := true
-	if b.open, err = s.store.Requests(ctx, store.RequestQuery{Open: &open, Limit: 20}); err != nil {
+	inbox, err := s.store.Inbox(ctx, reader(c).User)
+	if err != nil {
 		return b, err
 	}
+	b.open = inbox.Needs[:min(len(inbox.Needs), needsMost)]
 	b.perDay, err = s.store.HistoryPerDay(ctx, s.now().Add(-(chartDays-1)*24*time.Hour), chartDays)
 	return b, err
 }

@@ -8,6 +8,11 @@ import (
 
 // Every URL of the console is made here.
 
+const (
+	eventsPath = "/events"
+	draftsPath = "/drafts"
+)
+
 func configsPath(slug string) string { return "/projects/" + url.PathEscape(slug) + "/auth-configs" }
 
 func configPath(slug, id string) string { return configsPath(slug) + "/" + url.PathEscape(id) }
@@ -18,11 +23,15 @@ func syncPath(slug string) string { return "/projects/" + url.PathEscape(slug) +
 
 func changePath(id string) string { return "/changes/" + url.PathEscape(id) }
 
+func discardPath(id string) string { return draftsPath + "/" + url.PathEscape(id) + "/discard" }
+
 func entryPath(seq int64) string { return "/history/" + strconv.FormatInt(seq, 10) }
 
 func personPath(id string) string { return "/people/" + url.PathEscape(id) }
 
 func projectPath(slug string) string { return "/settings/projects/" + url.PathEscape(slug) }
+
+func channelPath(id string) string { return "/settings/notifications/" + url.PathEscape(id) }
 
 func endSessionPath(id string) string { return "/account/sessions/" + url.PathEscape(id) + "/end" }
 

@@ -53,6 +53,7 @@ var permissionWords = []struct {
 	{access.ViewPersonal, "see addresses of people, in history too"},
 	{access.ManagePeople, "invite people and set their roles"},
 	{access.ManageProjects, "manage projects and their API keys"},
+	{access.ManageNotifications, "manage where notifications go"},
 	{access.ViewSettings, "see settings"},
 }
 

@@ -75,7 +75,7 @@ func (s *Server) setNotice(c echo.Context, text string) {
 // takeNotice returns the word that the last answer left, once.
 func (s *Server) takeNotice(c echo.Context) string {
 	value := cookie(c, noticeCookie)
-	if value == "" {
+	if value == "" || polling(c) { // it is for a page that comes
 		return ""
 	}
 	http.SetCookie(c.Response(), &http.Cookie{

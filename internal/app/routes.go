@@ -45,6 +45,10 @@ func (s *Server) routes() []route {
 		{post, "/link", anyone, s.useLink},
 		{post, "/signout", signedIn, s.signOut},
 
+		{get, eventsPath, signedIn, s.events},
+		{post, draftsPath, signedIn, s.draftKeep},
+		{post, draftsPath + "/:id/discard", signedIn, s.draftDiscard},
+
 		{get, "/", access.ViewConfigs, s.overview},
 
 		{get, configs, access.ViewConfigs, s.configs},
@@ -68,10 +72,24 @@ func (s *Server) routes() []route {
 
 		{get, "/changes", access.ViewConfigs, s.changesPage},
 		{get, "/changes/:id", access.ViewConfigs, s.change},
-		{post, "/changes/:id/apply", access.ProposeChange, s.changeApply},
+		{post, "/changes/:id/apply", access.ViewConfigs, s.changeApply},
 		{post, "/changes/:id/rebase", access.ProposeChange, s.changeRebase},
 		{post, "/changes/:id/cancel", access.ViewConfigs, s.changeCancel},
 		{post, "/changes/:id/settle", access.SettleChange, s.changeSettle},
+		{post, "/changes/:id/approve", access.ApproveChange, s.changeApprove},
+		{post, "/changes/:id/reject", access.ApproveChange, s.changeReject},
+		{post, "/changes/:id/request-changes", access.ApproveChange, s.changeRequestChanges},
+		{post, "/changes/:id/withdraw", access.ApproveChange, s.changeWithdraw},
+		{post, "/changes/:id/submit", access.ViewConfigs, s.changeSubmit},
+		{post, "/changes/:id/schedule", access.ProposeChange, s.changeSchedule},
+		{post, "/changes/:id/unschedule", access.ProposeChange, s.changeUnschedule},
+		{post, "/changes/:id/revert", access.ProposeChange, s.changeRevert},
+		{post, "/changes/:id/comment", access.ViewConfigs, s.changeComment},
+		{post, "/changes/:id/watch", access.ViewConfigs, s.changeWatch},
+		{post, "/changes/:id/unwatch", access.ViewConfigs, s.changeUnwatch},
+		{post, "/changes/:id/match", access.ApproveChange, s.changeMatch},
+		{post, "/changes/:id/bypass", access.ProposeChange, s.changeBypass},
+		{post, "/changes/:id/review", access.ReviewBypass, s.changeReview},
 
 		{get, "/history", access.ViewHistory, s.history},
 		{get, "/history/:seq", access.ViewHistory, s.historyEntry},
@@ -97,7 +115,16 @@ func (s *Server) routes() []route {
 		{post, project + "/archive", access.ManageProjects, s.projectArchive},
 		{post, project + "/restore", access.ManageProjects, s.projectRestore},
 
+		{get, "/settings/notifications", access.ViewSettings, s.channels},
+		{post, "/settings/notifications", access.ManageNotifications, s.channelAdd},
+		{post, "/settings/notifications/:id/test", access.ManageNotifications, s.channelTest},
+		{post, "/settings/notifications/:id/remove", access.ManageNotifications, s.channelRemove},
+
+		{get, "/notifications", signedIn, s.notifications},
+		{post, "/notifications/read", signedIn, s.notificationsRead},
 		{get, "/account", signedIn, s.account},
+		{get, "/account/notifications", signedIn, s.accountNotifications},
+		{post, "/account/notifications", signedIn, s.accountTellMe},
 		{post, "/account", signedIn, s.accountRename},
 		{post, "/account/keys", signedIn, s.accountKeys},
 		{post, "/account/passphrase", signedIn, s.accountPassphrase},

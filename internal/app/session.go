@@ -59,6 +59,7 @@ func (s *sessionStore) Save(_ *http.Request, w http.ResponseWriter, session *ses
 // Keys of what a request carries in its context.
 const (
 	keyToken   = "token"   // string: of the cookie
+	keyAsOf    = "as of"   // string: the state when the request began
 	keyReader  = "reader"  // access.Reader
 	keyExpired = "expired" // access.Session that is over, with its user
 )
@@ -82,6 +83,7 @@ func (s *Server) withSession(required bool, next echo.HandlerFunc) echo.HandlerF
 			return err
 		}
 		c.Set(keyToken, session.ID)
+		c.Set(keyAsOf, s.asOf()) // before anything is read that the page shows
 		if !session.IsNew {
 			if err := s.recognize(c, access.HashToken(session.ID)); err != nil {
 				return err
@@ -108,7 +110,7 @@ func (s *Server) recognize(c echo.Context, key access.TokenHash) error {
 		c.Set(keyExpired, one)
 		return nil
 	}
-	if c.Request().Header.Get("X-Poll") == "" && now.Sub(one.LastSeen) >= time.Second {
+	if !polling(c) && now.Sub(one.LastSeen) >= time.Second {
 		s.store.TouchSession(key, now)
 	}
 	c.Set(keyReader, access.Reader{User: user, Session: one.ID, Since: one.CreatedAt, Origin: origin(c)})

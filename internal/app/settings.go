@@ -16,6 +16,7 @@ func settingsTabs(current string) []templates.TabView {
 	return []templates.TabView{
 		{Text: "About", URL: "/settings", Current: current == "About"},
 		{Text: "Projects", URL: "/settings/projects", Current: current == "Projects"},
+		{Text: "Notifications", URL: "/settings/notifications", Current: current == "Notifications"},
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/composio/sandbox"
+	"gatehouse/internal/notify"
 	"gatehouse/internal/rig"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/store"
@@ -40,7 +41,7 @@ func openSite(t testing.TB, r *rig.Rig, demo []DemoUser) *site {
 		t.Fatal(err)
 	}
 	h, server, err := build(Options{
-		Store: r.Store, Mirror: r.Mirror, Changes: r.Changes, Access: r.Access, Keys: r.Keys, PublicURL: public, Build: "test", Demo: demo,
+		Store: r.Store, Mirror: r.Mirror, Changes: r.Changes, Access: r.Access, Notify: notifier(r, notify.Settings{PublicURL: public.String()}), Keys: r.Keys, PublicURL: public, Build: "test", Demo: demo,
 		Now: rig.Now, Log: slog.New(slog.NewTextHandler(r.Log, nil)),
 	})
 	if err != nil {
@@ -52,6 +53,11 @@ func openSite(t testing.TB, r *rig.Rig, demo []DemoUser) *site {
 	t.Cleanup(ts.Close)
 	s.url = ts.URL
 	return s
+}
+
+// notifier tells nobody until it is run.
+func notifier(r *rig.Rig, settings notify.Settings) *notify.Service {
+	return notify.NewService(r.Store, r.Keys, settings, rig.Now, slog.New(slog.NewTextHandler(r.Log, nil)))
 }
 
 // A browser keeps cookies and follows redirects, as far as it is told to.

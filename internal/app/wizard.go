@@ -99,6 +99,16 @@ func (w *wizard) path(pairs ...string) string {
 	return query(configsPath(w.project.Slug)+"/new", pairs...)
 }
 
+// frame surrounds a page of the wizard, and tells of what was typed there before.
+func (w *wizard) frame(title string) (templates.PageView, error) {
+	frame, err := w.s.frame(w.c, w.place(title))
+	if err != nil {
+		return frame, err
+	}
+	frame.Draft, err = w.s.draftView(w.c)
+	return frame, err
+}
+
 func (w *wizard) place(title string) place {
 	base := configsPath(w.project.Slug)
 	return place{title: title, nav: "Auth configs", project: &w.project, crumbs: []templates.LinkView{
@@ -107,7 +117,7 @@ func (w *wizard) place(title string) place {
 }
 
 func (w *wizard) gallery() error {
-	frame, err := w.s.frame(w.c, w.place("New auth config"))
+	frame, err := w.frame("New auth config")
 	if err != nil {
 		return err
 	}
@@ -126,7 +136,7 @@ func (w *wizard) gallery() error {
 }
 
 func (w *wizard) schemes() error {
-	frame, err := w.s.frame(w.c, w.place("New auth config for "+w.toolkit.Name))
+	frame, err := w.frame("New auth config for " + w.toolkit.Name)
 	if err != nil {
 		return err
 	}
@@ -173,7 +183,7 @@ func (w *wizard) details(complaint error) error {
 }
 
 func (w *wizard) detailsView(complaint error) (templates.DetailsView, error) {
-	frame, err := w.s.frame(w.c, w.place("New auth config for "+w.toolkit.Name))
+	frame, err := w.frame("New auth config for " + w.toolkit.Name)
 	if err != nil {
 		return templates.DetailsView{}, err
 	}
@@ -192,7 +202,7 @@ func (w *wizard) detailsView(complaint error) (templates.DetailsView, error) {
 	v.Page, v.Existing, v.Complaints = frame, existing, complaintsView(complaint, fieldLabels)
 	v.Title = "New auth config for " + w.toolkit.Name
 	v.Sub = ownerLong(w.managed()) + " with " + w.choice.scheme + ". Credentials come on the last page."
-	v.Form = w.s.newForm(w.c, configsPath(w.project.Slug)+"/review")
+	v.Form = w.s.newDraftForm(w.c, configsPath(w.project.Slug)+"/review", w.path())
 	v.Hidden = w.hiddenChoice()
 	v.Steps = wizardSteps(3, w.chosen())
 	v.Back = templates.LinkView{Text: "Back", URL: templates.Local(w.path("toolkit", w.toolkit.Slug))}

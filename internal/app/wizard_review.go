@@ -32,7 +32,7 @@ type detailsForm struct {
 	Reason      string                  `form:"reason"`
 	Revises     string                  `form:"revises"` // chg_… of which this becomes the next revision
 	Version     string                  `form:"version"` // of that request, as it was opened
-	Draft       bool                    `form:"draft"`
+	Draft       bool                    `form:"as_draft"`
 }
 
 // proposal is how what was typed is proposed.
@@ -138,7 +138,7 @@ func (w *wizard) review(in detailsForm, complaint error) error {
 	base := configsPath(w.project.Slug)
 	v := reviewCreate(w.toolkit, in, complaint)
 	v.Page, v.Policy, v.Hidden, v.BackHidden = frame, policy, in.hidden(), append(in.hidden(), hiddenReason(in.Reason)...)
-	v.Form, v.Back = w.s.newForm(w.c, base), w.s.newForm(w.c, base+"/review")
+	v.Form, v.Back = w.s.newDraftForm(w.c, base, w.path()), w.s.newForm(w.c, base+"/review")
 	v.Button, v.Draft = sendWords(approvals, v.Button), approvals > 0
 	v.Steps = wizardSteps(6, append(w.chosen(), stepLink{}, stepLink{}, stepLink{}))
 	v.Complaints = complaintsView(complaint, fieldLabels)

@@ -159,6 +159,7 @@ var fieldLabels = map[string]string{
 	mirror.FieldToolsForConnection: "Tools for connecting", mirror.FieldProxyURL: "Proxy", mirror.FieldToolRouter: "Tool router",
 	mirror.FieldCredentials: "Credentials set", "client_secret": "Client secret", "api_key": "API key", "roles": "Roles",
 	"environment": "Environment", "base_url": "Base URL", "proxy_auth_key": "Proxy key", "consumer_secret": "Consumer secret",
+	"url": "Address", "topics": "Events",
 }
 
 func fieldLabel(name string) string {

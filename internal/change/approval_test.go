@@ -330,7 +330,10 @@ func TestPolicies(t *testing.T) {
 	b := newBoard(t)
 	ask := func(p change.Policy) error {
 		p.Subject, p.Project = change.AboutConfigs, b.Project.ID
-		_, err := b.Changes.ProposePolicy(t.Context(), b.admin, "r", p)
+		r, err := b.Changes.ProposePolicy(t.Context(), b.admin, "r", p)
+		if err == nil {
+			b.state(b.Settled(r.ID), change.Applied)
+		}
 		return err
 	}
 	for name, p := range map[string]change.Policy{
@@ -449,4 +452,37 @@ func TestDraft(t *testing.T) {
 		t.Errorf("a vote on a draft: %v", err)
 	}
 	b.state(b.must(b.Changes.Submit(t.Context(), b.editor, r.ID)), change.InReview)
+}
+
+// One request edits the lists of many configs, each from what it has.
+func TestBulkLists(t *testing.T) {
+	b := newBoard(t)
+	var ids []string
+	for a := range b.snapshot().All {
+		if rig.OwnOAuth(a) && !a.Scopes.Masked && len(ids) < 3 {
+			ids = append(ids, a.ID)
+		}
+	}
+	kept := b.Config(func(a mirror.AuthConfig) bool { return a.ID == ids[0] }).Scopes.Values
+	r, err := b.Changes.ProposeListEdit(t.Context(), b.editor, b.proposal(), ids, change.ListEdit{Field: mirror.FieldScopes, Add: "one:more"})
+	b.state(b.Settled(b.must(r, err).ID), change.Applied)
+	if got := b.Config(func(a mirror.AuthConfig) bool { return a.ID == ids[0] }).Scopes.Values; len(got) != len(kept)+1 {
+		t.Errorf("scopes %v, had %v", got, kept)
+	}
+	r, err = b.Changes.ProposeListEdit(t.Context(), b.editor, b.proposal(), ids, change.ListEdit{Field: mirror.FieldScopes, Remove: "one:more"})
+	b.state(b.Settled(b.must(r, err).ID), change.Applied)
+	for name, e := range map[string]change.ListEdit{
+		"nothing": {Field: mirror.FieldScopes}, "no scope": {Field: mirror.FieldScopes, Add: `"`}, "another field": {Field: mirror.FieldName, Add: "x"},
+		"nothing changes": {Field: mirror.FieldScopes, Remove: "never:there"},
+	} {
+		if _, err := b.Changes.ProposeListEdit(t.Context(), b.editor, b.proposal(), ids, e); !problem.Is(err, problem.Invalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := b.Changes.ProposeDeletes(t.Context(), b.editor, b.proposal(), ids, "2", true, false); !problem.Is(err, problem.Invalid) {
+		t.Errorf("deleted with the wrong number: %v", err)
+	}
+	r, err = b.Changes.ProposeDeletes(t.Context(), b.editor, b.proposal(), ids, "3", true, false)
+	b.state(b.Settled(b.must(r, err).ID), change.Applied)
+	b.consistent()
 }

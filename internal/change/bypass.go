@@ -112,11 +112,14 @@ func (s *Service) BreakGlass(ctx context.Context, by access.Reader, id string, e
 		if due {
 			return Effect{}, problem.New(problem.Conflict, "You broke the glass before, and nobody has reviewed that yet. Until then you can't do it again.")
 		}
-		if r.State == Draft && r.Author.ID != by.ID {
+		if r.Private() && r.Author.ID != by.ID {
 			return Effect{}, notFound()
 		}
 		if len(r.Policies) == 0 {
-			r.Policies, _ = t.rules.For(t.project, r.Revision.Items, t.people, r.Revision.Contributors)
+			var covered bool
+			if r.Policies, covered = t.rules.For(t.project, r.Revision.Items, t.people, r.Revision.Contributors); !covered {
+				return Effect{}, notCovered()
+			}
 		}
 		events, err := r.breakGlass(by, e, t)
 		return Effect{Events: events}, err

@@ -55,7 +55,7 @@ func (s *Service) Comment(ctx context.Context, by access.Reader, id string, item
 		return problem.InvalidFields("Nothing was recorded.", map[string]string{"text": complaint})
 	}
 	return s.store.AddComment(ctx, id, func(r *Request) (Comment, audit.Event, error) {
-		if r.State == Draft && r.Author.ID != by.ID {
+		if r.Private() && r.Author.ID != by.ID {
 			return Comment{}, audit.Event{}, notFound()
 		}
 		if field != "" && (item < 0 || item >= len(r.Revision.Items) || !r.Revision.Items[item].touches(field)) {
@@ -91,7 +91,7 @@ func (s *Service) EditComment(ctx context.Context, by access.Reader, id, comment
 // Watch makes somebody hear of a request, or not any more.
 func (s *Service) Watch(ctx context.Context, by access.Reader, id string, on bool) error {
 	return s.store.Watch(ctx, id, by.ID, on, func(r *Request) (audit.Event, error) {
-		if r.State == Draft && r.Author.ID != by.ID {
+		if r.Private() && r.Author.ID != by.ID {
 			return audit.Event{}, notFound()
 		}
 		action := "change.unwatched"

@@ -106,6 +106,10 @@ func (p Policy) covers(project mirror.Project, it Item) bool {
 	return p.Condition.holds(p.Over, it)
 }
 
+// Holds reports whether the condition holds for an item, for those that need no
+// number.
+func (c Condition) Holds(it Item) bool { return c.holds(0, it) }
+
 func (c Condition) holds(over int, it Item) bool {
 	switch c {
 	case ScopesWidened:

@@ -34,7 +34,7 @@ func (s *Service) propose(ctx context.Context, by access.Reader, p Proposal, tit
 		Author: Author{by.ID, by.Name}, CreatedAt: s.now(), UpdatedAt: s.now(),
 		Revision: Revision{Items: items},
 	}
-	if err := by.Check(r.takes()); err != nil {
+	if err := by.Check(r.Takes()); err != nil {
 		return Request{}, err
 	}
 	for i := range items {
@@ -58,7 +58,7 @@ func (s *Service) propose(ctx context.Context, by access.Reader, p Proposal, tit
 		if err != nil {
 			return nil, err
 		}
-		if err := author.Check(r.takes()); err != nil {
+		if err := author.Check(r.Takes()); err != nil {
 			return nil, err
 		}
 		if p.Draft {

@@ -27,7 +27,9 @@ func (n refNeed) takes(p *refPerson) bool {
 	if !p.is("approver") {
 		return false
 	}
-	anyOf := func(a, b []string) bool { return slices.ContainsFunc(a, func(s string) bool { return slices.Contains(b, s) }) }
+	anyOf := func(a, b []string) bool {
+		return slices.ContainsFunc(a, func(s string) bool { return slices.Contains(b, s) })
+	}
 	named := len(n.roles) > 0 || len(n.groups) > 0 || len(n.people) > 0
 	return !named || anyOf(n.roles, p.roles) || anyOf(n.groups, p.groups) || slices.Contains(n.people, p.id)
 }
@@ -591,7 +593,11 @@ func (m *ref) breakGlass(by string, r *refRequest, fresh, filled bool) bool {
 		return false
 	}
 	if len(r.policies) == 0 {
-		r.policies, _ = m.covering(r.items, r.writers)
+		policies, covered := m.covering(r.items, r.writers)
+		if !covered {
+			return false // no policy is no permission
+		}
+		r.policies = policies
 	}
 	r.broken, r.spent, r.breaker = true, true, by
 	m.approve(r)

@@ -104,11 +104,19 @@ func (r *Request) Undecided() bool {
 	return slices.ContainsFunc(r.Progress, func(p Progress) bool { return p.Decide })
 }
 
+// Private reports whether the request was never handed in: it is its author's
+// alone, also after its end.
+func (r *Request) Private() bool { return len(r.Policies) == 0 }
+
 // event starts a history event about the request.
 func (r *Request) event(by audit.Actor, action string) audit.Event {
+	name := r.Title
+	if r.Private() {
+		name = "a draft"
+	}
 	return audit.Event{
 		Actor: by, Action: action, Project: r.Project, Request: r.ID,
-		Object: audit.Object{Kind: "change_request", ID: r.ID, Name: r.Title},
+		Object: audit.Object{Kind: "change_request", ID: r.ID, Name: name},
 		Detail: map[string]string{"state": string(r.State), "revision": itoa(r.Revision.Number), "effect": r.Revision.EffectHash},
 	}
 }
@@ -127,7 +135,7 @@ func (r *Request) enter(s State, note string, now time.Time) {
 func (r *Request) submit(by audit.Actor, t table, applyNow bool) ([]audit.Event, error) {
 	policies, ok := t.rules.For(t.project, r.Revision.Items, t.people, r.Revision.Contributors)
 	if !ok {
-		return nil, problem.New(problem.Forbidden, "No policy covers this change, so it is refused. Ask an admin to add one.")
+		return nil, notCovered()
 	}
 	if !satisfiable(policies, without(t.people, r.Revision.Contributors)) {
 		return nil, problem.New(problem.Forbidden, "The policies ask for more approvals than there are people who could give them. Nothing was changed. Ask an admin for approvers, or for another policy.")
@@ -152,6 +160,10 @@ func (r *Request) submit(by audit.Actor, t table, applyNow bool) ([]audit.Event,
 		r.ApplyAfter = t.now
 	}
 	return events, nil
+}
+
+func notCovered() error {
+	return problem.New(problem.Forbidden, "No policy covers this change, so it is refused. Ask an admin to add one.")
 }
 
 func policyIDs(policies []Policy) string {
@@ -209,7 +221,7 @@ func (r *Request) expire(now time.Time) []audit.Event {
 // tried again. Items that failed start over; those that are done stay so.
 func (r *Request) release(by access.Reader, t table) ([]audit.Event, error) {
 	switch {
-	case !by.May(r.takes()):
+	case !by.May(r.Takes()):
 		return nil, problem.New(problem.Forbidden, "Applying this change takes another role.")
 	case r.State == Approved && r.ApplyAfter.IsZero(), r.State == Scheduled, r.State == Suspended, r.State == Failed, r.State == Partial:
 	default:
@@ -235,8 +247,8 @@ func (r *Request) release(by access.Reader, t table) ([]audit.Event, error) {
 	return []audit.Event{r.event(by.Actor(), action)}, nil
 }
 
-// takes is the permission that proposing and applying the request takes.
-func (r *Request) takes() access.Permission {
+// Takes is the permission that proposing and applying the request takes.
+func (r *Request) Takes() access.Permission {
 	for _, it := range r.Revision.Items {
 		switch it.Kind {
 		case KindConfig:
@@ -252,7 +264,7 @@ func (r *Request) takes() access.Permission {
 // "". Everything that let it be approved is looked at again.
 func (r *Request) unfit(t table, at time.Time) string {
 	author := slices.IndexFunc(t.people, func(u access.User) bool { return u.ID == r.Author.ID })
-	if author < 0 || !t.people[author].May(r.takes()) {
+	if author < 0 || !t.people[author].May(r.Takes()) {
 		return "Its author may no longer propose changes."
 	}
 	if hash, err := effectHash(r.Project, r.Revision.Items); err != nil || hash != r.Revision.EffectHash {

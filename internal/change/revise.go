@@ -20,10 +20,10 @@ func (s State) revisable() bool { return s.bypassable() }
 // mayRevise guards the next revision.
 func (r *Request) mayRevise(by access.Reader, version int64) error {
 	switch {
-	case r.State == Draft && r.Author.ID != by.ID:
+	case r.Private() && r.Author.ID != by.ID:
 		return notFound()
-	case !by.May(r.takes()):
-		return by.Check(r.takes())
+	case !by.May(r.Takes()):
+		return by.Check(r.Takes())
 	case !r.State.revisable() || r.State == Approved && !r.ApplyAfter.IsZero():
 		return r.tooLate("revised")
 	case version != r.Version:

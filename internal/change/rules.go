@@ -71,16 +71,17 @@ func (p Policy) Values() mirror.Values {
 	}
 	for i, step := range p.Steps {
 		for _, n := range step {
-			line := fmt.Sprintf("%d: %d", i+1, n.Count)
-			for _, r := range n.Roles {
-				line += " role:" + string(r)
+			who := texts(n.Roles)
+			for k := range who {
+				who[k] = "role:" + who[k]
 			}
 			for _, g := range n.Groups {
-				line += " group:" + g
+				who = append(who, "group:"+g)
 			}
 			for _, u := range n.People {
-				line += " person:" + u
+				who = append(who, "person:"+u)
 			}
+			line := strings.Join(append([]string{fmt.Sprintf("%d: %d", i+1, n.Count)}, who...), " ")
 			v[fieldSteps] = append(v[fieldSteps], line)
 		}
 	}

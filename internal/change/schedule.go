@@ -7,6 +7,7 @@ import (
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/mirror"
 	"gatehouse/internal/problem"
 )
 
@@ -19,11 +20,15 @@ type Freeze struct {
 	From, Until time.Time
 }
 
+// Covers reports whether nothing may be applied to a project at a time.
+func (f Freeze) Covers(p mirror.Project, at time.Time) bool {
+	return (f.Project == "" || f.Project == p.ID) && (f.Environment == "" || f.Environment == p.Environment) && !at.Before(f.From) && at.Before(f.Until)
+}
+
 // frozen returns the freeze window that covers a time, if one does.
 func (t table) frozen(at time.Time) (Freeze, bool) {
 	for _, f := range t.rules.Freezes {
-		if (f.Project == "" || f.Project == t.project.ID) && (f.Environment == "" || f.Environment == t.project.Environment) &&
-			t.project.ID != "" && !at.Before(f.From) && at.Before(f.Until) {
+		if t.project.ID != "" && f.Covers(t.project, at) {
 			return f, true
 		}
 	}
@@ -133,5 +138,5 @@ func (t table) done() bool {
 			return false
 		}
 	}
-	return true
+	return len(t.items) > 0
 }

@@ -122,8 +122,8 @@ func (s *Service) Submit(ctx context.Context, by access.Reader, id string) (Requ
 			return Effect{}, notFound()
 		case r.State != Draft:
 			return Effect{}, r.tooLate("sent for approval")
-		case !by.May(r.takes()):
-			return Effect{}, by.Check(r.takes())
+		case !by.May(r.Takes()):
+			return Effect{}, by.Check(r.Takes())
 		case t.stale():
 			return Effect{}, problem.New(problem.Conflict, "The auth config changed at Composio after this draft was written. Nothing was sent. Renew the draft first.")
 		}
@@ -147,7 +147,7 @@ func (s *Service) Cancel(ctx context.Context, by access.Reader, id, reason strin
 		switch {
 		case err != nil:
 			return Effect{}, err
-		case r.State == Draft && r.Author.ID != by.ID:
+		case r.Private() && r.Author.ID != by.ID:
 			return Effect{}, notFound()
 		}
 		events, err := r.cancel(by, reason, t.now)

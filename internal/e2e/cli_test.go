@@ -114,6 +114,9 @@ func TestBadSettings(t *testing.T) {
 		"trusted proxies":       {"CONSOLE_TRUSTED_PROXIES=everybody"},
 		"SQLite only":           {"CONSOLE_DATABASE_URL=postgres://x"},
 		"at least 1s":           {"CONSOLE_SYNC_INTERVAL=1ms"},
+		"not an e-mail address": {"CONSOLE_SMTP_ADDR=mail.example.com:587"},
+		"no such file":          {"CONSOLE_SMTP_PASSWORD_FILE=/nosuchfile"},
+		"chat.internal:443":     {"CONSOLE_NOTIFY_PRIVATE=chat.internal"},
 		"is it misspelt":        {"CONSOLE_ADRR=127.0.0.1:1", "CONSOLE_DATABASE_URL=postgres://x"},
 		"may be read by others": {"CONSOLE_KEY_FILE=" + looseFile(t)},
 	} {

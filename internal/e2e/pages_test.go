@@ -70,6 +70,13 @@ func (c *console) scene() map[string]string {
 	must(c.t, p.GetByLabel("Reason").Fill("Support asked for issue triage"))
 	p.click(p.button("Save and apply"))
 	p.sees("Saved")
+	p = c.open(tabOptions{}) // Ada has something to read, and a channel
+	p.signIn("Ada")
+	p.to("/settings/notifications")
+	p.fill("Name", "#changes")
+	p.fill("Address", "https://hooks.example.com/services/"+canary)
+	p.click(p.button("Add channel"))
+	p.sees("Added #changes")
 	must(c.t, c.box.Fail(sandbox.Fault{Kind: "status=422", Method: "PATCH"}))
 	p.to(list + "?toolkit=slack&status=enabled")
 	p.click(p.Locator("tr[data-id] .config-name a"))
@@ -95,7 +102,8 @@ func (c *console) scene() map[string]string {
 		"delete": config + "/impact?do=delete", "wizard-toolkits": list + "/new", "wizard-schemes": list + "/new?toolkit=github",
 		"wizard-details": list + "/new?toolkit=github&scheme=OAUTH2", "changes": "/changes", "changes-done": "/changes?tab=done", "change-failed": failed, "change-done": done,
 		"history": "/history", "history-entry": "/history/12", "people": "/people", "person": person, "policies": "/policies", "settings": "/settings",
-		"projects": "/settings/projects", "project": "/settings/projects/default", "account": "/account", "sessions": "/account/sessions", "not-found": "/nosuchpage",
+		"projects": "/settings/projects", "project": "/settings/projects/default", "account": "/account", "sessions": "/account/sessions",
+		"notifications": "/notifications", "account-notifications": "/account/notifications", "settings-notifications": "/settings/notifications", "not-found": "/nosuchpage",
 	}
 }
 

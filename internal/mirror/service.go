@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatehouse/internal/audit"
+	"gatehouse/internal/bell"
 	"gatehouse/internal/composio"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
@@ -70,12 +71,22 @@ type Service struct {
 	progress map[string]*syncRun
 	wake     chan struct{}
 	activity atomic.Int64
+	changed  bell.Bell
 	ctx      context.Context // of Run; syncs outlive requests but not the program
 	group    sync.WaitGroup
 }
 
 // Activity grows whenever what [Service.Syncing] says changes.
 func (s *Service) Activity() int64 { return s.activity.Load() }
+
+// Changed returns a channel that is closed when the next sync begins or ends.
+func (s *Service) Changed() <-chan struct{} { return s.changed.Next() }
+
+// act notes that a sync began or ended.
+func (s *Service) act() {
+	s.activity.Add(1)
+	s.changed.Ring()
+}
 
 // Settings are how the service works.
 type Settings struct {

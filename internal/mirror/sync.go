@@ -117,12 +117,12 @@ func (s *Service) Sync(ctx context.Context, projectID string) error {
 	run := &syncRun{done: make(chan struct{})}
 	s.progress[projectID] = run
 	s.mu.Unlock()
-	s.activity.Add(1)
+	s.act()
 	defer func() {
 		s.mu.Lock()
 		delete(s.progress, projectID)
 		s.mu.Unlock()
-		s.activity.Add(1)
+		s.act()
 		close(run.done)
 	}()
 

@@ -11,9 +11,8 @@ import (
 const shown = "[secret]"
 
 // A Value is a credential. However it is printed, encoded or logged, it says
-// "[secret]"; only [Value.Reveal] gives it away, and only two places call that:
-// the API client when it writes a request body, and the sealing of values that
-// wait to be sent.
+// "[secret]"; only [Value.Reveal] gives it away, and only for a value
+// to be checked, sealed or hashed, and for the request that it belongs into.
 type Value struct{ v string }
 
 // New wraps a credential.

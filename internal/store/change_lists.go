@@ -86,8 +86,10 @@ func (s *Store) strings(ctx context.Context, query string, args ...any) ([]strin
 
 // A RequestQuery narrows a list of change requests, the newest first.
 type RequestQuery struct {
+	Reader  string // user id; drafts of others are left out
 	Project string
 	Author  string // user id
+	Watcher string // user id of somebody who took part or watches, and isn't the author
 	Config  string // auth config id
 	Open    *bool  // whether they are open
 	Before  int64  // created before, in microseconds; 0 means now
@@ -100,6 +102,11 @@ func (s *Store) Requests(ctx context.Context, q RequestQuery) ([]change.Request,
 	add := func(condition string, arg any) {
 		args = append(args, arg)
 		where = append(where, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(args))))
+	}
+	add("(r.policies <> 'null' OR r.author_id = ?)", q.Reader) // never handed in
+	if q.Watcher != "" {
+		add("r.author_id <> ?", q.Watcher)
+		add("r.id IN ("+strings.ReplaceAll(watched, "$1", "?")+")", q.Watcher)
 	}
 	if q.Project != "" {
 		add("r.project_id = ?", q.Project)
@@ -120,10 +127,7 @@ func (s *Store) Requests(ctx context.Context, q RequestQuery) ([]change.Request,
 	if q.Before > 0 {
 		add("r.created_at < ?", q.Before)
 	}
-	query := "SELECT " + requestColumns + requestFrom
-	if len(where) > 0 {
-		query += "WHERE " + strings.Join(where, " AND ")
-	}
+	query := "SELECT " + requestColumns + requestFrom + "WHERE " + strings.Join(where, " AND ")
 	args = append(args, q.Limit)
 	query += fmt.Sprintf(" ORDER BY r.created_at DESC LIMIT $%d", len(args))
 	var all []change.Request
@@ -133,12 +137,4 @@ func (s *Store) Requests(ctx context.Context, q RequestQuery) ([]change.Request,
 		return err
 	}, query, args...)
 	return all, err
-}
-
-// OpenRequestCount is how many change requests are open.
-func (s *Store) OpenRequestCount(ctx context.Context) (int, error) {
-	return keep(s, "open requests", func() (n int, err error) {
-		err = s.row(ctx, "SELECT count(*) FROM change_request WHERE ended_at = 0").Scan(&n)
-		return n, err
-	})
 }

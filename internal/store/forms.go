@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/problem"
-	"gatehouse/internal/secret"
 )
 
 // A FormOp is one sending of a form. Its id was issued with the form, for one
@@ -108,56 +106,15 @@ func formOpTaken(op FormOp, row scanner) error {
 	return &RepeatedError{location}
 }
 
-// FinishFormOp remembers where a form's answer led to.
-func (s *Store) FinishFormOp(ctx context.Context, id, location string) error {
+// FinishFormOp remembers where a form's answer led to. The person's draft of the
+// page, if that isn't empty, has done its service.
+func (s *Store) FinishFormOp(ctx context.Context, op FormOp, location, page string) error {
 	return s.quiet(ctx, formDrafts, func(t *tx) error {
-		return t.exec("UPDATE form_op SET location = $2 WHERE id = $1", id, location)
+		return errors.Join(
+			t.exec("UPDATE form_op SET location = $2 WHERE id = $1", op.ID, location),
+			t.exec("DELETE FROM form_draft WHERE user_id = $1 AND path = $2", op.User.ID, page),
+		)
 	})
-}
-
-// A FormDraft is what was typed into a form when the session ended, without
-// credentials.
-type FormDraft struct {
-	ID     string
-	UserID string
-	Path   string
-	Fields map[string][]string
-}
-
-const (
-	draftLife = 24 * time.Hour
-	maxDraft  = 64 << 10 // bytes
-)
-
-// KeepFormDraft keeps a draft for a day and returns its id. Of each page a person
-// has one.
-func (s *Store) KeepFormDraft(ctx context.Context, d FormDraft) (string, error) {
-	fields, err := json.Marshal(d.Fields)
-	if err != nil {
-		return "", err
-	}
-	if len(fields) > maxDraft {
-		return "", problem.New(problem.Invalid, "Your session ended, and what you typed is too long to be kept. Go back, copy it, and sign in again.")
-	}
-	id := "drf_" + secret.Code(24)
-	return id, s.quiet(ctx, formDrafts, func(t *tx) error {
-		if err := t.exec("DELETE FROM form_draft WHERE user_id = $1 AND path = $2", d.UserID, d.Path); err != nil {
-			return err
-		}
-		return t.exec("INSERT INTO form_draft (id, user_id, path, fields, created_at) VALUES ($1, $2, $3, $4, $5)",
-			id, d.UserID, d.Path, string(fields), micros(t.now))
-	})
-}
-
-// FormDraft returns a person's draft.
-func (s *Store) FormDraft(ctx context.Context, id, userID string) (FormDraft, error) {
-	d := FormDraft{ID: id, UserID: userID}
-	var fields string
-	err := s.row(ctx, "SELECT path, fields FROM form_draft WHERE id = $1 AND user_id = $2", id, userID).Scan(&d.Path, &fields)
-	if err != nil {
-		return d, missing(err, "draft")
-	}
-	return d, json.Unmarshal([]byte(fields), &d.Fields)
 }
 
 // Keep house: what has ended is removed some time later.
@@ -165,6 +122,8 @@ const (
 	opLife      = 7 * 24 * time.Hour
 	sessionKeep = 7 * 24 * time.Hour // after its creation
 	guessKeep   = 30 * 24 * time.Hour
+	noticeKeep  = 90 * 24 * time.Hour
+	givenUpKeep = 30 * 24 * time.Hour
 	flushEvery  = 15 * time.Second
 	tidyEvery   = time.Hour
 )
@@ -199,6 +158,8 @@ func (s *Store) tidy(ctx context.Context) error {
 			t.exec("DELETE FROM guess WHERE last < $1", before(guessKeep)),
 			t.exec("DELETE FROM form_op WHERE created_at < $1", before(opLife)),
 			t.exec("DELETE FROM form_draft WHERE created_at < $1", before(draftLife)),
+			t.exec("DELETE FROM notification WHERE created_at < $1", before(noticeKeep)),
+			t.exec("DELETE FROM delivery WHERE given_up AND created_at < $1", before(givenUpKeep)),
 		)
 	})
 }

@@ -40,7 +40,7 @@ func (t *tx) recordOne(e audit.Event) error {
 	}
 	*t.head = audit.Head{Seq: row.Seq, Hash: row.Hash}
 	t.entries++
-	return nil
+	return t.noteNews(row.Seq, e)
 }
 
 // recordPersonal writes all personal data of a row with one statement.

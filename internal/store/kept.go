@@ -2,8 +2,8 @@ package store
 
 import "sync"
 
-// kept holds what nearly every page asks for until the next commit. What it
-// returns is shared and must not be changed.
+// kept holds what nearly every page asks for until the store's version grows. What
+// it returns is shared and must not be changed.
 type kept struct {
 	mu      sync.Mutex
 	version int64

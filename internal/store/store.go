@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"gatehouse/internal/bell"
 	"gatehouse/internal/secret"
 )
 
@@ -45,8 +46,10 @@ type Store struct {
 	readStmts sync.Map // text → *sql.Stmt
 	writer    *writer
 	index     *historyIndex
+	news      chan struct{} // see [Store.News]
 
-	version   atomic.Int64 // grows with every commit
+	version   atomic.Int64 // grows with every commit that pages may show
+	changed   bell.Bell    // rings after that
 	mirrors   mirrors
 	sessions  sessions
 	kept      kept
@@ -70,7 +73,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	s := &Store{now: func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) }, log: o.Log}
+	s := &Store{now: func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) }, log: o.Log, news: make(chan struct{}, 1)}
 	path := filepath.Join(dir, DatabaseFile)
 	if !o.ReadOnly {
 		if err := s.prepare(dir, path); err != nil {
@@ -186,8 +189,13 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// Version grows with every commit. Read it before what it is to vouch for.
+// Version grows with every commit that changes what pages show. Read it before
+// what it is to vouch for.
 func (s *Store) Version() int64 { return s.version.Load() }
+
+// Changed returns a channel that is closed when Version next grows. By then every
+// cache is up to date. Call it before looking at the version.
+func (s *Store) Changed() <-chan struct{} { return s.changed.Next() }
 
 // Failed is closed when a commit ended in an error of which nobody can say
 // whether it took effect. Nothing more is written; the process should end and

@@ -15,6 +15,8 @@ type tx struct {
 	head    *audit.Head
 	mirror  map[string]*mirrorDelta // what to tell the snapshots, by project
 	people  bool                    // users or sessions changed
+	unseen  bool                    // no page shows it
+	news    bool                    // there is something in the outbox
 	entries int                     // history entries written
 	op      *pendingOp              // the form operation that this uses up
 }

@@ -186,20 +186,30 @@ func (w *writer) giveUp(err error) {
 
 // publish makes a batch visible to the caches before anyone is answered.
 func (w *writer) publish(batch []*job) {
+	seen := false
 	for _, j := range batch {
 		if j.err == nil {
+			seen = seen || !j.tx.unseen
 			w.store.mirrors.publish(j.tx.mirror)
 			if j.tx.people {
 				w.store.sessions.reset()
+			}
+			if j.tx.news {
+				w.store.pokeNews()
 			}
 			if j.tx.op != nil {
 				j.tx.op.used = true
 			}
 		}
 	}
-	w.store.version.Add(1)
+	if seen {
+		w.store.version.Add(1)
+	}
 	if w.store.index != nil {
 		w.store.index.poke()
+	}
+	if seen {
+		w.store.changed.Ring()
 	}
 }
 
@@ -277,22 +287,4 @@ func (s *Store) write(ctx context.Context, fn func(*tx) error) error {
 		}
 		return nil
 	})
-}
-
-// A quietWrite names a write that leaves no history entry.
-type quietWrite string
-
-// The writes without history: the list of house rules, and nothing else.
-const (
-	lastSeen     quietWrite = "last-seen times of sessions"
-	guessCounts  quietWrite = "counters of failed sign-ins"
-	mirrorData   quietWrite = "what a sync or a toolkit read refreshed"
-	formDrafts   quietWrite = "forms being typed, and where a form's answer led"
-	housekeeping quietWrite = "sessions, links and drafts long past their end"
-	keyCheck     quietWrite = "the constant that tells the right key file"
-)
-
-// quiet runs fn in a transaction that leaves no history.
-func (s *Store) quiet(ctx context.Context, _ quietWrite, fn func(*tx) error) error {
-	return s.writer.do(ctx, fn)
 }

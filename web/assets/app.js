@@ -130,6 +130,11 @@
       if (link) link.click();
     } else if (event.key === 'j' || event.key === 'k') {
       move(event.key === 'j' ? 1 : -1);
+    } else if ($(`[data-vote="${CSS.escape(event.key)}"]`)) {
+      event.preventDefault(); // opens the decision; sending it takes another key
+      const vote = $(`[data-vote="${CSS.escape(event.key)}"]`);
+      vote.open = true;
+      $(event.key === 'a' ? 'form button' : 'textarea', vote).focus();
     } else if (event.key === 'x' && at >= 0) {
       const box = $('input[type="checkbox"]', $$('tr[data-id]')[at] || root);
       if (box) box.click();
@@ -152,14 +157,16 @@
   // unless there is something to type into.
   const typedInto = () => $('main form[method="post"] :is(input:not([type="hidden"]), textarea, select)');
   let syncing = Boolean($('#sync[hx-get]'));
+  let said = $('[data-say]')?.dataset.say;
   document.addEventListener('htmx:after:swap', () => {
     setUp(document);
     if (syncing && !$('#sync[hx-get]') && !typedInto()) htmx.ajax('GET', location.href, { target: '#main', select: '#main', swap: 'outerMorph' });
     syncing = Boolean($('#sync[hx-get]'));
     const next = $('#theme button'); // it names the theme that comes next
     if (next) root.dataset.theme = { dark: 'light', system: 'dark', light: 'system' }[next.value];
-    const told = $('[data-say]');
-    if (told) say(told.dataset.say);
+    const told = $('[data-say]')?.dataset.say;
+    if (told && told !== said) say(told);
+    said = told;
   });
   document.addEventListener('DOMContentLoaded', () => {
     setUp(document);

@@ -221,7 +221,7 @@ func formOps(t *testing.T, s *store.Store) {
 	if !store.FormOpUsed(ctx) {
 		t.Error("the operation is not used up")
 	}
-	must(t, s.FinishFormOp(t.Context(), "op1", "/there"))
+	must(t, s.FinishFormOp(t.Context(), op, "/there", ""))
 	var repeated *store.RepeatedError
 	if err := s.CheckFormOp(t.Context(), op); !errors.As(err, &repeated) || repeated.Location != "/there" {
 		t.Errorf("a repeated form: %v", err)
@@ -253,19 +253,4 @@ func formOps(t *testing.T, s *store.Store) {
 	_, err = s.EndSessions(t.Context(), "usr_1", func(access.Session) bool { return true }, event("session.ended"))
 	must(t, err)
 	kind(t, s.FailSignIn(store.WithFormOp(t.Context(), op), event("e")), problem.Forbidden)
-}
-
-func formDrafts(t *testing.T, s *store.Store) {
-	addAccount(t, s, "usr_1")
-	d := store.FormDraft{UserID: "usr_1", Path: "/p", Fields: map[string][]string{"name": {"typed"}}}
-	id, err := s.KeepFormDraft(t.Context(), d)
-	must(t, err)
-	d.ID = id
-	got, err := s.FormDraft(t.Context(), id, "usr_1")
-	must(t, err)
-	if diff := cmp.Diff(d, got); diff != "" {
-		t.Error(diff)
-	}
-	_, err = s.FormDraft(t.Context(), id, "usr_2")
-	kind(t, err, problem.NotFound)
 }

@@ -1,0 +1,106 @@
+package notify
+
+import (
+	"slices"
+
+	"gatehouse/internal/audit"
+)
+
+// A Why is the reason for which somebody hears of an event. People choose by it
+// how they hear.
+type Why string
+
+// The reasons, the most pressing first.
+const (
+	NeedsMe    Why = "needs_me"    // they can approve it
+	BreakGlass Why = "break_glass" // approvals were skipped
+	Mine       Why = "mine"        // it is their own request
+	Watching   Why = "watching"    // they take part in it, or asked to be told
+)
+
+// Whys lists the reasons in the order of pages.
+func Whys() []Why { return []Why{NeedsMe, Mine, Watching, BreakGlass} }
+
+// A Topic is what channels choose by: they have no reasons of their own.
+type Topic string
+
+// The topics.
+const (
+	Approval Topic = "approval"    // a request waits for approval
+	Decision Topic = "decision"    // votes and what came of them
+	Outcome  Topic = "outcome"     // applied, failed, cancelled, expired
+	Trouble  Topic = "trouble"     // stale, scheduled, suspended
+	Bypass   Topic = "break_glass" // break-glass and its ratification
+	Comment  Topic = "comment"
+)
+
+// Topics lists all topics.
+func Topics() []Topic { return []Topic{Approval, Decision, Outcome, Trouble, Bypass, Comment} }
+
+// Actions of history that people hear of.
+const (
+	submitted        = "change.submitted"
+	revised          = "change.revised"
+	voted            = "change.voted"
+	approved         = "change.approved"
+	changesRequested = "change.changes_requested"
+	rejected         = "change.rejected"
+	bypassed         = "change.bypassed"
+)
+
+// An act is how an action is told.
+type act struct {
+	topic   Topic
+	outcome bool // its requester hears of it in any case
+	words   string
+}
+
+// acts are the actions that people hear of. In the words, %s is who did it;
+// the title follows. Votes have words of their own.
+var acts = map[string]act{
+	submitted:           {Approval, false, "%s asks for your approval"},
+	revised:             {Approval, false, "%s revised a change and asks for your approval"},
+	voted:               {Decision, false, "%s voted"},
+	approved:            {Decision, false, "Approved by %s"},
+	changesRequested:    {Decision, false, "%s asks for changes"},
+	rejected:            {Decision, true, "Rejected by %s"},
+	"change.cancelled":  {Outcome, false, "Cancelled by %s"},
+	"change.expired":    {Outcome, true, "Expired"},
+	"change.scheduled":  {Trouble, false, "Scheduled by %s"},
+	"change.suspended":  {Trouble, false, "Suspended and waiting for a person"},
+	"change.stale":      {Trouble, false, "Stale, because the auth config has changed"},
+	"change.applied":    {Outcome, true, "Applied"},
+	"change.failed":     {Outcome, true, "Failed"},
+	"change.partial":    {Outcome, true, "Only partly applied"},
+	"change.superseded": {Outcome, true, "Closed, since nothing was left to change"},
+	bypassed:            {Bypass, false, "%s skipped approval by break-glass"},
+	"change.ratified":   {Bypass, false, "%s ratified a break-glass change"},
+	"change.commented":  {Comment, false, "%s commented"},
+}
+
+// voteWords say how somebody voted.
+var voteWords = map[string]string{
+	"approve": "%s approved", "reject": "%s rejected", "request_changes": "%s asks for changes", "withdraw": "%s withdrew an approval",
+}
+
+// Concerns reports whether people hear of an event. The store writes such events
+// into the outbox with their history entry.
+func Concerns(e audit.Event) bool {
+	_, ok := acts[e.Action]
+	return ok && e.Request != ""
+}
+
+// decisions are what a vote, or a submission that needs none, leads to at once.
+var decisions = []string{approved, changesRequested, rejected}
+
+// together reports whether two entries are one event to people: a vote and what
+// came of it, or a revision and that it was submitted.
+func together(first, then audit.Entry) bool {
+	if first.Seq != then.Seq-1 || first.Request != then.Request {
+		return false
+	}
+	if first.Action == revised {
+		return then.Action == submitted
+	}
+	return (first.Action == voted || first.Action == submitted) && slices.Contains(decisions, then.Action)
+}

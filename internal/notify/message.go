@@ -1,0 +1,105 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"gatehouse/internal/audit"
+)
+
+// A Message is what is told of an event. All text in it is cleaned: it is one
+// line each, without characters that hide or turn text. It holds no values of
+// fields, and its link opens a page and does nothing else.
+type Message struct {
+	Seq         int64 // of the entry of history
+	Action      string
+	At          time.Time
+	Request     string // id
+	Title       string
+	State       string
+	Project     string
+	Environment string
+	Who         string
+	Sentence    string // what happened, without the title
+	Text        string // all of it in one line
+	Link        string
+}
+
+// message makes the message of an entry, as who hears it for that reason reads it.
+func (s *Service) message(ctx context.Context, e audit.Entry, why Why) (Message, error) {
+	m := Message{
+		Seq: e.Seq, Action: e.Action, At: e.Time, Request: e.Request, Title: e.Object.Name, State: clean(e.Detail["state"]),
+		Who: who(e.Actor), Link: s.settings.PublicURL + "/changes/" + e.Request,
+	}
+	if e.Object.Kind != "change_request" || m.Title == "" {
+		r, err := s.store.Request(ctx, e.Request)
+		if err != nil {
+			return m, err
+		}
+		m.Title = r.Title
+	}
+	m.Title = shorten(clean(m.Title))
+	p, err := s.store.Project(ctx, e.Project)
+	if err != nil {
+		return m, err
+	}
+	m.Project, m.Environment = shorten(clean(p.Name)), clean(p.Environment)
+	m.Sentence = sentence(e, why)
+	m.Text = m.Sentence + ": " + m.Title + " (" + m.Project + ", " + m.Environment + ")"
+	return m, nil
+}
+
+func who(a audit.Actor) string {
+	switch {
+	case a.Name != "":
+		return shorten(clean(a.Name))
+	case a.Kind == audit.ActorUser:
+		return "An erased person"
+	}
+	return "Gatehouse"
+}
+
+// sentence says what happened, without the title.
+func sentence(e audit.Entry, why Why) string {
+	words := acts[e.Action].words
+	if w, ok := voteWords[e.Detail["decision"]]; ok && e.Action == voted {
+		words = w
+	}
+	if e.Actor.Kind != audit.ActorUser {
+		words = strings.TrimSuffix(words, " by %s")
+	}
+	if why != NeedsMe && (e.Action == submitted || e.Action == revised) {
+		words = strings.Replace(words, "your approval", "approval", 1)
+	}
+	if strings.Contains(words, "%s") {
+		return fmt.Sprintf(words, who(e.Actor))
+	}
+	return words
+}
+
+// clean makes one line of a text that others wrote: control characters, line
+// breaks, and characters that are invisible or turn the direction of text go.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar:
+			return -1
+		}
+		return r
+	}, s)
+	return strings.Join(strings.Fields(s), " ")
+}
+
+const longest = 200 // characters of a title
+
+func shorten(s string) string {
+	if r := []rune(s); len(r) > longest {
+		return string(r[:longest-1]) + "…"
+	}
+	return s
+}

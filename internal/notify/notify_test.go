@@ -1,0 +1,241 @@
+package notify_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/audit"
+	"gatehouse/internal/change"
+	"gatehouse/internal/notify"
+)
+
+// Who hears of what: approvers are asked, the requester hears the outcome, and
+// nobody hears of their own doing.
+func TestWhoHears(t *testing.T) {
+	h := newHouse(t)
+	emil, anna, both := h.Person("Emil", access.Editor), h.Person("Anna", access.Approver), h.Person("Berta", access.Editor, access.Approver)
+	ayo, gone := h.Person("Ayo", access.Auditor), h.Person("Gone", access.Approver)
+	ada := h.Person("Ada", access.Admin)
+	h.must(h.Access.SetDisabled(t.Context(), ada, gone.ID, true))
+	h.run()
+	id := h.submit(emil, "Widen scopes of github-prod")
+	h.happens(id, change.Approved, step{anna.Actor(), "change.voted", map[string]string{"decision": "approve"}}, step{audit.System(), "change.approved", nil})
+	h.happens(id, change.Applying, step{emil.Actor(), "change.applying", nil}, step{emil.Actor(), "change.released", nil})
+	h.happens(id, change.Applied, step{emil.Actor(), "change.applied", nil})
+	mine := h.submit(both, "Delete slack-old")
+	h.happens(mine, change.InReview, step{ayo.Actor(), "change.commented", nil}, step{both.Actor(), "change.commented", nil})
+	h.happens(mine, change.Applying, step{emil.Actor(), "change.bypassed", nil})
+	h.quiet()
+	in := " (Project staging, staging)"
+	for _, c := range []struct {
+		who  access.Reader
+		want []string
+	}{
+		{emil, []string{"Applied: Widen scopes of github-prod" + in, "Approved by Anna: Widen scopes of github-prod" + in}},
+		{anna, []string{"Emil skipped approval by break-glass: Delete slack-old" + in, "Berta asks for your approval: Delete slack-old" + in, "Emil asks for your approval: Widen scopes of github-prod" + in}},
+		{both, []string{"Emil skipped approval by break-glass: Delete slack-old" + in, "Ayo commented: Delete slack-old" + in, "Emil asks for your approval: Widen scopes of github-prod" + in}},
+		{ayo, []string{"Emil skipped approval by break-glass: Delete slack-old" + in}},
+		{ada, []string{}},
+		{gone, []string{}},
+	} {
+		if diff := cmp.Diff(c.want, h.told(c.who)); diff != "" {
+			t.Errorf("%s: %s", c.who.Name, diff)
+		}
+	}
+	if n := len(h.mails.to(gone)); n != 0 {
+		t.Errorf("a disabled person got %d mails", n)
+	}
+	mails := h.mails.to(anna)
+	if len(mails) != 3 || mails[0].subject != "Emil asks for your approval: Widen scopes of github-prod"+in || !strings.Contains(mails[0].body, public+"/changes/"+id) {
+		t.Errorf("mails to Anna: %+v", mails)
+	}
+}
+
+// A revision that is submitted anew is one thing to be told, and a request that
+// waits for nobody asks nobody.
+func TestToldOnce(t *testing.T) {
+	h := newHouse(t)
+	emil, anna := h.Person("Emil", access.Editor), h.Person("Anna", access.Approver)
+	h.open()
+	id := h.submit(emil, "Rename x")
+	h.happens(id, change.InReview, step{emil.Actor(), "change.revised", nil}, step{emil.Actor(), "change.submitted", nil})
+	h.happens(id, change.Approved, step{emil.Actor(), "change.revised", nil}, step{emil.Actor(), "change.submitted", nil}, step{audit.System(), "change.approved", nil})
+	h.run() // by now nobody has to approve it
+	h.quiet()
+	if got := append(h.told(anna), h.told(emil)...); len(got) != 0 {
+		t.Errorf("told: %q", got)
+	}
+	h.happens(id, change.InReview, step{emil.Actor(), "change.revised", nil}, step{emil.Actor(), "change.submitted", nil})
+	h.quiet()
+	if diff := cmp.Diff([]string{"Emil revised a change and asks for your approval: Rename x (Project staging, staging)"}, h.told(anna)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Each choice of the matrix holds, but for outcomes, which a requester always
+// finds in the console.
+func TestMatrix(t *testing.T) {
+	h := newHouse(t)
+	emil, anna := h.Person("Emil", access.Editor), h.Person("Anna", access.Approver)
+	h.run()
+	none := notify.Preferences{Digest: notify.AtOnce}
+	h.must(h.notify.SetPreferences(t.Context(), emil, none))
+	h.must(h.notify.SetPreferences(t.Context(), anna, notify.Preferences{Page: map[notify.Why]bool{notify.NeedsMe: true}, Digest: notify.AtOnce}))
+	id := h.submit(emil, "First")
+	h.happens(id, change.InReview, step{anna.Actor(), "change.commented", nil})
+	h.happens(id, change.Rejected, step{anna.Actor(), "change.rejected", nil})
+	h.quiet()
+	if got := h.told(emil); len(got) != 1 || !strings.HasPrefix(got[0], "Rejected by Anna: First") {
+		t.Errorf("Emil was told %q", got)
+	}
+	if got := h.told(anna); len(got) != 1 {
+		t.Errorf("Anna was told %q", got)
+	}
+	if got := h.mails.all(); len(got) != 0 {
+		t.Errorf("mails: %+v", got)
+	}
+	h.must(h.notify.SetPreferences(t.Context(), anna, notify.Preferences{Mail: map[notify.Why]bool{notify.NeedsMe: true}, Digest: notify.AtOnce}))
+	h.submit(emil, "Second")
+	h.quiet()
+	if got := h.told(anna); len(got) != 1 {
+		t.Errorf("Anna was told %q", got)
+	}
+	if got := h.mails.to(anna); len(got) != 1 || !strings.Contains(got[0].subject, "Second") {
+		t.Errorf("mails to Anna: %+v", got)
+	}
+	if err := h.notify.SetPreferences(t.Context(), anna, notify.Preferences{Digest: "now and then"}); err == nil {
+		t.Error("a digest of another kind was saved")
+	}
+}
+
+// A digest is one mail of what came, and break-glass doesn't wait for it.
+func TestDigest(t *testing.T) {
+	h := newHouse(t)
+	emil, anna, berta := h.Person("Emil", access.Editor), h.Person("Anna", access.Approver), h.Person("Berta", access.Approver)
+	h.run()
+	p := notify.Defaults()
+	p.Digest = notify.Hourly
+	h.must(h.notify.SetPreferences(t.Context(), anna, p))
+	p.Digest = notify.Daily
+	h.must(h.notify.SetPreferences(t.Context(), berta, p))
+	first, second := h.submit(emil, "First"), h.submit(emil, "Second")
+	h.happens(second, change.Applying, step{emil.Actor(), "change.bypassed", nil})
+	h.quiet()
+	h.until("break-glass is told", func() bool { return len(h.mails.to(anna)) == 1 && len(h.mails.to(berta)) == 1 })
+	if got := h.mails.to(anna)[0].subject; !strings.Contains(got, "break-glass") {
+		t.Errorf("at once came %q", got)
+	}
+	h.forward(time.Hour)
+	h.until("the hourly digest comes", func() bool { return len(h.mails.to(anna)) == 2 })
+	digest := h.mails.to(anna)[1]
+	if digest.subject != "Gatehouse: 2 notifications" || !strings.Contains(digest.body, "/changes/"+first) || !strings.Contains(digest.body, "/changes/"+second) {
+		t.Errorf("the digest: %+v", digest)
+	}
+	h.forward(23 * time.Hour)
+	h.until("the daily digest comes", func() bool { return len(h.mails.to(berta)) == 2 })
+	h.quiet()
+	if got := h.mails.to(anna); len(got) != 2 {
+		t.Errorf("%d mails to Anna", len(got))
+	}
+}
+
+// What was committed before the program ended is told by the next one.
+func TestRestart(t *testing.T) {
+	h := newHouse(t)
+	emil, anna := h.Person("Emil", access.Editor), h.Person("Anna", access.Approver)
+	h.mails.fail.Store(1 << 40)
+	h.submit(emil, "Before anybody listened")
+	h.Restart()
+	h.settings.Retry = time.Minute
+	h.run()
+	h.until("a try fails", func() bool {
+		pending, err := h.notify.Pending(t.Context(), 10)
+		h.must(err)
+		return len(pending) == 1 && pending[0].To == "E-mail to Anna" && pending[0].Tries == 1
+	})
+	h.stop()
+	h.Restart()
+	h.mails.fail.Store(0)
+	h.run()
+	h.forward(2 * time.Minute)
+	h.until("the mail arrives", func() bool { return len(h.mails.to(anna)) == 1 })
+	h.quiet()
+	if got := h.told(anna); len(got) != 1 {
+		t.Errorf("Anna was told %q", got)
+	}
+	if pending, err := h.notify.Pending(t.Context(), 10); err != nil || len(pending) != 0 {
+		t.Errorf("pending: %+v %v", pending, err)
+	}
+}
+
+// Titles are anybody's. They stay on their line, and nothing in them hides, turns
+// the text, or is markup. Nothing but the title and where it stands is told.
+func TestHostileTitle(t *testing.T) {
+	hooks := map[string]*hook{notify.Slack: newHook(t), notify.Teams: newHook(t), notify.Webhook: newHook(t)}
+	var private []string
+	for _, k := range hooks {
+		private = append(private, k.addr)
+	}
+	h := newHouse(t, private...)
+	emil, anna, ada := h.Person("Emil", access.Editor), h.Person("Anna", access.Approver), h.Person("Ada", access.Admin)
+	h.run()
+	for kind, k := range hooks {
+		h.addChannel(ada, kind, k)
+	}
+	h.submit(emil, "x\r\nBcc: evil@example.com\r\n\r\n<!channel> <https://evil.example|click> & *b* \u202egnp.exe\u200b\x00\x1b[31m [a](http://e) <at>all</at>")
+	h.quiet()
+	for kind, k := range hooks {
+		h.until(kind, func() bool { return len(k.all()) == 1 })
+	}
+	slack := hooks[notify.Slack].all()[0].body
+	if strings.Contains(slack, `\u003c`) || !strings.Contains(slack, `\u0026lt;!channel\u0026gt;`) || !strings.Contains(slack, `"mrkdwn":false`) {
+		t.Errorf("to Slack: %s", slack)
+	}
+	if teams := hooks[notify.Teams].all()[0].body; !strings.Contains(teams, `"TextRun"`) || strings.Contains(teams, "TextBlock\"") && !strings.Contains(teams, "RichTextBlock") {
+		t.Errorf("to Teams: %s", teams)
+	}
+	mails := h.mails.all()
+	if len(mails) != 1 || mails[0].to != anna.Email || mails[0].header.Get("Bcc") != "" {
+		t.Fatalf("mails: %+v", mails)
+	}
+	told := []string{mails[0].subject, mails[0].body, h.told(anna)[0]}
+	for _, k := range hooks {
+		told = append(told, k.all()[0].body)
+	}
+	all := strings.Join(told, "\n")
+	for _, bad := range []string{"\u202e", "\u200b", "\x00", "\x1b", `\u202e`, `\u200b`, `\u0000`, `\r`, canary} {
+		if strings.Contains(all, bad) {
+			t.Errorf("%q is told", bad)
+		}
+	}
+	if strings.ContainsAny(mails[0].subject, "\r\n") {
+		t.Errorf("subject %q", mails[0].subject)
+	}
+}
+
+func TestUnread(t *testing.T) {
+	h := newHouse(t)
+	emil, anna, berta := h.Person("Emil", access.Editor), h.Person("Anna", access.Approver), h.Person("Berta", access.Approver)
+	h.run()
+	h.submit(emil, "First")
+	h.submit(emil, "Second")
+	h.quiet()
+	all, err := h.notify.Notices(t.Context(), anna, 0, 10)
+	h.must(err)
+	h.submit(emil, "Third")
+	h.quiet()
+	h.must(h.notify.MarkRead(t.Context(), anna, all[0].Notice.Seq))
+	for who, want := range map[*access.Reader]int{&anna: 1, &berta: 3, &emil: 0} {
+		if n, err := h.notify.Unread(t.Context(), *who); err != nil || n != want {
+			t.Errorf("%s has %d to read, want %d (%v)", who.Name, n, want, err)
+		}
+	}
+	if got := h.told(anna); !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, "First") }) {
+		t.Errorf("what was read is gone: %q", got)
+	}
+}

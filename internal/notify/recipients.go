@@ -1,0 +1,81 @@
+package notify
+
+import (
+	"context"
+	"slices"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/audit"
+	"gatehouse/internal/change"
+	"gatehouse/internal/problem"
+)
+
+// A Recipient is somebody who hears of an event, and why. Of what is Certain they
+// hear in the console whatever they chose.
+type Recipient struct {
+	User    access.User
+	Why     Why
+	Certain bool
+}
+
+// recipients works out who hears of an event. Who did it doesn't, but a requester
+// always hears what came of their request.
+func (s *Service) recipients(ctx context.Context, e audit.Entry) ([]Recipient, error) {
+	people, err := s.store.Users(ctx)
+	if err != nil {
+		return nil, err
+	}
+	people = slices.DeleteFunc(people, func(u access.User) bool { return u.State != access.Active })
+	r, err := s.store.Request(ctx, e.Request)
+	if problem.Is(err, problem.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var found []Recipient
+	switch e.Action {
+	case submitted, revised:
+		if waits(r) {
+			found = because(NeedsMe, r.Awaited(people))
+		}
+	case bypassed:
+		found = because(BreakGlass, slices.DeleteFunc(people, func(u access.User) bool { return !u.Has(access.Approver) && !u.Has(access.Auditor) }))
+	default:
+		if found, err = s.involved(ctx, r, people, acts[e.Action].outcome); err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(found, func(f Recipient) bool { return f.User.ID == e.Actor.ID && !f.Certain }), nil
+}
+
+// waits reports whether a request waits for approval.
+func waits(r change.Request) bool {
+	return r.State == change.InReview || r.State == change.ChangesRequested
+}
+
+func because(why Why, people []access.User) []Recipient {
+	var out []Recipient
+	for _, u := range people {
+		out = append(out, Recipient{User: u, Why: why})
+	}
+	return out
+}
+
+// involved are the author and all who watch.
+func (s *Service) involved(ctx context.Context, r change.Request, people []access.User, outcome bool) ([]Recipient, error) {
+	watchers, err := s.store.Watchers(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	var out []Recipient
+	for _, u := range people {
+		switch {
+		case u.ID == r.Author.ID:
+			out = append(out, Recipient{User: u, Why: Mine, Certain: outcome})
+		case slices.Contains(watchers, u.ID):
+			out = append(out, Recipient{User: u, Why: Watching})
+		}
+	}
+	return out, nil
+}
