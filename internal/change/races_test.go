@@ -55,12 +55,23 @@ func TestApproveAgainstEdit(t *testing.T) {
 		p := b.proposal()
 		p.Revises, p.Version = r.ID, r.Version
 		var voted, edited error
-		var wg sync.WaitGroup
-		wg.Go(func() { _, voted = b.vote(b.anna, r, change.Approve) })
-		wg.Go(func() {
+		vote := func() { _, voted = b.vote(b.anna, r, change.Approve) }
+		edit := func() {
 			_, edited = b.Changes.ProposeUpdate(t.Context(), b.editor, p, a.ID, change.Spec{Fields: map[string]string{"name": fmt.Sprintf("second %d", i)}}, nil)
-		})
-		wg.Wait()
+		}
+		switch i {
+		case 0:
+			vote()
+			edit()
+		case 1:
+			edit()
+			vote()
+		default:
+			var wg sync.WaitGroup
+			wg.Go(vote)
+			wg.Go(edit)
+			wg.Wait()
+		}
 		now := b.must(b.Store.Request(t.Context(), r.ID))
 		var moved *change.MovedOn
 		switch {
@@ -197,14 +208,14 @@ func TestRoleRevokedMeanwhile(t *testing.T) {
 func TestPolicyInFlight(t *testing.T) {
 	t.Run("loosened", func(t *testing.T) {
 		b := newBoard(t, approvals(2))
-		r := b.must(b.vote(b.anna, b.disable(b.Config(rig.Enabled).ID), change.Approve))
+		r := b.disable(b.Config(rig.Enabled).ID)
 		for _, p := range b.policies() {
 			if p.Approvals() == 2 {
 				p.Steps = []change.PolicyStep{{{Count: 1}}}
 				b.rule(b.Changes.ProposePolicy(t.Context(), b.admin, "looser", p))
 			}
 		}
-		r = b.must(b.Store.Request(t.Context(), r.ID))
+		r = b.must(b.vote(b.anna, r, change.Approve))
 		b.state(r, change.InReview)
 		_, err := b.Changes.Release(t.Context(), b.editor, r.ID)
 		b.refused(err, problem.Conflict, "in review")
@@ -477,10 +488,10 @@ func TestBypassThenRevision(t *testing.T) {
 	if len(b.Mutations()) != 0 {
 		t.Error("something was sent")
 	}
-	r = b.must(b.vote(b.anna, r, change.Approve))
-	b.must(b.Changes.Release(t.Context(), b.editor, r.ID))
-	b.state(b.Settled(r.ID), change.Applied)
-	b.consistent()
+	b.must(b.vote(b.anna, r, change.Approve))
+	b.rule(b.Changes.ProposePolicy(t.Context(), b.admin, "tighter", change.Policy{Subject: change.AboutConfigs, Project: b.Project.ID, Steps: []change.PolicyStep{{{Count: 2}}}}))
+	_, err = b.Changes.Release(t.Context(), b.editor, r.ID)
+	b.refused(err, problem.Conflict, "Today's policies")
 }
 
 // A draft that no policy covers can't be applied by break-glass either.
@@ -520,5 +531,30 @@ func TestRootIsCapped(t *testing.T) {
 	rules.Policies[0].Steps = []change.PolicyStep{{{Count: 1, Groups: []string{"grp_nobody"}}}}
 	if got := rules.Root(people, nil); !slices.EqualFunc(got, rules.Policies, func(a, b change.Policy) bool { return a.Approvals() == b.Approvals() }) {
 		t.Errorf("a need that nobody meets was dropped: %+v", got)
+	}
+}
+
+// Where history can't be written, nothing happens.
+func TestHistoryOrNothing(t *testing.T) {
+	b := newBoard(t, approvals(1))
+	r := b.disable(b.Config(rig.Enabled).ID)
+	db, err := sql.Open("sqlite3", "file:"+filepath.Join(b.Dir, store.DatabaseFile)+"?_busy_timeout=5000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), "CREATE TRIGGER full BEFORE INSERT ON history BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.vote(b.anna, r, change.Approve); err == nil {
+		t.Error("a vote counts without an entry")
+	}
+	if _, err := b.Changes.Cancel(t.Context(), b.editor, r.ID, ""); err == nil {
+		t.Error("cancelled without an entry")
+	}
+	if now := b.must(b.Store.Request(t.Context(), r.ID)); now.State != change.InReview || len(now.Votes) != 0 || now.Version != r.Version {
+		t.Errorf("state %s, %d votes", now.State, len(now.Votes))
 	}
 }
