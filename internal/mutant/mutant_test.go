@@ -6,6 +6,7 @@ package mutant
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -127,6 +128,8 @@ var mutants = []mutant{
 	}},
 }
 
+var only = flag.String("only", "", "plant only bugs whose name contains this")
+
 // modelArgs keeps the property test short where it has to catch something.
 var modelArgs = []string{"-model.steps=2000"}
 
@@ -162,6 +165,7 @@ func TestMutants(t *testing.T) {
 	if testing.Short() {
 		t.Skip("planted bugs are left out by -short")
 	}
+	mutants = slices.DeleteFunc(mutants, func(m mutant) bool { return !strings.Contains(m.name, *only) })
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
