@@ -13,7 +13,9 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -49,6 +51,8 @@ func TestModel(t *testing.T) {
 		first, worlds = *modelSeed, 1
 	}
 	var taken, allowed, writes atomic.Int64
+	var mu sync.Mutex
+	reached := map[change.State]int{}
 	begun := time.Now()
 	t.Run("worlds", func(t *testing.T) {
 		for i := range worlds {
@@ -63,12 +67,23 @@ func TestModel(t *testing.T) {
 				w.end()
 				allowed.Add(int64(w.allowed))
 				writes.Add(int64(w.m.writes))
+				mu.Lock()
+				defer mu.Unlock()
+				for state, n := range w.reached {
+					reached[state] += n
+				}
 			})
 		}
 	})
 	took := time.Since(begun)
 	t.Logf("%d steps in %s, %.0f a second; %d were allowed, %d writes at the sandbox; seeds %d to %d",
 		taken.Load(), took.Round(time.Millisecond), float64(taken.Load())/took.Seconds(), allowed.Load(), writes.Load(), first, first+uint64(worlds)-1)
+	t.Logf("how often each state was entered: %v", reached)
+	for _, s := range append(change.Open(), change.Applied, change.Rejected, change.Cancelled, change.Expired, change.Superseded) {
+		if steps >= 50_000 && !t.Failed() && reached[s] < 10 {
+			t.Errorf("%s was entered %d times: too little to learn from", s, reached[s])
+		}
+	}
 	if n := taken.Load(); *modelSeed == 0 && !t.Failed() && n < int64(steps) {
 		t.Errorf("%d steps, %d were asked for", n, steps)
 	}
@@ -93,6 +108,7 @@ type world struct {
 	trace   []string
 	allowed int
 	last    map[string]change.Request
+	reached map[change.State]int
 	effects map[string][]string // all effect hashes that a request ever had
 	version int64
 	seq     int64
@@ -107,7 +123,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	}
 	w := &world{
 		t: t, seed: seed, draw: rand.New(rand.NewPCG(seed, 7)), now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC),
-		box: sandboxtest.New(t, sandbox.Options{Configs: 12, Seed: 1}), last: map[string]change.Request{}, effects: map[string][]string{},
+		box: sandboxtest.New(t, sandbox.Options{Configs: 12, Seed: 1}), last: map[string]change.Request{}, reached: map[change.State]int{}, effects: map[string][]string{},
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	clock := func() time.Time { return w.now }
@@ -333,7 +349,7 @@ func (w *world) wish(target string) (change.Spec, *refItem) {
 		put("client_id", pick(w, []string{"one", "two"}))
 	}
 	if w.chance(30) || len(it.set) == 0 {
-		spec.Credentials["client_secret"] = secret.New(canary + fmt.Sprint(w.draw.IntN(3)))
+		spec.Credentials["client_secret"] = secret.New(canary + strconv.Itoa(w.draw.IntN(3)))
 		it.credential = true
 	}
 	return spec, it
@@ -942,6 +958,9 @@ func (w *world) check(r change.Request) {
 		w.effects[r.ID] = append(hashes, r.Revision.EffectHash)
 	}
 	w.sealed(r, m)
+	if !known || before.State != r.State {
+		w.reached[r.State]++
+	}
 	w.last[r.ID] = r
 }
 

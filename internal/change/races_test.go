@@ -558,3 +558,17 @@ func TestHistoryOrNothing(t *testing.T) {
 		t.Errorf("state %s, %d votes", now.State, len(now.Votes))
 	}
 }
+
+// A request that went stale waits as long as its project lets requests wait.
+func TestStaleLife(t *testing.T) {
+	r := rig.Bare(t, sandbox.Options{})
+	r.Project = r.AddProject("staging", sandbox.StagingKey, mirror.Development)
+	b := &bench{r, r.Person("Emil", access.Editor)}
+	a := b.Config(rig.OwnOAuth)
+	b.edit(a.ID, `"name":"changed elsewhere"`)
+	stale := b.update(a.ID, change.Spec{Fields: map[string]string{"name": "mine"}})
+	b.state(stale, change.InReview)
+	if left := stale.ExpiresAt.Sub(rig.Now()); left < 29*24*time.Hour {
+		t.Errorf("it waits for %s", left)
+	}
+}

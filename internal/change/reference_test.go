@@ -713,7 +713,9 @@ func (m *ref) current(r *refRequest) *refItem {
 
 func (m *ref) letGo(r *refRequest, it *refItem, state string) {
 	it.state = state
-	delete(m.held, it.target)
+	if m.held[it.target] == r.id {
+		delete(m.held, it.target)
+	}
 }
 
 func (m *ref) carryOut(r *refRequest, fault string) {

@@ -170,7 +170,7 @@ func (r *Request) mayVote(by access.Reader, b Ballot, t table) error {
 	switch {
 	case r.contributed(by.ID):
 		return problem.New(problem.Forbidden, "You took part in writing this change request, so you can't vote on it.")
-	case !by.May(access.ApproveChange) || !admits(r.Policies, by.User) && !(voted && b.Decision == Withdraw):
+	case !by.May(access.ApproveChange) || !admits(r.Policies, by.User) && (!voted || b.Decision != Withdraw):
 		return problem.New(problem.Forbidden, "You can't vote on this change request: its policies name others.")
 	case b.EffectHash != r.Revision.EffectHash:
 		return &MovedOn{b.EffectHash}
