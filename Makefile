@@ -72,6 +72,10 @@ bench: build $(E2E_ENV) ## speed and size as ratios to ceilings measured in the 
 storm: build ## kills and faults at random while people work, then the invariants
 	go test -timeout 60m -count=1 -run 'TestKills' ./internal/storm -args -kills=$(or $(KILLS),1000)
 
+.PHONY: mutants
+mutants: assets ## plants bugs, one at a time, and requires that a test catches each
+	go test -timeout 20m -count=1 -v -run TestMutants ./internal/mutant
+
 .PHONY: screenshots
 screenshots: build $(E2E_ENV) ## pictures of every page, both themes, two widths, in docs/screenshots
 	source $(E2E_ENV) && SCREENSHOTS=$(CURDIR)/docs/screenshots go test -count=1 -run 'TestPages|TestTeamPages' ./internal/e2e

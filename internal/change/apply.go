@@ -83,7 +83,7 @@ func (s *Service) begin(ctx context.Context, id string, i int) (Attempt, error) 
 		e := s.itemEvent(r, i, "apply.intent")
 		e.Detail["digest"], e.Detail["attempt"], e.Detail["step"] = a.Digest, itoa(a.Number), string(a.Step)
 		e.Detail["operation"] = string(it.Operation)
-		return Effect{Events: []audit.Event{e}, Attempt: &a, Claim: &it}, nil
+		return Effect{Events: []audit.Event{e}, Attempt: &a, Claim: []int{i}}, nil
 	})
 	if err == nil {
 		err = failpoint.Hit("apply.claimed")
@@ -135,7 +135,7 @@ func (s *Service) perform(ctx context.Context, r Request, i int, a Attempt, dead
 		}
 	}
 	credentials, err := s.open(ctx, r.ID, i)
-	if err != nil {
+	if err != nil || a.Step == StepMain && !s.approvedOnes(r, it, credentials) {
 		return report{verdict: verdictRefused, note: "The credentials that wait to be sent can't be opened with the key file in use. Enter them again in a new change request."}
 	}
 	if time.Until(deadline) < s.settings.Lease/2 {
@@ -252,8 +252,12 @@ func (s *Service) settle(ctx context.Context, a Attempt, rep report) (time.Durat
 		if current.Number != a.Number || current.Outcome != "" && current.Outcome != outcomeUnknown {
 			return Effect{}, errNothingToDo
 		}
+		project, err := f.Project(r.Project)
+		if err != nil {
+			return Effect{}, err
+		}
 		var effect Effect
-		effect, wait = s.conclude(r, current, rep)
+		effect, wait = s.conclude(r, current, rep, livesIn(project))
 		if len(rep.extra) > 0 {
 			if err := s.proposeCleanUp(r, a.Item, rep.extra, f, &effect); err != nil {
 				return Effect{}, err

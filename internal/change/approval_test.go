@@ -3,6 +3,7 @@ package change_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -102,11 +103,33 @@ func TestTwoLastVotesAtOnce(t *testing.T) {
 		people = append(people, b.Person(fmt.Sprintf("Reviewer%d", i), access.Approver))
 	}
 	r := b.disable(b.Config(rig.Enabled).ID)
-	var wg sync.WaitGroup
+	// They wait for the same turn, so that they share a transaction.
+	turn, release := make(chan struct{}), make(chan struct{})
+	var wg, coming sync.WaitGroup
+	wg.Go(func() {
+		_, err := b.Store.UpdateRequest(t.Context(), r.ID, func(*change.Request, change.Facts) (change.Effect, error) {
+			close(turn)
+			<-release
+			return change.Effect{}, errors.New("nothing to do")
+		})
+		if err == nil {
+			t.Error("a refused write went through")
+		}
+	})
+	<-turn
 	results := make([]error, len(people))
 	for i, p := range people {
-		wg.Go(func() { _, results[i] = b.vote(p, r, change.Approve) })
+		coming.Add(1)
+		wg.Go(func() {
+			coming.Done()
+			_, results[i] = b.vote(p, r, change.Approve)
+		})
 	}
+	coming.Wait()
+	for range 1000 {
+		runtime.Gosched()
+	}
+	close(release)
 	wg.Wait()
 	won := 0
 	for _, err := range results {
@@ -442,7 +465,7 @@ func TestConflictResolved(t *testing.T) {
 func TestDraft(t *testing.T) {
 	b := newBoard(t, approvals(1))
 	p := b.proposal()
-	p.Draft, p.Reason = true, ""
+	p.Draft = true
 	r, err := b.Changes.ProposeSwitch(t.Context(), b.editor, p, []string{b.Config(rig.Enabled).ID}, false)
 	if err != nil {
 		t.Fatal(err)

@@ -92,7 +92,7 @@ func (r *Request) breakGlass(by access.Reader, e Emergency, t table) ([]audit.Ev
 	if len(wrong) > 0 {
 		return nil, problem.InvalidFields("Nothing was applied.", wrong)
 	}
-	r.Bypass = &Bypass{By: Author{by.ID, by.Name}, Incident: e.Incident, Reason: e.Reason, Effect: r.Revision.EffectHash, At: t.now}
+	r.Bypass = &Bypass{By: Author{by.ID, by.Name}, Incident: e.Incident, Reason: e.Reason, Effect: r.Revision.EffectHash, At: r.following(t.now)}
 	r.enter(Approved, "", t.now)
 	r.ApplyAfter, r.Zone, r.ExpiresAt = t.now, "", t.now.Add(t.lives.approval)
 	event := r.event(by.Actor(), "change.bypassed")
@@ -104,7 +104,7 @@ func (r *Request) breakGlass(by access.Reader, e Emergency, t table) ([]audit.Ev
 // BreakGlass applies a request without the approval that it lacks. Who did so
 // can't do it again before somebody else has looked back at it.
 func (s *Service) BreakGlass(ctx context.Context, by access.Reader, id string, e Emergency) (Request, error) {
-	r, err := s.update(ctx, id, func(r *Request, t table, f Facts) (Effect, error) {
+	r, err := s.decide(ctx, by, id, func(by access.Reader, r *Request, t table, f Facts) (Effect, error) {
 		due, err := f.OpenBypass(by.ID)
 		if err != nil {
 			return Effect{}, err
@@ -116,7 +116,10 @@ func (s *Service) BreakGlass(ctx context.Context, by access.Reader, id string, e
 			return Effect{}, notFound()
 		}
 		if len(r.Policies) == 0 {
-			r.Policies, _ = t.rules.For(t.project, r.Revision.Items, t.people, r.Revision.Contributors)
+			var covered bool
+			if r.Policies, covered = t.rules.For(t.project, r.Revision.Items, t.people, r.Revision.Contributors); !covered {
+				return Effect{}, notCovered()
+			}
 		}
 		events, err := r.breakGlass(by, e, t)
 		return Effect{Events: events}, err

@@ -219,7 +219,7 @@ func TestTwoRequestsOnOneTarget(t *testing.T) {
 	}
 	states := []change.State{b.Settled(first.ID).State, b.Settled(second.ID).State}
 	slices.Sort(states)
-	if !slices.Equal(states, []change.State{change.Applied, change.InReview}) {
+	if !slices.Equal(states, []change.State{change.Applied, change.Suspended}) {
 		t.Errorf("states %v: one is applied, the other finds the config changed", states)
 	}
 	if len(b.Mutations()) != 1 {

@@ -49,6 +49,7 @@ func effectHash(project string, items []Item) (string, error) {
 		Base         mirror.Values     `json:"base"`
 		Fingerprints map[string]string `json:"fingerprints"`
 		Marker       string            `json:"marker"`
+		ScopeForm    string            `json:"scope_form"` // how scopes are written
 		Revoke       string            `json:"revoke"`
 	}
 	var all []effect
@@ -56,7 +57,7 @@ func effectHash(project string, items []Item) (string, error) {
 		e := effect{
 			Project: project, Kind: it.Kind, Target: it.Target, Operation: it.Operation, Toolkit: it.Toolkit, Scheme: it.Scheme,
 			Managed: strconv.FormatBool(it.Managed), New: it.Set, Base: it.Base, Fingerprints: map[string]string{},
-			Marker: it.Marker, Revoke: strconv.FormatBool(it.Revoke),
+			Marker: it.Marker, ScopeForm: string(it.ScopeForm), Revoke: strconv.FormatBool(it.Revoke),
 		}
 		for _, c := range it.Credentials {
 			e.Fingerprints[c.Field] = c.Fingerprint

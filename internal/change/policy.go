@@ -191,20 +191,18 @@ func (r Rules) Root(people []access.User, contributors []string) []Policy {
 }
 
 func capped(steps []PolicyStep, people []access.User) []PolicyStep {
+	needs, step := Policy{Steps: steps}.needs()
+	got := fill(needs, people)
 	out := make([]PolicyStep, len(steps))
-	for i, step := range steps {
-		out[i] = slices.Clone(step)
-		for k, need := range out[i] {
-			n := 0
-			for _, u := range people {
-				if need.admits(u) {
-					n++
-				}
-			}
-			out[i][k].Count = max(1, min(need.Count, n))
+	for i, need := range needs {
+		able := slices.ContainsFunc(people, need.admits)
+		if able && got[i] == 0 {
+			continue // whoever could meet it is asked for already
 		}
+		need.Count = max(1, got[i])
+		out[step[i]] = append(out[step[i]], need)
 	}
-	return out
+	return slices.DeleteFunc(out, func(s PolicyStep) bool { return len(s) == 0 })
 }
 
 func without(people []access.User, ids []string) []access.User {

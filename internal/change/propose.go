@@ -163,6 +163,17 @@ func (s *Service) open(ctx context.Context, request string, item int) (map[strin
 	return out, nil
 }
 
+// approvedOnes reports whether credentials are those that a revision names, by
+// their fingerprints.
+func (s *Service) approvedOnes(r Request, it Item, credentials map[string]secret.Value) bool {
+	for _, c := range it.Credentials {
+		if v, ok := credentials[c.Field]; !ok || s.keys.Fingerprint(v, r.Project, c.Field) != c.Fingerprint {
+			return false
+		}
+	}
+	return len(credentials) == len(it.Credentials)
+}
+
 // writable returns a project that changes may be proposed for.
 func (s *Service) writable(ctx context.Context, id string) (mirror.Project, error) {
 	p, err := s.store.Project(ctx, id)

@@ -135,10 +135,13 @@ func (r *Request) enter(s State, note string, now time.Time) {
 func (r *Request) submit(by audit.Actor, t table, applyNow bool) ([]audit.Event, error) {
 	policies, ok := t.rules.For(t.project, r.Revision.Items, t.people, r.Revision.Contributors)
 	if !ok {
-		return nil, problem.New(problem.Forbidden, "No policy covers this change, so it is refused. Ask an admin to add one.")
+		return nil, notCovered()
 	}
 	if !satisfiable(policies, without(t.people, r.Revision.Contributors)) {
 		return nil, problem.New(problem.Forbidden, "The policies ask for more approvals than there are people who could give them. Nothing was changed. Ask an admin for approvers, or for another policy.")
+	}
+	if r.Reason == "" && tally(policies, nil).Need > 0 {
+		return nil, problem.InvalidFields("Nothing was sent to Composio.", map[string]string{"reason": "Say why, for those who review and audit it."})
 	}
 	r.Policies = policies
 	r.enter(InReview, "", t.now)
@@ -157,6 +160,10 @@ func (r *Request) submit(by audit.Actor, t table, applyNow bool) ([]audit.Event,
 		r.ApplyAfter = t.now
 	}
 	return events, nil
+}
+
+func notCovered() error {
+	return problem.New(problem.Forbidden, "No policy covers this change, so it is refused. Ask an admin to add one.")
 }
 
 func policyIDs(policies []Policy) string {
@@ -189,9 +196,14 @@ func (r *Request) cancel(by access.Reader, reason string, now time.Time) ([]audi
 	return []audit.Event{e}, nil
 }
 
+// over reports whether the request's time has run out.
+func (r *Request) over(now time.Time) bool {
+	return !r.ExpiresAt.IsZero() && !now.Before(r.ExpiresAt)
+}
+
 // expire ends a request whose time is over.
 func (r *Request) expire(now time.Time) []audit.Event {
-	if r.ExpiresAt.IsZero() || now.Before(r.ExpiresAt) {
+	if !r.over(now) {
 		return nil
 	}
 	switch {
@@ -215,13 +227,11 @@ func (r *Request) release(by access.Reader, t table) ([]audit.Event, error) {
 	default:
 		return nil, r.tooLate("applied")
 	}
-	if !r.ExpiresAt.IsZero() && !t.now.Before(r.ExpiresAt) {
+	if r.over(t.now) {
 		return nil, problem.New(problem.Conflict, "The approval is too old. Propose the change again.")
 	}
-	if r.State.Waiting() {
-		if why := r.unfit(t, t.now); why != "" {
-			return nil, problem.New(problem.Conflict, "%s Nothing was sent.", why)
-		}
+	if why := r.unfit(t, t.now); why != "" {
+		return nil, problem.New(problem.Conflict, "%s Nothing was sent.", why)
 	}
 	action := "change.released"
 	if !r.State.Waiting() {

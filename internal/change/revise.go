@@ -26,7 +26,7 @@ func (r *Request) mayRevise(by access.Reader, version int64) error {
 		return by.Check(r.Takes())
 	case !r.State.revisable() || r.State == Approved && !r.ApplyAfter.IsZero():
 		return r.tooLate("revised")
-	case version != 0 && version != r.Version:
+	case version != r.Version:
 		return &MovedOn{r.Revision.EffectHash}
 	}
 	return nil
@@ -38,7 +38,7 @@ func (r *Request) mayRevise(by access.Reader, version int64) error {
 func (s *Service) revise(ctx context.Context, by access.Reader, p Proposal, next Request, credentials map[int]map[string]secret.Value) (Request, error) {
 	items := next.Revision.Items
 	sealed := s.seal(by, next.Project, p.Revises, items, credentials)
-	r, err := s.update(ctx, p.Revises, func(r *Request, t table, _ Facts) (Effect, error) {
+	r, err := s.decide(ctx, by, p.Revises, func(by access.Reader, r *Request, t table, _ Facts) (Effect, error) {
 		if err := r.mayRevise(by, p.Version); err != nil {
 			return Effect{}, err
 		}
@@ -76,6 +76,7 @@ func (it *Item) keepFrom(old Item) {
 // renew starts the next revision and hands it in, unless it stays a draft.
 func (r *Request) renew(by access.Reader, items []Item, t table, draft bool) ([]audit.Event, error) {
 	wasDraft := r.State == Draft
+	r.VotesFrom = r.following(t.now) // a bypass doesn't hold for it either, even if the effect is the same
 	if err := r.nextRevision(by, items, t.now); err != nil {
 		return nil, err
 	}
@@ -107,7 +108,7 @@ type Choices struct {
 
 // Rebase takes what is live now as what the request relies on: a new revision.
 func (s *Service) Rebase(ctx context.Context, by access.Reader, id string, version int64, c Choices) (Request, error) {
-	r, err := s.update(ctx, id, func(r *Request, t table, _ Facts) (Effect, error) {
+	r, err := s.decide(ctx, by, id, func(by access.Reader, r *Request, t table, _ Facts) (Effect, error) {
 		if err := r.mayRevise(by, version); err != nil {
 			return Effect{}, err
 		}

@@ -81,7 +81,7 @@ func (s *Service) Schedule(ctx context.Context, by access.Reader, id, at, zone s
 	if err != nil {
 		return Request{}, problem.InvalidFields("Nothing was scheduled.", map[string]string{"at": "Enter a date and a time."})
 	}
-	r, err := s.update(ctx, id, func(r *Request, t table, _ Facts) (Effect, error) {
+	r, err := s.decide(ctx, by, id, func(by access.Reader, r *Request, t table, _ Facts) (Effect, error) {
 		events, err := r.scheduleFor(by, when.UTC(), where.String(), t)
 		return Effect{Events: events}, err
 	})
@@ -91,7 +91,7 @@ func (s *Service) Schedule(ctx context.Context, by access.Reader, id, at, zone s
 
 // Unschedule takes a scheduled request back to approved.
 func (s *Service) Unschedule(ctx context.Context, by access.Reader, id string) (Request, error) {
-	return s.update(ctx, id, func(r *Request, t table, _ Facts) (Effect, error) {
+	return s.decide(ctx, by, id, func(by access.Reader, r *Request, t table, _ Facts) (Effect, error) {
 		switch {
 		case !by.May(access.ProposeChange):
 			return Effect{}, problem.New(problem.Forbidden, "This takes the editor role.")
@@ -117,7 +117,11 @@ func (r *Request) suspend(why string, now time.Time) audit.Event {
 func (r *Request) reviewed(t table) []audit.Event {
 	switch {
 	case r.State == Scheduled:
-		if why := r.unfit(t, t.now); why != "" {
+		at := r.ApplyAfter
+		if at.Before(t.now) {
+			at = t.now
+		}
+		if why := r.unfit(t, at); why != "" {
 			return []audit.Event{r.suspend(why, t.now)}
 		}
 	case (r.State == InReview || r.State == ChangesRequested || r.State == Approved && r.ApplyAfter.IsZero() || r.State == Suspended) && t.done():

@@ -61,6 +61,22 @@ func (s *Service) update(ctx context.Context, id string, fn func(*Request, table
 	})
 }
 
+// decide lets somebody change a request. Who they are and what they may do is
+// looked up again: their session may know them as they were. A request whose
+// time is over takes nothing more.
+func (s *Service) decide(ctx context.Context, by access.Reader, id string, fn func(access.Reader, *Request, table, Facts) (Effect, error)) (Request, error) {
+	return s.update(ctx, id, func(r *Request, t table, f Facts) (Effect, error) {
+		by, err := t.asNow(by)
+		if err != nil {
+			return Effect{}, err
+		}
+		if r.State.Waiting() && r.over(t.now) {
+			return Effect{}, problem.New(problem.Conflict, "The time of this change request is over. Nothing was changed. Propose the change again.")
+		}
+		return fn(by, r, t, f)
+	})
+}
+
 // Vote records a reviewer's decision. A [MovedOn] says that the request is not
 // what they saw any more.
 func (s *Service) Vote(ctx context.Context, by access.Reader, id string, b Ballot) (Request, error) {
@@ -69,7 +85,7 @@ func (s *Service) Vote(ctx context.Context, by access.Reader, id string, b Ballo
 		return Request{}, err
 	}
 	b.Reason = reason
-	return s.update(ctx, id, func(r *Request, t table, _ Facts) (Effect, error) {
+	return s.decide(ctx, by, id, func(by access.Reader, r *Request, t table, _ Facts) (Effect, error) {
 		if r.State == Draft {
 			return Effect{}, notFound()
 		}
@@ -88,7 +104,7 @@ func (s *Service) Vote(ctx context.Context, by access.Reader, id string, b Ballo
 
 // Release applies an approved request, or tries a failed one again.
 func (s *Service) Release(ctx context.Context, by access.Reader, id string) (Request, error) {
-	r, err := s.update(ctx, id, func(r *Request, t table, _ Facts) (Effect, error) {
+	r, err := s.decide(ctx, by, id, func(by access.Reader, r *Request, t table, _ Facts) (Effect, error) {
 		events, err := r.release(by, t)
 		return Effect{Events: events}, err
 	})
@@ -100,7 +116,7 @@ func (s *Service) Release(ctx context.Context, by access.Reader, id string) (Req
 
 // Submit hands a draft in.
 func (s *Service) Submit(ctx context.Context, by access.Reader, id string) (Request, error) {
-	r, err := s.update(ctx, id, func(r *Request, t table, _ Facts) (Effect, error) {
+	r, err := s.decide(ctx, by, id, func(by access.Reader, r *Request, t table, _ Facts) (Effect, error) {
 		switch {
 		case r.Author.ID != by.ID:
 			return Effect{}, notFound()
@@ -126,11 +142,15 @@ func (s *Service) Cancel(ctx context.Context, by access.Reader, id, reason strin
 	if err != nil {
 		return Request{}, err
 	}
-	return s.store.UpdateRequest(ctx, id, func(r *Request, _ Facts) (Effect, error) {
-		if r.Private() && r.Author.ID != by.ID {
+	return s.update(ctx, id, func(r *Request, t table, _ Facts) (Effect, error) {
+		by, err := t.asNow(by)
+		switch {
+		case err != nil:
+			return Effect{}, err
+		case r.Private() && r.Author.ID != by.ID:
 			return Effect{}, notFound()
 		}
-		events, err := r.cancel(by, reason, s.now())
+		events, err := r.cancel(by, reason, t.now)
 		return Effect{Events: events, Destroy: r.all()}, err
 	})
 }

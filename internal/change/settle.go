@@ -24,7 +24,7 @@ const (
 
 // conclude turns a report into the new state of the item and its request, with
 // everything that goes with it. It also says how long to wait before the next step.
-func (s *Service) conclude(r *Request, a Attempt, rep report) (Effect, time.Duration) {
+func (s *Service) conclude(r *Request, a Attempt, rep report, l lives) (Effect, time.Duration) {
 	i, now := a.Item, s.now()
 	p := &r.Progress[i]
 	p.Note, p.Decide = rep.note, false
@@ -52,7 +52,7 @@ func (s *Service) conclude(r *Request, a Attempt, rep report) (Effect, time.Dura
 		wait = s.notSent(r, i, rep, &effect)
 	case verdictStale:
 		a.Outcome = outcomeStale
-		s.stale(r, i, rep, &effect)
+		s.stale(r, i, rep, l, &effect)
 	case verdictDecide:
 		a.Outcome = outcomeUnknown
 		p.State, p.Decide = ItemUnknown, true
@@ -206,12 +206,13 @@ func (s *Service) notSent(r *Request, i int, rep report, effect *Effect) time.Du
 // stale sends the request back for review, since the config is not what was
 // approved. Nothing was sent. Where other items are done already, only this one
 // ends.
-func (s *Service) stale(r *Request, i int, rep report, effect *Effect) {
+func (s *Service) stale(r *Request, i int, rep report, l lives, effect *Effect) {
 	p := &r.Progress[i]
-	effect.Release = []int{i}
+	effect.Release = r.all()
 	effect.Mirror = mirrorChange(rep, p.Target)
 	p.Note = "It changed at Composio after this request was written."
 	if slices.ContainsFunc(r.Progress, func(p Progress) bool { return p.State == ItemApplied }) {
+		effect.Release = []int{i}
 		p.State = ItemFailed
 		effect.add(failedOutcome(s.itemEvent(r, i, "apply.stale"), p.Note))
 		return
@@ -219,8 +220,8 @@ func (s *Service) stale(r *Request, i int, rep report, effect *Effect) {
 	*p = Progress{Target: p.Target, State: ItemPending, Step: p.Step, Note: p.Note}
 	r.enter(InReview, staleNote, s.now())
 	r.unschedule()
-	r.VotesFrom = s.now() // who approved, approved something else
-	r.ExpiresAt = s.now().Add(livesIn(mirror.Project{}).review)
+	r.VotesFrom = r.following(s.now()) // who approved, approved something else
+	r.ExpiresAt = s.now().Add(l.review)
 	e := r.event(audit.System(), "change.stale")
 	e.Outcome = audit.Failed
 	effect.add(e)

@@ -76,7 +76,7 @@ type Sealed struct {
 // An Effect is what a transition changes beside the request itself.
 type Effect struct {
 	Events   []audit.Event
-	Claim    *Item          // lock its target; a Conflict if another request has it
+	Claim    []int          // items whose targets are locked; a Conflict if another request has one
 	Release  []int          // items whose locks end
 	Attempt  *Attempt       // added or updated
 	Mirror   []MirrorChange // what is now known of the remote

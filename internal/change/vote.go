@@ -131,7 +131,7 @@ func (r *Request) vote(by access.Reader, b Ballot, id string, t table) ([]audit.
 	}
 	v := Vote{
 		ID: id, Revision: r.Revision.Number, EffectHash: r.Revision.EffectHash, Reviewer: Author{by.ID, by.Name},
-		Decision: b.Decision, Reason: b.Reason, Authenticated: "passphrase", SignedInAt: by.Since, At: t.now,
+		Decision: b.Decision, Reason: b.Reason, Authenticated: "passphrase", SignedInAt: by.Since, At: r.following(t.now),
 	}
 	r.Votes = append(slices.Clone(r.Votes), v)
 	e := r.event(by.Actor(), "change.voted")
@@ -146,13 +146,31 @@ func (r *Request) vote(by access.Reader, b Ballot, id string, t table) ([]audit.
 	return append([]audit.Event{e}, r.count(t)...), nil
 }
 
+// following is the given time, or the one right after all that votes are ordered
+// by where a clock that was set back says less.
+func (r *Request) following(now time.Time) time.Time {
+	last := r.VotesFrom
+	if r.Bypass != nil && r.Bypass.At.After(last) {
+		last = r.Bypass.At
+	}
+	for _, v := range r.Votes {
+		if v.At.After(last) {
+			last = v.At
+		}
+	}
+	if now.After(last) {
+		return now
+	}
+	return last.Add(time.Microsecond)
+}
+
 // mayVote guards a vote.
 func (r *Request) mayVote(by access.Reader, b Ballot, t table) error {
 	last, voted := r.Standing(by.ID)
 	switch {
 	case r.contributed(by.ID):
 		return problem.New(problem.Forbidden, "You took part in writing this change request, so you can't vote on it.")
-	case !by.May(access.ApproveChange) || !admits(r.Policies, by.User) && !voted:
+	case !by.May(access.ApproveChange) || !admits(r.Policies, by.User) && (!voted || b.Decision != Withdraw):
 		return problem.New(problem.Forbidden, "You can't vote on this change request: its policies name others.")
 	case b.EffectHash != r.Revision.EffectHash:
 		return &MovedOn{b.EffectHash}
@@ -188,7 +206,9 @@ func (r *Request) count(t table) []audit.Event {
 	met := r.Tally(t.people).Met
 	switch {
 	case !waits && met && !blocked:
-		return nil // a vote was taken back that wasn't needed
+		r.Version++ // a vote was taken back that wasn't needed
+		r.UpdatedAt = t.now
+		return nil
 	case blocked && r.State != ChangesRequested:
 		r.unschedule()
 		r.enter(ChangesRequested, "", t.now)
@@ -245,6 +265,16 @@ func livesIn(p mirror.Project) lives {
 		return lives{30 * 24 * time.Hour, 7 * 24 * time.Hour}
 	}
 	return lives{7 * 24 * time.Hour, 72 * time.Hour}
+}
+
+// asNow is a reader with the roles and groups that they have now.
+func (t table) asNow(by access.Reader) (access.Reader, error) {
+	i := slices.IndexFunc(t.people, func(u access.User) bool { return u.ID == by.ID })
+	if i < 0 || t.people[i].State != access.Active {
+		return by, problem.New(problem.Forbidden, "Your account may not be used any more.")
+	}
+	by.User = t.people[i]
+	return by, nil
 }
 
 // stale reports whether a config isn't any more what its item relies on.

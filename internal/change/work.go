@@ -248,7 +248,7 @@ func (s *Service) next(ctx context.Context, id string) (time.Duration, error) {
 	}
 	switch {
 	case r.due(s.now()):
-		return soon, s.claim(ctx, id)
+		return s.claim(ctx, id)
 	case r.State == Applying, r.State == Unknown:
 		return s.applyNext(ctx, r)
 	}
@@ -257,31 +257,58 @@ func (s *Service) next(ctx context.Context, id string) (time.Duration, error) {
 }
 
 // claim takes an approved request up. Everything that let it be approved is
-// looked at again. Rules change right here; auth configs are next.
-func (s *Service) claim(ctx context.Context, id string) error {
+// looked at again. Rules change right here; auth configs are next, and are locked
+// from here on: a request that finds one taken waits, and can be cancelled still.
+func (s *Service) claim(ctx context.Context, id string) (time.Duration, error) {
 	r, err := s.update(ctx, id, func(r *Request, t table, _ Facts) (Effect, error) {
 		if !r.due(s.now()) {
 			return Effect{}, errNothingToDo
 		}
+		if events := r.expire(t.now); len(events) > 0 {
+			return Effect{Events: events, Destroy: r.all()}, nil
+		}
 		if why := r.unfit(t, t.now); why != "" {
-			return Effect{Events: []audit.Event{r.suspend(why, t.now)}}, nil
+			return Effect{Events: []audit.Event{r.halt(why, t.now)}}, nil
 		}
 		r.enter(Applying, "", t.now)
-		r.ExpiresAt = t.now.Add(t.lives.approval)
 		effect := Effect{Events: []audit.Event{r.event(audit.System(), "change.applying")}}
 		if r.Project == "" {
 			err := s.applyRules(r, t, &effect)
 			return effect, err
 		}
+		for i, p := range r.Progress {
+			if !p.Done() {
+				effect.Claim = append(effect.Claim, i)
+			}
+		}
 		return effect, nil
 	})
-	if errors.Is(err, errNothingToDo) {
-		return nil
+	switch {
+	case errors.Is(err, errNothingToDo):
+		return soon, nil
+	case problem.Is(err, problem.Conflict):
+		return s.lookEvery(), nil // another request works on the same config
 	}
 	if err == nil && r.Project == "" {
 		s.wakeUp() // what other requests rely on may have changed
 	}
-	return err
+	return soon, err
+}
+
+// halt stops a request that may not be applied after all. One that is partly
+// applied stays what it is.
+func (r *Request) halt(why string, now time.Time) audit.Event {
+	if len(r.pending()) == len(r.Revision.Items) {
+		return r.suspend(why, now)
+	}
+	for i := range r.Progress {
+		if r.Progress[i].State == ItemPending {
+			r.Progress[i].State, r.Progress[i].Note = ItemFailed, why
+		}
+	}
+	state, _ := r.outcome()
+	r.enter(state, why, now)
+	return failedOutcome(r.event(audit.System(), "change."+string(state)), why)
 }
 
 // applyNext carries on with the first item that isn't done.
@@ -363,6 +390,9 @@ func (s *Service) Decide(ctx context.Context, by access.Reader, id string, item 
 		return now, err
 	}
 	r, err := s.store.UpdateRequest(ctx, id, func(r *Request, f Facts) (Effect, error) {
+		if settler, err := f.User(by.ID); err != nil || !settler.May(access.SettleChange) {
+			return Effect{}, errors.Join(err, settler.Check(access.SettleChange))
+		}
 		if item >= len(r.Progress) || r.Progress[item].State != ItemUnknown || !r.Progress[item].Decide {
 			return Effect{}, problem.New(problem.Conflict, "Somebody has decided this already.")
 		}

@@ -210,8 +210,8 @@ func (t *tx) saveRequest(r *change.Request, e change.Effect) error {
 
 // carryOut writes the effects of a transition beside the request.
 func (t *tx) carryOut(r *change.Request, e change.Effect) error {
-	if e.Claim != nil {
-		if err := t.claim(r, *e.Claim, e.Attempt.Item); err != nil {
+	for _, item := range e.Claim {
+		if err := t.claim(r, r.Revision.Items[item], item); err != nil {
 			return err
 		}
 	}

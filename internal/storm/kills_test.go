@@ -65,14 +65,14 @@ func armed(point, action string) string {
 	return name + "=" + action + skip
 }
 
-// Two people disable the same config. The program is killed when the second
-// request has been claimed: it found done what the first one did, and doesn't
-// say that it did it.
+// Two people disable the same config. The second request waits for the first,
+// and the program is killed in between: the second finds done what it wanted, and
+// doesn't say that it did it.
 func TestKilledAfterTheSame(t *testing.T) {
 	v, people := newVictim(t, sandbox.Options{Configs: 100}, "emil", "edda")
 	target := v.enabledConfigs()[0]
 	v.kill()
-	v.start(armed("apply.claimed@1", "kill"))
+	v.start(armed("apply.settled", "kill"))
 	must(t, v.box.Fail(sandbox.Fault{Kind: "latency=200ms", Method: "PATCH", Path: "/auth_configs/" + target + "/*"}))
 	var wg sync.WaitGroup
 	var deeds []*deed
@@ -83,7 +83,7 @@ func TestKilledAfterTheSame(t *testing.T) {
 	}
 	wg.Wait()
 	if !v.died() {
-		t.Fatal("nothing was claimed twice")
+		t.Fatal("nothing was settled")
 	}
 	v.start("")
 	v.ready()

@@ -3,6 +3,7 @@ package storm
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -81,8 +82,15 @@ type victim struct {
 	out   bytes.Buffer
 }
 
-// newVictim prepares people, who sign in once: sessions survive.
+// newVictim prepares editors, who sign in once: sessions survive.
 func newVictim(t *testing.T, o sandbox.Options, names ...string) (*victim, []*person) {
+	t.Helper()
+	return newCrowd(t, o, names, nil)
+}
+
+// newCrowd prepares people with roles, which are commas apart; without any they
+// are editors.
+func newCrowd(t *testing.T, o sandbox.Options, names []string, roles map[string]string) (*victim, []*person) {
 	t.Helper()
 	v := &victim{t: t, dir: filepath.Join(t.TempDir(), "data"), box: sandboxtest.New(t, o)}
 	addr := freeAddress(t)
@@ -94,7 +102,11 @@ func newVictim(t *testing.T, o sandbox.Options, names ...string) (*victim, []*pe
 	file := filepath.Join(t.TempDir(), "passphrase")
 	must(t, os.WriteFile(file, []byte(passphrase), 0o600))
 	for _, n := range names {
-		cmd := exec.CommandContext(t.Context(), binary, "user", "add", n+"@example.com", "--name", n, "--role", "editor", "--passphrase-file", file)
+		args := []string{"user", "add", n + "@example.com", "--name", n, "--passphrase-file", file}
+		for role := range strings.SplitSeq(cmp.Or(roles[n], "editor"), ",") {
+			args = append(args, "--role", role)
+		}
+		cmd := exec.CommandContext(t.Context(), binary, args...)
 		cmd.Env = v.env
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
@@ -242,6 +254,7 @@ type person struct {
 	v      *victim
 	name   string
 	client *http.Client
+	led    string // where the last answer to a form led
 }
 
 func (v *victim) signIn(name string) *person {
@@ -287,6 +300,7 @@ func (p *person) post(path string, form url.Values) (int, *goquery.Document, err
 		return 0, nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
+	p.led = resp.Header.Get("Location")
 	doc, err := goquery.NewDocumentFromReader(resp.Body)
 	return resp.StatusCode, doc, err
 }
@@ -323,6 +337,8 @@ type deed struct {
 	target string
 	name   string // that it gives, for a create or an edit
 	known  string
+
+	location string // where the answer led
 }
 
 // outcome sorts an answer.
@@ -338,6 +354,12 @@ func outcome(status int, err error) string {
 
 // do carries out a deed.
 func (p *person) do(d *deed) {
+	p.led = ""
+	defer func() {
+		if d.known == acknowledged {
+			d.location = p.led
+		}
+	}()
 	d.known = refused // until the last form leaves
 	switch d.kind {
 	case "enable", "disable", "delete":

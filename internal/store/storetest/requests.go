@@ -109,8 +109,8 @@ func claims(t *testing.T, s *store.Store) {
 	addRequest(t, s, request("chg_1", "ac_1"))
 	addRequest(t, s, request("chg_2", "ac_1"))
 	claim := func(id string) error {
-		_, err := s.UpdateRequest(ctx, id, func(r *change.Request, _ change.Facts) (change.Effect, error) {
-			return change.Effect{Events: []audit.Event{event("apply.intent")}, Claim: &r.Revision.Items[0], Attempt: &change.Attempt{Request: id, Revision: 1, Number: 1}}, nil
+		_, err := s.UpdateRequest(ctx, id, func(*change.Request, change.Facts) (change.Effect, error) {
+			return change.Effect{Events: []audit.Event{event("apply.intent")}, Claim: []int{0}, Attempt: &change.Attempt{Request: id, Revision: 1, Number: 1}}, nil
 		})
 		return err
 	}
