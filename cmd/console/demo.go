@@ -127,7 +127,10 @@ func fillDemo(ctx context.Context, c *services, boxURL string, passphrase secret
 			return false, err
 		}
 	}
-	return true, someHistory(ctx, c, box)
+	if err := someHistory(ctx, c, box); err != nil {
+		return false, err
+	}
+	return true, someRules(ctx, c)
 }
 
 // someHistory lets the demo's editors do a few things, and somebody change a

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/internal/access"
+	"gatehouse/internal/change"
 	"gatehouse/internal/composio/sandbox"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/rig"
@@ -194,9 +195,6 @@ func TestBadPeople(t *testing.T) {
 	if _, _, err := h.access.Invite(t.Context(), editor, access.Person{}); !problem.Is(err, problem.Forbidden) {
 		t.Errorf("an editor invited: %v", err)
 	}
-	if err := h.access.SetRoles(t.Context(), admin, admin.ID, []access.Role{access.Viewer}); !problem.Is(err, problem.Conflict) {
-		t.Errorf("an admin demoted themselves: %v", err)
-	}
 	if err := h.access.SetDisabled(t.Context(), admin, admin.ID, true); !problem.Is(err, problem.Conflict) {
 		t.Errorf("an admin disabled themselves: %v", err)
 	}
@@ -261,8 +259,12 @@ func TestLinksEnd(t *testing.T) {
 	}
 	dead("the passphrase was changed since", token)
 	token = reset(bert, ada.ID)
-	if err := h.access.SetRoles(t.Context(), ada, bert.ID, []access.Role{access.Viewer}); err != nil {
+	r, err := h.Changes.ProposeRoles(t.Context(), ada, "", bert.User, []access.Role{access.Viewer})
+	if err != nil {
 		t.Fatal(err)
+	}
+	if r = h.Settled(r.ID); r.State != change.Applied {
+		t.Fatalf("the roles are %s", r.State)
 	}
 	dead("who made it is no admin any more", token)
 	if _, err := h.access.ResetPassphrase(t.Context(), vera, ada.ID); !problem.Is(err, problem.Forbidden) {

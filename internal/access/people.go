@@ -2,7 +2,6 @@ package access
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -251,26 +250,6 @@ func (s *Service) Rename(ctx context.Context, r Reader, name string) error {
 	_, err := s.store.UpdateAccount(ctx, r.ID, func(a *Account) ([]audit.Event, error) {
 		a.Name = name
 		return []audit.Event{{Actor: r.Actor(), Action: "user.renamed", Object: a.object()}}, nil
-	}, nil)
-	return err
-}
-
-// SetRoles replaces somebody's roles.
-func (s *Service) SetRoles(ctx context.Context, by Reader, id string, roles []Role) error {
-	if err := by.Check(ManagePeople); err != nil {
-		return err
-	}
-	roles, complaint := cleanRoles(roles)
-	if err := complaints(map[string]string{"roles": complaint}); err != nil {
-		return err
-	}
-	_, err := s.store.UpdateAccount(ctx, id, func(a *Account) ([]audit.Event, error) {
-		if a.ID == by.ID && !slices.Contains(roles, Admin) {
-			return nil, problem.New(problem.Conflict, "You can't take the admin role from yourself. Ask another admin.")
-		}
-		before := a.Roles
-		a.Roles = roles
-		return []audit.Event{{Actor: by.Actor(), Action: "user.roles_set", Object: a.object(), Changes: roleChange(before, roles)}}, nil
 	}, nil)
 	return err
 }

@@ -428,6 +428,6 @@ func (b changeBuilder) bypassing(v *templates.ChangeCardView, path string) {
 	}
 	if r.MayReviewBypass(b.reader.User) {
 		comment, wrong := b.typedIn("review", "comment")
-		v.Look = templates.LookView{Form: b.form(path + "/review"), Comment: templates.InputView{Name: "comment", Label: "Comment", Rows: 2, Value: comment, Complaint: wrong}}
+		v.Look = templates.LookView{Form: b.form(path + "/review"), Comment: templates.InputView{Name: "comment", Label: "Your review", Rows: 2, Value: comment, Complaint: wrong}}
 	}
 }

@@ -71,9 +71,9 @@ func stateBadge(s change.State) templates.BadgeView {
 		b.Tone = "good"
 	case change.Failed, change.Rejected:
 		b.Tone = "bad"
-	case change.Partial, change.Unknown, change.Suspended:
+	case change.Partial, change.Unknown, change.Suspended, change.ChangesRequested:
 		b.Tone = "warn"
-	case change.Applying, change.InReview, change.Approved:
+	case change.Applying, change.InReview, change.Approved, change.Scheduled:
 		b.Tone = "info"
 	}
 	return b

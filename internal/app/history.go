@@ -140,6 +140,9 @@ func (s *Server) entryBuilder(c echo.Context) (entryBuilder, error) {
 	for _, p := range projects {
 		b.projects[p.ID] = projectName{p.Slug, p.Name}
 	}
+	if err == nil {
+		b.names, err = s.names(c)
+	}
 	return b, err
 }
 

@@ -36,19 +36,33 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"apply.declared_done", "Declared done", "found that the change happened to", ""},
 	{"apply.declared_undone", "Declared undone", "found that the change did not happen to", ""},
 	{"change.submitted", "Change proposed", "proposed:", ""},
-	{"change.approved", "Change approved", "let through", "because policy asks for no approval"},
+	{"change.drafted", "Change drafted", "drafted", ""},
+	{"change.voted", "Vote", "voted on", ""},
+	{"change.approved", "Change approved", "let through", "as its policies allow"},
+	{"change.changes_requested", "Changes requested", "sent back", "until what was asked for is changed"},
+	{"change.back_in_review", "Back in review", "took back for review", "since it lacks approvals again"},
+	{"change.rejected", "Change rejected", "rejected", ""},
+	{"change.scheduled", "Change scheduled", "scheduled", ""},
+	{"change.unscheduled", "Schedule removed", "took off its schedule", ""},
+	{"change.bypassed", "Break-glass", "applied without approval", "(break-glass)"},
+	{"change.ratified", "Break-glass reviewed", "reviewed the break-glass of", ""},
+	{"change.commented", "Comment", "commented on", ""},
+	{"change.comment_edited", "Comment edited", "edited a comment on", ""},
+	{"change.watched", "Watched", "began to watch", ""},
+	{"change.unwatched", "No longer watched", "stopped watching", ""},
+	{"change.credential_compared", "Credential compared", "compared a value with a credential that waits in", ""},
 	{"change.applying", "Change taken up", "took up", ""},
 	{"change.applied", "Change applied", "finished", ""},
 	{"change.failed", "Change failed", "gave up", ""},
 	{"change.partial", "Change partly applied", "applied a part of", ""},
 	{"change.superseded", "Change superseded", "closed", "since nothing was left to change"},
 	{"change.stale", "Change stale", "stopped", "because the auth config had changed"},
-	{"change.revised", "Change renewed", "renewed", ""},
+	{"change.revised", "Change revised", "revised", ""},
 	{"change.released", "Change released", "let", "be applied"},
 	{"change.retried", "Change retried", "retried", ""},
 	{"change.cancelled", "Change cancelled", "cancelled", ""},
 	{"change.expired", "Change expired", "let", "expire"},
-	{"change.suspended", "Change suspended", "suspended", ""},
+	{"change.suspended", "Change suspended", "suspended", "until a person lets it go on"},
 	{"session.signed_in", "Signed in", "signed in", ""},
 	{"session.refused", "Sign-in refused", "was refused at sign-in", ""},
 	{"session.signed_out", "Signed out", "signed out", ""},
@@ -81,7 +95,15 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"channel.removed", "Channel removed", "removed the channel", ""},
 	{"channel.tested", "Channel tested", "sent a test to", ""},
 	{"user.notifications_set", "Notifications chosen", "chose how to be told:", ""},
-	{"policy.added", "Policy added", "gave the project its first policy:", ""},
+	{"policy.added", "Policy added", "added", ""},
+	{"policy.edited", "Policy edited", "edited", ""},
+	{"policy.removed", "Policy removed", "removed", ""},
+	{"group.added", "Group added", "added the group", ""},
+	{"group.edited", "Group edited", "edited the group", ""},
+	{"group.removed", "Group removed", "removed the group", ""},
+	{"freeze.added", "Freeze window added", "added the freeze window", ""},
+	{"freeze.removed", "Freeze window removed", "removed the freeze window", ""},
+	{"break_glass.edited", "Break-glass list edited", "changed", ""},
 }
 
 type projectName struct{ slug, name string }
@@ -91,13 +113,14 @@ type entryBuilder struct {
 	now      time.Time
 	personal bool // the reader may see addresses
 	projects map[string]projectName
+	names    names
 }
 
 func (b entryBuilder) entry(e audit.Entry) templates.EntryView {
 	v := templates.EntryView{
 		Seq: strconv.FormatInt(e.Seq, 10), URL: templates.Local(entryPath(e.Seq)), Avatar: face(actorName(e), e.Actor.ID+e.Actor.Kind),
 		Sentence: b.sentence(e), Badge: outcomeBadge(e.Outcome), Project: b.projects[e.Project].name, Reason: e.Reason,
-		Age: ago(e.Time, b.now), At: exact(e.Time), Diff: changesDiff(e.Changes),
+		Age: ago(e.Time, b.now), At: exact(e.Time), Diff: b.diff(e),
 	}
 	if e.Request != "" && e.Object.Kind != "change_request" {
 		v.Request = templates.LinkView{Text: "its change request", URL: templates.Local(changePath(e.Request))}
@@ -126,6 +149,7 @@ func (b entryBuilder) sentence(e audit.Entry) templates.SentenceView {
 			v.Did, v.More = a.did, a.more
 		}
 	}
+	ruleSentence(e, &v)
 	if strings.HasPrefix(e.Action, "session.") || e.Action == "setup.link_made" {
 		v.Object = templates.LinkView{}
 	}
@@ -145,6 +169,8 @@ func (b entryBuilder) object(e audit.Entry) templates.LinkView {
 		l.URL = templates.Local(configPath(project.slug, e.Object.ID))
 	case e.Object.Kind == "change_request":
 		l.URL = templates.Local(changePath(e.Object.ID))
+	case ruleKinds[e.Object.Kind]:
+		return ruleObject(e)
 	case e.Object.Kind == "user" && e.Object.ID != "":
 		l.URL = templates.Local(personPath(e.Object.ID))
 	case e.Object.Kind == "project" && known:

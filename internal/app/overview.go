@@ -1,6 +1,7 @@
 package app
 
 import (
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -67,7 +68,7 @@ func (s *Server) overviewState(c echo.Context) (b overviewBuilder, err error) {
 	if err != nil {
 		return b, err
 	}
-	b.open = inbox.Needs[:min(len(inbox.Needs), needsMost)]
+	b.open = slices.Concat(inbox.Needs[:min(len(inbox.Needs), needsMost)], inbox.Stuck[:min(len(inbox.Stuck), needsMost)])
 	b.perDay, err = s.store.HistoryPerDay(ctx, s.now().Add(-(chartDays-1)*24*time.Hour), chartDays)
 	return b, err
 }

@@ -29,6 +29,23 @@ func entryPath(seq int64) string { return "/history/" + strconv.FormatInt(seq, 1
 
 func personPath(id string) string { return "/people/" + url.PathEscape(id) }
 
+const (
+	policiesPath = "/policies"
+	freezesPath  = "/policies/freezes"
+	glassPath    = "/policies/break-glass"
+	groupsPath   = "/people/groups"
+)
+
+func policyPath(id string) string { return policiesPath + "/" + url.PathEscape(id) }
+
+func recommendedPath(slug string) string {
+	return policiesPath + "/recommended/" + url.PathEscape(slug)
+}
+
+func freezeRemovePath(id string) string { return freezesPath + "/" + url.PathEscape(id) + "/remove" }
+
+func groupPath(id string) string { return groupsPath + "/" + url.PathEscape(id) }
+
 func projectPath(slug string) string { return "/settings/projects/" + url.PathEscape(slug) }
 
 func channelPath(id string) string { return "/settings/notifications/" + url.PathEscape(id) }

@@ -6,7 +6,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"gatehouse/internal/access"
-	"gatehouse/internal/problem"
 	"gatehouse/web/templates"
 )
 
@@ -17,9 +16,10 @@ func (s *Server) people(c echo.Context) error {
 
 // personForm is what is typed about somebody.
 type personForm struct {
-	Name  string   `form:"name"`
-	Email string   `form:"email"`
-	Roles []string `form:"roles"`
+	Name   string   `form:"name"`
+	Email  string   `form:"email"`
+	Roles  []string `form:"roles"`
+	Reason string   `form:"reason"`
 }
 
 func (f personForm) person() access.Person {
@@ -44,7 +44,7 @@ func (s *Server) peoplePage(c echo.Context, in personForm, link templates.OneTim
 	if err != nil {
 		return err
 	}
-	v := templates.PeopleView{Page: frame, MayInvite: reader(c).May(access.ManagePeople), Link: link}
+	v := templates.PeopleView{Page: frame, Tabs: peopleTabs("People"), MayInvite: reader(c).May(access.ManagePeople), Link: link}
 	for _, u := range users {
 		v.Rows = append(v.Rows, personRow(u, addressFor(reader(c), u), s.now()))
 	}
@@ -56,6 +56,9 @@ func (s *Server) peoplePage(c echo.Context, in personForm, link templates.OneTim
 			Email: templates.InputView{Name: "email", Label: "Email", Type: "email", Value: in.Email, Required: true, Complete: "off", Complaint: wrong["email"]},
 			Roles: roleChecks(in.Roles), Complaint: wrong["roles"],
 		}
+		if v.Invite.Ask, err = s.inviteAsk(c, in.Reason, complaint); err != nil {
+			return err
+		}
 	}
 	if complaint != nil {
 		return again(c, templates.People(v))
@@ -66,90 +69,9 @@ func (s *Server) peoplePage(c echo.Context, in personForm, link templates.OneTim
 	return page(c, templates.People(v))
 }
 
-// personInvite makes an account and shows the link that its person needs, once.
-func (s *Server) personInvite(c echo.Context) error {
-	var in personForm
-	if err := decode(c, &in); err != nil {
-		return err
-	}
-	u, token, err := s.access.Invite(c.Request().Context(), reader(c), in.person())
-	if problem.Is(err, problem.Invalid) {
-		return s.peoplePage(c, in, templates.OneTimeLinkView{}, err)
-	}
-	if err != nil {
-		return err
-	}
-	return s.peoplePage(c, personForm{}, templates.OneTimeLinkView{
-		Title: "Hand this link to " + u.Name + ".", URL: s.linkURL(token),
-		Text: "It is shown only now, works once, and lasts three days.",
-	}, nil)
-}
-
 func (s *Server) findPerson(c echo.Context) (access.User, error) {
 	a, err := s.store.Account(c.Request().Context(), c.Param("id"))
 	return a.User, err
-}
-
-func (s *Server) person(c echo.Context) error {
-	u, err := s.findPerson(c)
-	if err != nil {
-		return err
-	}
-	return s.personPage(c, u, templates.OneTimeLinkView{}, nil)
-}
-
-func (s *Server) personPage(c echo.Context, u access.User, link templates.OneTimeLinkView, complaint error) error {
-	frame, err := s.frame(c, place{title: u.Name, nav: "People", crumbs: []templates.LinkView{{Text: "People", URL: "/people"}}})
-	if err != nil {
-		return err
-	}
-	v := personView(u, addressFor(reader(c), u), s.now())
-	v.Page, v.Link, v.Complaints, v.RolesWrong = frame, link, complaintsView(complaint, fieldLabels), fieldComplaints(complaint)["roles"]
-	if reader(c).May(access.ManagePeople) {
-		path := personPath(u.ID)
-		v.RolesForm = s.newForm(c, path+"/roles")
-		if u.State != access.Disabled {
-			v.Reset = templates.ActionView{Form: s.newForm(c, path+"/reset"), Text: "Create a reset link", Hint: "Lets them set a new passphrase and lifts a lock. The old passphrase works until the link is used."}
-		}
-		if u.State == access.Invited {
-			v.Reset.Text, v.Reset.Hint = "Create a new invitation link", "The one before stops working."
-		}
-		switch {
-		case u.State == access.Disabled:
-			v.Switch = templates.ActionView{Form: s.newForm(c, path+"/enable"), Text: "Enable account", Hint: "They may sign in again."}
-		case u.ID != reader(c).ID:
-			v.Switch = templates.ActionView{Form: s.newForm(c, path+"/disable"), Text: "Disable account", Hint: "Ends all their sessions at once. What they did stays in History."}
-		}
-	}
-	if complaint != nil {
-		return again(c, templates.Person(v))
-	}
-	if link.URL != "" {
-		noStore(c)
-	}
-	return page(c, templates.Person(v))
-}
-
-func (s *Server) personRoles(c echo.Context) error {
-	var in struct {
-		Roles []string `form:"roles"`
-	}
-	u, err := s.findPerson(c)
-	if err != nil {
-		return err
-	}
-	if err := decode(c, &in); err != nil {
-		return err
-	}
-	roles := personForm{Roles: in.Roles}.person().Roles
-	err = s.access.SetRoles(c.Request().Context(), reader(c), u.ID, roles)
-	if problem.Is(err, problem.Invalid) {
-		return s.personPage(c, u, templates.OneTimeLinkView{}, err)
-	}
-	if err != nil {
-		return err
-	}
-	return s.see(c, personPath(u.ID), "Roles saved. They count from now on.")
 }
 
 func (s *Server) personDisable(c echo.Context) error { return s.setDisabled(c, true) }
@@ -166,6 +88,7 @@ func (s *Server) setDisabled(c echo.Context, disabled bool) error {
 	if err := s.access.SetDisabled(c.Request().Context(), reader(c), u.ID, disabled); err != nil {
 		return err
 	}
+	s.changes.Recheck()
 	if disabled {
 		return s.see(c, personPath(u.ID), u.Name+" is disabled, and signed out everywhere.")
 	}
@@ -185,9 +108,9 @@ func (s *Server) personReset(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.personPage(c, u, templates.OneTimeLinkView{
+	return s.personPage(c, u, personEdit{link: templates.OneTimeLinkView{
 		Title: "Hand this link to " + u.Name + ".", URL: s.linkURL(token), Text: "It is shown only now and works once.",
-	}, nil)
+	}}, nil)
 }
 
 func roleChecks(chosen []string) []templates.CheckView {

@@ -51,17 +51,19 @@ var permissionWords = []struct {
 	{access.SettleChange, "say what became of a change that Gatehouse can't follow"},
 	{access.ViewHistory, "read history"},
 	{access.ViewPersonal, "see addresses of people, in history too"},
-	{access.ManagePeople, "invite people and set their roles"},
+	{access.ManagePeople, "invite people, and propose their roles and groups"},
+	{access.ManageRules, "propose policies, freeze windows and the break-glass list"},
+	{access.ReviewBypass, "review what was applied without approval"},
 	{access.ManageProjects, "manage projects and their API keys"},
 	{access.ManageNotifications, "manage where notifications go"},
 	{access.ViewSettings, "see settings"},
 }
 
-func personView(u access.User, address string, now time.Time) templates.PersonView {
+func personView(u access.User, address string, n names, now time.Time) templates.PersonView {
 	v := templates.PersonView{
 		Name: u.Name, Email: address, Avatar: face(u.Name, u.ID+"user"), State: userBadge(u.State),
 		Facts: []templates.FactView{
-			{Name: "Roles", Text: roleNames(u.Roles)}, {Name: "Account since", Time: exact(u.CreatedAt)}, {Name: "Last sign-in", Time: ago(u.LastSignIn, now)}, {Name: "Id", Code: u.ID},
+			{Name: "Roles", Text: roleNames(u.Roles)}, {Name: "Groups", Text: groupNames(u, n)}, {Name: "Account since", Time: exact(u.CreatedAt)}, {Name: "Last sign-in", Time: ago(u.LastSignIn, now)}, {Name: "Id", Code: u.ID},
 		},
 	}
 	for _, p := range permissionWords {
@@ -69,12 +71,15 @@ func personView(u access.User, address string, now time.Time) templates.PersonVi
 			v.May = append(v.May, capital(p.words))
 		}
 	}
-	var roles []string
-	for _, r := range u.Roles {
-		roles = append(roles, string(r))
-	}
-	v.Roles = roleChecks(roles)
+	v.Roles = roleChecks(roleTexts(u.Roles))
 	return v
+}
+
+func groupNames(u access.User, n names) string {
+	if len(u.Groups) == 0 {
+		return "none"
+	}
+	return listed(ruleWords("members", u.Groups, n), "and")
 }
 
 // device names a browser by what it says of itself.

@@ -20,6 +20,14 @@ func (n names) of(id string) string {
 	return id
 }
 
+// orElse is a name, or another one for what has none any more.
+func (n names) orElse(id, other string) string {
+	if name := n[id]; name != "" {
+		return name
+	}
+	return other
+}
+
 // names gathers what policies and requests refer to by id.
 func (s *Server) names(c echo.Context) (names, error) {
 	ctx := c.Request().Context()

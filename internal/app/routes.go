@@ -28,6 +28,8 @@ func (s *Server) routes() []route {
 		configs = "/projects/:slug/auth-configs"
 		config  = configs + "/:id"
 		project = "/settings/projects/:slug"
+		group   = groupsPath + "/:id"
+		policy  = policiesPath + "/:id"
 	)
 	get, post := http.MethodGet, http.MethodPost
 	return []route{
@@ -96,13 +98,36 @@ func (s *Server) routes() []route {
 
 		{get, "/people", access.ViewPeople, s.people},
 		{post, "/people", access.ManagePeople, s.personInvite},
+		{get, groupsPath, access.ViewPeople, s.groups},
+		{post, groupsPath, access.ManagePeople, s.groupSave},
+		{get, groupsPath + "/new", access.ManagePeople, s.group},
+		{get, group, access.ManagePeople, s.group},
+		{post, group, access.ManagePeople, s.groupSave},
+		{get, group + "/remove", access.ManagePeople, s.groupRemove},
+		{post, group + "/remove", access.ManagePeople, s.groupDelete},
 		{get, "/people/:id", access.ViewPeople, s.person},
 		{post, "/people/:id/roles", access.ManagePeople, s.personRoles},
 		{post, "/people/:id/disable", access.ManagePeople, s.personDisable},
 		{post, "/people/:id/enable", access.ManagePeople, s.personEnable},
 		{post, "/people/:id/reset", access.ManagePeople, s.personReset},
 
-		{get, "/policies", access.ViewConfigs, s.policies},
+		{get, policiesPath, access.ViewConfigs, s.policies},
+		{post, policiesPath, access.ManageRules, s.policySave},
+		{get, policiesPath + "/new", access.ManageRules, s.policyNew},
+		{post, policiesPath + "/simulate", access.ManageRules, s.policySimulate},
+		{get, policiesPath + "/recommended/:slug", access.ManageRules, s.policiesRecommended},
+		{post, policiesPath + "/recommended/:slug", access.ManageRules, s.policiesRecommend},
+		{post, freezesPath, access.ManageRules, s.freezeAdd},
+		{get, freezesPath + "/new", access.ManageRules, s.freezeNew},
+		{get, freezesPath + "/:id/remove", access.ManageRules, s.freezeRemove},
+		{post, freezesPath + "/:id/remove", access.ManageRules, s.freezeDelete},
+		{get, glassPath, access.ManageRules, s.glass},
+		{post, glassPath, access.ManageRules, s.glassSave},
+		{post, policy, access.ManageRules, s.policySave},
+		{get, policy + "/edit", access.ManageRules, s.policyEdit},
+		{post, policy + "/simulate", access.ManageRules, s.policySimulate},
+		{get, policy + "/remove", access.ManageRules, s.policyRemove},
+		{post, policy + "/remove", access.ManageRules, s.policyDelete},
 
 		{get, "/settings", access.ViewSettings, s.settings},
 		{get, "/settings/projects", access.ViewSettings, s.projects},

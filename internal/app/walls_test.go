@@ -16,9 +16,17 @@ import (
 
 // fill puts real values into a route's path.
 func (s *site) fill(path, config, request string, person access.Reader, slug string) string {
-	if strings.HasPrefix(path, "/people/") {
+	switch {
+	case strings.HasPrefix(path, groupsPath+"/:id"), strings.HasPrefix(path, policiesPath+"/:id"), strings.HasPrefix(path, freezesPath+"/:id"):
+		rules := s.someRules()
+		id := map[bool]string{true: rules.Groups[0].ID, false: rules.Policies[0].ID}[strings.HasPrefix(path, groupsPath)]
+		if strings.HasPrefix(path, freezesPath) {
+			id = rules.Freezes[0].ID
+		}
+		path = strings.ReplaceAll(path, ":id", id)
+	case strings.HasPrefix(path, "/people/"):
 		path = strings.ReplaceAll(path, ":id", person.ID)
-	} else if strings.HasPrefix(path, "/changes/") {
+	case strings.HasPrefix(path, "/changes/"):
 		path = strings.ReplaceAll(path, ":id", request)
 	}
 	path = strings.ReplaceAll(path, ":slug", slug)

@@ -509,3 +509,28 @@ func TestBulkLists(t *testing.T) {
 	b.state(b.Settled(b.must(r, err).ID), change.Applied)
 	b.consistent()
 }
+
+// What was done of a request that failed in part can be undone by another one.
+func TestRevert(t *testing.T) {
+	b := newBoard(t)
+	var ids []string
+	for a := range b.snapshot().All {
+		if a.Enabled() && len(ids) < 3 {
+			ids = append(ids, a.ID)
+		}
+	}
+	b.Fail(sandbox.Fault{Kind: "status=422", Method: "PATCH", Path: "/auth_configs/" + ids[1] + "/*"})
+	r := b.disable(ids...)
+	b.state(r, change.Partial)
+	back := b.must(b.Changes.Revert(t.Context(), b.editor, r.ID))
+	if len(back.Revision.Items) != 2 {
+		t.Errorf("%d parts are undone, want the 2 that were done", len(back.Revision.Items))
+	}
+	b.state(b.Settled(back.ID), change.Applied)
+	for _, id := range ids {
+		if b.remote(id).Status != "ENABLED" {
+			t.Errorf("%s is %s", id, b.remote(id).Status)
+		}
+	}
+	b.consistent()
+}

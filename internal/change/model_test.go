@@ -738,7 +738,7 @@ func (w *world) people() {
 		typed = append(typed, access.Role(r))
 	}
 	who.roles = roles
-	w.same(w.access.SetRoles(w.t.Context(), access.Operator(), who.id, typed), true)
+	w.same(setRoles(w.st, who.id, typed...), true)
 }
 
 // signInAgain lets a session know its person as they are now.

@@ -147,6 +147,10 @@ func covering(policies []Policy, project mirror.Project, items []Item) ([]Policy
 	return all, len(items) > 0 && !slices.Contains(covered, false)
 }
 
+// Satisfiable reports whether there are people enough who could agree, leaving
+// aside who proposes.
+func (p Policy) Satisfiable(people []access.User) bool { return satisfiable([]Policy{p}, people) }
+
 // Rules are what decides about change requests. They change by change requests
 // themselves.
 type Rules struct {
@@ -221,6 +225,22 @@ func Recommended(project string, approvers int) []Policy {
 		{Subject: AboutConfigs, Project: project, Operations: []Operation{Delete}, Steps: two},
 		{Subject: AboutConfigs, Project: project, Condition: ScopesWidened, Steps: two},
 	}
+}
+
+// With returns the policies with one put in place of the one that has its id, or
+// added.
+func (r Rules) With(p Policy) []Policy {
+	all := slices.Clone(r.Policies)
+	if i := slices.IndexFunc(all, func(have Policy) bool { return have.ID == p.ID }); i >= 0 && p.ID != "" {
+		all[i] = p
+		return all
+	}
+	return append(all, p)
+}
+
+// Without returns the policies but those with the given ids.
+func (r Rules) Without(ids ...string) []Policy {
+	return slices.DeleteFunc(slices.Clone(r.Policies), func(p Policy) bool { return slices.Contains(ids, p.ID) })
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

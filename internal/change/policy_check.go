@@ -57,6 +57,9 @@ func (p Policy) checkSteps(rules Rules, people []access.User) string {
 			return fmt.Sprintf("Step %d asks for nothing. Fill it or leave it out.", i+1)
 		}
 		for _, n := range step {
+			if n.Count < 1 || n.Count > 99 || i > 8 {
+				return "Ask for 1 to 99 approvals in each part, in at most 9 steps."
+			}
 			for _, r := range n.Roles {
 				if !slices.Contains(access.Roles(), r) {
 					return "There is no role " + strconv.Quote(string(r)) + "."

@@ -40,8 +40,8 @@ func (s *Service) ProposePolicy(ctx context.Context, by access.Reader, reason st
 	return s.proposeRule(ctx, by, reason, title, it)
 }
 
-// ProposePolicies asks for several new policies at once.
-func (s *Service) ProposePolicies(ctx context.Context, by access.Reader, reason, title string, policies []Policy) (Request, error) {
+// ProposePolicies asks for several new policies at once, in place of others.
+func (s *Service) ProposePolicies(ctx context.Context, by access.Reader, reason, title string, policies []Policy, instead ...string) (Request, error) {
 	rules, people, projects, err := s.around(ctx)
 	if err != nil {
 		return Request{}, err
@@ -53,7 +53,33 @@ func (s *Service) ProposePolicies(ctx context.Context, by access.Reader, reason,
 		}
 		items = append(items, Item{Kind: KindPolicy, Operation: Create, Name: "policy", Set: p.Values(), Base: mirror.Values{}})
 	}
+	for _, id := range instead {
+		p, err := rules.policy(id)
+		if err != nil {
+			return Request{}, err
+		}
+		items = append(items, p.removal())
+	}
 	return s.propose(ctx, by, Proposal{Reason: reason}, title, items, nil)
+}
+
+// CheckPolicy complains about a policy that can't be meant or can't be satisfied.
+func (s *Service) CheckPolicy(ctx context.Context, p Policy) error {
+	rules, people, projects, err := s.around(ctx)
+	if err != nil {
+		return err
+	}
+	return p.check(rules, people, projects)
+}
+
+// CheckReason complains where there is no reason, or none that can be kept.
+func (s *Service) CheckReason(reason string) error {
+	_, err := checkReason(reason, true)
+	return err
+}
+
+func (p Policy) removal() Item {
+	return Item{Kind: KindPolicy, Operation: Delete, Target: p.ID, Name: "policy", Set: mirror.Values{}, Base: p.Values()}
 }
 
 // ProposePolicyDelete asks to remove a policy.
@@ -66,7 +92,7 @@ func (s *Service) ProposePolicyDelete(ctx context.Context, by access.Reader, rea
 	if err != nil {
 		return Request{}, err
 	}
-	return s.proposeRule(ctx, by, reason, "Remove a policy", Item{Kind: KindPolicy, Operation: Delete, Target: id, Name: "policy", Set: mirror.Values{}, Base: p.Values()})
+	return s.proposeRule(ctx, by, reason, "Remove a policy", p.removal())
 }
 
 func (r Rules) policy(id string) (Policy, error) {
@@ -153,6 +179,9 @@ func (s *Service) ProposeGroupDelete(ctx context.Context, by access.Reader, reas
 	i := slices.IndexFunc(rules.Groups, func(g access.Group) bool { return g.ID == id })
 	if i < 0 {
 		return Request{}, problem.New(problem.NotFound, "There is no such group any more.")
+	}
+	if slices.ContainsFunc(rules.Policies, func(p Policy) bool { return p.names(id) }) {
+		return Request{}, problem.New(problem.Conflict, "A policy names the group %s. Change the policy first.", rules.Groups[i].Name)
 	}
 	it := Item{Kind: KindGroup, Operation: Delete, Target: id, Name: rules.Groups[i].Name, Set: mirror.Values{}, Base: groupValues(rules.Groups[i])}
 	return s.proposeRule(ctx, by, reason, "Remove the group "+it.Name, it)

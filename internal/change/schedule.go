@@ -73,7 +73,11 @@ func (s *Service) Schedule(ctx context.Context, by access.Reader, id, at, zone s
 	if err != nil || zone == "" || zone == "Local" {
 		return Request{}, problem.InvalidFields("Nothing was scheduled.", map[string]string{"zone": "Choose a time zone, such as Europe/Berlin."})
 	}
-	when, err := time.ParseInLocation("2006-01-02T15:04", strings.TrimSpace(at), where)
+	at = strings.TrimSpace(at)
+	when, err := time.ParseInLocation("2006-01-02T15:04", at, where)
+	if err != nil { // browsers add seconds where they aren't zero
+		when, err = time.ParseInLocation("2006-01-02T15:04:05", at, where)
+	}
 	if err != nil {
 		return Request{}, problem.InvalidFields("Nothing was scheduled.", map[string]string{"at": "Enter a date and a time."})
 	}

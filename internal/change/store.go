@@ -31,6 +31,9 @@ type Store interface {
 	NextDue(ctx context.Context) (time.Time, error)
 	// OpenRequests returns the requests that are not ended, whole, the oldest first.
 	OpenRequests(ctx context.Context) ([]Request, error)
+	// RequestsSince returns the requests that were made since then and those that
+	// are open, as they are to be, without progress and votes.
+	RequestsSince(ctx context.Context, since time.Time) ([]Request, error)
 	// ReviewBypass adds the review of a bypass, also to an ended request.
 	ReviewBypass(ctx context.Context, id string, fn func(*Request) (BypassReview, audit.Event, error)) (Request, error)
 	// AddComment adds a remark, also to an ended request.

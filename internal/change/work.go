@@ -260,7 +260,7 @@ func (s *Service) next(ctx context.Context, id string) (time.Duration, error) {
 // looked at again. Rules change right here; auth configs are next, and are locked
 // from here on: a request that finds one taken waits, and can be cancelled still.
 func (s *Service) claim(ctx context.Context, id string) (time.Duration, error) {
-	_, err := s.update(ctx, id, func(r *Request, t table, _ Facts) (Effect, error) {
+	r, err := s.update(ctx, id, func(r *Request, t table, _ Facts) (Effect, error) {
 		if !r.due(s.now()) {
 			return Effect{}, errNothingToDo
 		}
@@ -273,7 +273,8 @@ func (s *Service) claim(ctx context.Context, id string) (time.Duration, error) {
 		r.enter(Applying, "", t.now)
 		effect := Effect{Events: []audit.Event{r.event(audit.System(), "change.applying")}}
 		if r.Project == "" {
-			return effect, s.applyRules(r, t, &effect)
+			err := s.applyRules(r, t, &effect)
+			return effect, err
 		}
 		for i, p := range r.Progress {
 			if !p.Done() {
@@ -287,6 +288,9 @@ func (s *Service) claim(ctx context.Context, id string) (time.Duration, error) {
 		return soon, nil
 	case problem.Is(err, problem.Conflict):
 		return s.lookEvery(), nil // another request works on the same config
+	}
+	if err == nil && r.Project == "" {
+		s.wakeUp() // what other requests rely on may have changed
 	}
 	return soon, err
 }

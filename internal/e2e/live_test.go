@@ -64,7 +64,7 @@ func TestLivePages(t *testing.T) {
 	watchers := map[string]*tab{}
 	for _, path := range []string{"/", "/changes", configList + "?toolkit=slack"} {
 		p := c.open(tabOptions{})
-		p.signIn("Ada")
+		p.signIn("Emil") // what failed needs him
 		p.follows(path)
 		watchers[path] = p
 	}
@@ -130,7 +130,7 @@ func TestLivePageWithoutStream(t *testing.T) {
 	ada := c.open(tabOptions{expect: []string{"ERR_FAILED"}})
 	must(t, ada.Route("**/events", func(r playwright.Route) { _ = r.Abort() })) // the page may be gone
 	ada.signIn("Ada")
-	ada.to("/changes")
+	ada.to("/changes?tab=open")
 	ada.mark()
 	emil.fail()
 	must(t, expect.Locator(ada.Locator("#requests li[data-row]")).ToHaveCount(1))

@@ -132,13 +132,23 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
+type person struct{ name, roles string }
+
 // people are who may sign in to a console of the tests.
-var people = []struct{ name, roles string }{
+var people = []person{
 	{"Ada", "admin,editor,auditor"}, {"Emil", "editor"}, {"Vera", "viewer"}, {"Anna", "approver"}, {"Ayo", "auditor"},
 }
 
 // serve starts `console serve` on a sandbox with these options, with people.
 func serve(t *testing.T, o sandbox.Options) *console {
+	t.Helper()
+	c := prepare(t, o, people)
+	c.start()
+	return c
+}
+
+// prepare makes a console that isn't started yet.
+func prepare(t *testing.T, o sandbox.Options, people []person) *console {
 	t.Helper()
 	c := &console{t: t, dir: filepath.Join(t.TempDir(), "data"), box: sandboxtest.New(t, o), out: &output{}}
 	addr := freePort(t)
@@ -153,7 +163,6 @@ func serve(t *testing.T, o sandbox.Options) *console {
 	for _, p := range people {
 		c.tool(0, "user", "add", strings.ToLower(p.name)+"@example.com", "--name", p.name, "--role", p.roles, "--passphrase-file", file)
 	}
-	c.start()
 	return c
 }
 

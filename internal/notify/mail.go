@@ -137,7 +137,7 @@ func (s *Service) mail(ctx context.Context, u access.User, m Message) error {
 	body := []string{
 		m.Text + ".", "",
 		"Title:   " + m.Title,
-		"Project: " + m.Project + ", " + m.Environment,
+		"About:   " + m.where(),
 		"State:   " + strings.ReplaceAll(m.State, "_", " "),
 		"By:      " + m.Who,
 		"When:    " + stamp(m.At), "",

@@ -20,7 +20,7 @@ type Message struct {
 	Request     string // id
 	Title       string
 	State       string
-	Project     string
+	Project     string // empty for a change of the rules
 	Environment string
 	Who         string
 	Sentence    string // what happened, without the title
@@ -42,14 +42,26 @@ func (s *Service) message(ctx context.Context, e audit.Entry, why Why) (Message,
 		m.Title = r.Title
 	}
 	m.Title = shorten(clean(m.Title))
+	m.Sentence = sentence(e, why)
+	m.Text = m.Sentence + ": " + m.Title
+	if e.Project == "" {
+		return m, nil
+	}
 	p, err := s.store.Project(ctx, e.Project)
 	if err != nil {
 		return m, err
 	}
 	m.Project, m.Environment = shorten(clean(p.Name)), clean(p.Environment)
-	m.Sentence = sentence(e, why)
-	m.Text = m.Sentence + ": " + m.Title + " (" + m.Project + ", " + m.Environment + ")"
+	m.Text += " (" + m.where() + ")"
 	return m, nil
+}
+
+// where is what the message is about, beside its title.
+func (m Message) where() string {
+	if m.Project == "" {
+		return "the rules"
+	}
+	return m.Project + ", " + m.Environment
 }
 
 func who(a audit.Actor) string {

@@ -173,6 +173,26 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// A change of the rules belongs to no project, and is told like any other.
+func TestRulesAreTold(t *testing.T) {
+	h := newHouse(t)
+	h.run()
+	ada, anna, anton := h.Person("Ada", access.Admin), h.Person("Anna", access.Approver), h.Person("Anton", access.Approver)
+	policy := change.Policy{Subject: change.AboutConfigs, Project: h.Project.ID, Steps: []change.PolicyStep{{{Count: 1}}}}
+	r, err := h.Changes.ProposePolicy(t.Context(), ada, "to begin with", policy)
+	h.must(err)
+	h.Settled(r.ID)
+	r, err = h.Changes.ProposeBreakGlass(t.Context(), ada, "on call", []string{anton.ID})
+	h.must(err)
+	h.until("the mails arrive", func() bool { return len(h.mails.to(anna)) == 1 && len(h.mails.to(anton)) == 1 })
+	if got := h.mails.to(anna)[0]; got.subject != "Ada asks for your approval: Change the break-glass list" || !strings.Contains(got.body, r.ID) {
+		t.Errorf("mail: %+v", got)
+	}
+	if got := h.told(anna); len(got) != 1 {
+		t.Errorf("Anna was told %q", got)
+	}
+}
+
 // Titles are anybody's. They stay on their line, and nothing in them hides, turns
 // the text, or is markup. Nothing but the title and where it stands is told.
 func TestHostileTitle(t *testing.T) {

@@ -25,7 +25,7 @@ func (s *Service) recipients(ctx context.Context, e audit.Entry) ([]Recipient, e
 	if err != nil {
 		return nil, err
 	}
-	people = slices.DeleteFunc(people, func(u access.User) bool { return u.State != access.Active })
+	people = slices.DeleteFunc(slices.Clone(people), func(u access.User) bool { return u.State != access.Active }) // what the store returns is shared
 	r, err := s.store.Request(ctx, e.Request)
 	if problem.Is(err, problem.NotFound) {
 		return nil, nil
@@ -40,7 +40,7 @@ func (s *Service) recipients(ctx context.Context, e audit.Entry) ([]Recipient, e
 			found = because(NeedsMe, r.Awaited(people))
 		}
 	case bypassed:
-		found = because(BreakGlass, slices.DeleteFunc(people, func(u access.User) bool { return !u.Has(access.Approver) && !u.Has(access.Auditor) }))
+		found = because(BreakGlass, slices.DeleteFunc(slices.Clone(people), func(u access.User) bool { return !u.Has(access.Approver) && !u.Has(access.Auditor) }))
 	default:
 		if found, err = s.involved(ctx, r, people, acts[e.Action].outcome); err != nil {
 			return nil, err

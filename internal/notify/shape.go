@@ -105,6 +105,8 @@ func webhookShape(m Message) any {
 	w := webhookMessage{Event: m.Action, Seq: m.Seq, At: m.At.UTC().Format(time.RFC3339), Text: m.Text, URL: m.Link, By: m.Who}
 	if m.Request != "" {
 		w.Request = &webhookRequest{m.Request, m.Title, m.State}
+	}
+	if m.Project != "" {
 		w.Project = &webhookProject{m.Project, m.Environment}
 	}
 	return w

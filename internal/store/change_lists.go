@@ -66,6 +66,17 @@ func (s *Store) OpenRequests(ctx context.Context) ([]change.Request, error) {
 	})
 }
 
+// RequestsSince implements [change.Store].
+func (s *Store) RequestsSince(ctx context.Context, since time.Time) ([]change.Request, error) {
+	var all []change.Request
+	err := s.each(ctx, func(row scanner) error {
+		r, err := scanRequest(row)
+		all = append(all, r)
+		return err
+	}, "SELECT "+requestColumns+requestFrom+"WHERE r.ended_at = 0 OR r.created_at >= $1 ORDER BY r.created_at", micros(since))
+	return all, err
+}
+
 // Overdue implements [change.Store].
 func (s *Store) Overdue(ctx context.Context, now time.Time) ([]string, error) {
 	return s.strings(ctx, `SELECT id FROM change_request

@@ -13,6 +13,7 @@ import (
 // An Inbox is what change requests have for one person.
 type Inbox struct {
 	Needs    []change.Request // that wait for them, the oldest first
+	Stuck    []change.Request // that failed or hang, and wait for others
 	Mine     int              // open ones of theirs
 	Watching int              // open ones that they took part in or watch
 	Open     int              // all open ones that they may see
@@ -44,6 +45,11 @@ func (s *Store) Inbox(ctx context.Context, u access.User) (Inbox, error) {
 			}
 			if r.NeedsMe(u, people) {
 				in.Needs = append(in.Needs, r)
+				continue
+			}
+			switch r.State {
+			case change.Failed, change.Partial, change.Unknown, change.Suspended:
+				in.Stuck = append(in.Stuck, r)
 			}
 		}
 		for _, r := range due {

@@ -88,6 +88,15 @@ func requests(t *testing.T, s *store.Store) {
 	if list, err := s.Requests(ctx, store.RequestQuery{Open: &open, Limit: 10}); err != nil || len(list) != 0 {
 		t.Errorf("open: %v %v", list, err)
 	}
+	old := request("chg_0", "ac_3")
+	old.CreatedAt, old.EndedAt, old.State = Start.Add(-time.Hour), Start, change.Applied
+	addRequest(t, s, old)
+	addRequest(t, s, request("chg_open", "ac_4"))
+	for since, want := range map[time.Time]int{Start.Add(-2 * time.Hour): 3, Start: 2, Start.Add(time.Hour): 1} {
+		if list, err := s.RequestsSince(ctx, since); err != nil || len(list) != want || len(list[0].Revision.Items) == 0 {
+			t.Errorf("since %s: %v %v", since, list, err)
+		}
+	}
 	if list, err := s.Requests(ctx, store.RequestQuery{Config: "ac_2", Author: "usr_1", Project: "prj_one", Limit: 10}); err != nil || len(list) != 1 {
 		t.Errorf("by config: %v %v", list, err)
 	}

@@ -1,0 +1,190 @@
+package app
+
+import (
+	"slices"
+
+	"github.com/labstack/echo/v4"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/change"
+	"gatehouse/internal/mirror"
+	"gatehouse/internal/problem"
+	"gatehouse/web/templates"
+)
+
+var groupCrumbs = []templates.LinkView{{Text: "People", URL: "/people"}, {Text: "Groups", URL: groupsPath}}
+
+func peopleTabs(current string) []templates.TabView {
+	return []templates.TabView{
+		{Text: "People", URL: "/people", Current: current == "People"},
+		{Text: "Groups", URL: groupsPath, Current: current == "Groups"},
+	}
+}
+
+// groups lists the groups that policies may name.
+func (s *Server) groups(c echo.Context) error {
+	frame, err := s.frame(c, place{title: "Groups", nav: "People", crumbs: groupCrumbs[:1]})
+	if err != nil {
+		return err
+	}
+	b, err := s.rulebook(c)
+	if err != nil {
+		return err
+	}
+	may := reader(c).May(access.ManagePeople)
+	v := templates.GroupsView{Page: frame, Tabs: peopleTabs("Groups")}
+	if may {
+		v.New = groupsPath + "/new"
+	}
+	for _, g := range b.rules.Groups {
+		v.Rows = append(v.Rows, b.groupRow(g, may))
+	}
+	return page(c, templates.Groups(v))
+}
+
+func (b rulebook) groupRow(g access.Group, may bool) templates.RuleRowView {
+	v := templates.RuleRowView{Name: g.Name, Text: "Nobody is in it."}
+	if len(g.Members) > 0 {
+		v.Text = listed(ruleWords("members", g.Members, b.names), "and")
+	}
+	if b.named(g.ID) {
+		v.Badge = templates.BadgeView{Text: "In a policy", Tone: "info"}
+	}
+	if may {
+		v.Edit, v.Remove = templates.Local(groupPath(g.ID)), templates.Local(groupPath(g.ID)+"/remove")
+	}
+	return v
+}
+
+// named reports whether a policy names a group.
+func (b rulebook) named(group string) bool {
+	return slices.ContainsFunc(b.rules.Policies, func(p change.Policy) bool {
+		return slices.ContainsFunc(p.Steps, func(step change.PolicyStep) bool {
+			return slices.ContainsFunc(step, func(n change.Need) bool { return slices.Contains(n.Groups, group) })
+		})
+	})
+}
+
+// groupForm is what is typed about a group.
+type groupForm struct {
+	Name    string   `form:"name"`
+	Members []string `form:"members"`
+	Reason  string   `form:"reason"`
+}
+
+// group returns the group that the URL names; a new one has no id.
+func (s *Server) groupOf(c echo.Context, b rulebook) (access.Group, error) {
+	if c.Param("id") == "" {
+		return access.Group{}, nil
+	}
+	for _, g := range b.rules.Groups {
+		if g.ID == c.Param("id") {
+			return g, nil
+		}
+	}
+	return access.Group{}, problem.New(problem.NotFound, "There is no such group, or not any more.")
+}
+
+// group shows the form of a group, new or not.
+func (s *Server) group(c echo.Context) error {
+	b, err := s.rulebook(c)
+	if err != nil {
+		return err
+	}
+	g, err := s.groupOf(c, b)
+	if err != nil {
+		return err
+	}
+	in := groupForm{Name: g.Name, Members: g.Members}
+	if typed := s.typed(c); typed != nil {
+		in = groupForm{}
+		if err := decodeValues(typed, &in); err != nil {
+			return err
+		}
+	}
+	return s.groupPage(c, b, g, in, nil)
+}
+
+func (s *Server) groupPage(c echo.Context, b rulebook, g access.Group, in groupForm, complaint error) error {
+	wrong := fieldComplaints(complaint)
+	v := templates.RuleFormView{
+		Title: "New group", Sub: "Policies that name the group take its members as they are at the time.",
+		Form: s.newForm(c, groupsPath), Complaints: complaintsView(complaint, fieldLabels), Back: templates.LinkView{Text: "Cancel", URL: groupsPath},
+		Inputs: []templates.InputView{{Name: "name", Label: "Name", Value: in.Name, Required: true, Complaint: wrong["name"], Complete: "off"}},
+		Legend: "Members", BoxesName: "members", BoxesWrong: wrong["members"],
+	}
+	if g.ID != "" {
+		v.Title, v.Form = g.Name, s.newForm(c, groupPath(g.ID))
+		v.Remove, v.RemoveText = templates.Local(groupPath(g.ID)+"/remove"), "Remove group"
+	}
+	for _, u := range b.people {
+		if chosen := slices.Contains(in.Members, u.ID); chosen || u.State != access.Disabled {
+			v.Boxes = append(v.Boxes, templates.CheckView{Name: "members", Value: u.ID, Text: u.Name, Hint: roleNames(u.Roles), Checked: chosen})
+		}
+	}
+	return s.ruleForm(c, v, change.KindGroup, in.Reason, complaint)
+}
+
+// groupSave asks for a group, new or not.
+func (s *Server) groupSave(c echo.Context) error {
+	var in groupForm
+	if err := decode(c, &in); err != nil {
+		return err
+	}
+	b, err := s.rulebook(c)
+	if err != nil {
+		return err
+	}
+	g, err := s.groupOf(c, b)
+	if err != nil {
+		return err
+	}
+	r, err := s.changes.ProposeGroup(c.Request().Context(), reader(c), in.Reason, access.Group{ID: g.ID, Name: in.Name, Members: in.Members})
+	if problem.Is(err, problem.Invalid) {
+		return s.groupPage(c, b, g, in, err)
+	}
+	if err != nil {
+		return err
+	}
+	return s.ruled(c, r, groupsPath)
+}
+
+// groupRemove shows which group is to go.
+func (s *Server) groupRemove(c echo.Context) error { return s.groupRemovePage(c, "", nil) }
+
+func (s *Server) groupRemovePage(c echo.Context, reason string, complaint error) error {
+	b, err := s.rulebook(c)
+	if err != nil {
+		return err
+	}
+	g, err := s.groupOf(c, b)
+	if err != nil {
+		return err
+	}
+	it := change.Item{Kind: change.KindGroup, Operation: change.Delete, Name: g.Name, Base: mirror.Values{"name": {g.Name}, "members": g.Members}}
+	v := templates.RuleReviewView{
+		Title: ruleTitle(it, b.names), Sub: "Its members stay as they are.", Danger: true, Complaints: complaintsView(complaint, fieldLabels),
+		Diffs: []templates.DiffView{ruleDiff(it, b.names)},
+		Form:  s.newForm(c, groupPath(g.ID)+"/remove"), Back: templates.LinkView{Text: "Cancel", URL: groupsPath},
+	}
+	if b.named(g.ID) {
+		v.Notices = []templates.NoticeView{{Tone: "warn", Text: "A policy names this group. Change the policy first; until then the group stays."}}
+	}
+	return s.ruleRemoval(c, v, change.KindGroup, reason, complaint)
+}
+
+// groupDelete asks to remove a group.
+func (s *Server) groupDelete(c echo.Context) error {
+	var in reasonForm
+	if err := decode(c, &in); err != nil {
+		return err
+	}
+	r, err := s.changes.ProposeGroupDelete(c.Request().Context(), reader(c), in.Reason, c.Param("id"))
+	if problem.Is(err, problem.Invalid) {
+		return s.groupRemovePage(c, in.Reason, err)
+	}
+	if err != nil {
+		return err
+	}
+	return s.ruled(c, r, groupsPath)
+}

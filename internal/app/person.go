@@ -1,0 +1,138 @@
+package app
+
+import (
+	"github.com/labstack/echo/v4"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/change"
+	"gatehouse/internal/problem"
+	"gatehouse/internal/store"
+	"gatehouse/web/templates"
+)
+
+// personEdit is what the page of a person shows beside them.
+type personEdit struct {
+	link   templates.OneTimeLinkView
+	roles  []string // typed; nil for those they have
+	reason string
+}
+
+// person shows one person.
+func (s *Server) person(c echo.Context) error {
+	u, err := s.findPerson(c)
+	if err != nil {
+		return err
+	}
+	return s.personPage(c, u, personEdit{}, nil)
+}
+
+func (s *Server) personPage(c echo.Context, u access.User, in personEdit, complaint error) error {
+	frame, err := s.frame(c, place{title: u.Name, nav: "People", crumbs: []templates.LinkView{{Text: "People", URL: "/people"}}})
+	if err != nil {
+		return err
+	}
+	n, err := s.names(c)
+	if err != nil {
+		return err
+	}
+	v := personView(u, addressFor(reader(c), u), n, s.now())
+	v.Page, v.Link, v.Complaints, v.RolesWrong = frame, in.link, complaintsView(complaint, fieldLabels), fieldComplaints(complaint)["roles"]
+	if in.roles != nil {
+		v.Roles = roleChecks(in.roles)
+	}
+	if v.Notices, err = s.roleRequests(c, u, n); err != nil {
+		return err
+	}
+	if reader(c).May(access.ManagePeople) {
+		s.personActions(c, u, &v)
+		if v.Ask, err = s.askView(c, change.KindRoles, "Save roles", in.reason, complaint); err != nil {
+			return err
+		}
+	}
+	if complaint != nil {
+		return again(c, templates.Person(v))
+	}
+	if in.link.URL != "" {
+		noStore(c)
+	}
+	return page(c, templates.Person(v))
+}
+
+// personActions offers what an admin may do with an account.
+func (s *Server) personActions(c echo.Context, u access.User, v *templates.PersonView) {
+	path := personPath(u.ID)
+	v.RolesForm = s.newForm(c, path+"/roles")
+	if u.State != access.Disabled {
+		v.Reset = templates.ActionView{Form: s.newForm(c, path+"/reset"), Text: "Create a reset link", Hint: "Lets them set a new passphrase and lifts a lock. The old passphrase works until the link is used."}
+	}
+	if u.State == access.Invited {
+		v.Reset.Text, v.Reset.Hint = "Create a new invitation link", "The one before stops working."
+	}
+	switch {
+	case u.State == access.Disabled:
+		v.Switch = templates.ActionView{Form: s.newForm(c, path+"/enable"), Text: "Enable account", Hint: "They may sign in again."}
+	case u.ID != reader(c).ID:
+		v.Switch = templates.ActionView{Form: s.newForm(c, path+"/disable"), Text: "Disable account", Hint: "Ends all their sessions at once. What they did stays in History."}
+	}
+}
+
+// roleRequests tells of open requests for other roles of somebody.
+func (s *Server) roleRequests(c echo.Context, u access.User, n names) ([]templates.NoticeView, error) {
+	open := true
+	found, err := s.store.Requests(c.Request().Context(), store.RequestQuery{Config: u.ID, Open: &open, Limit: 10})
+	if err != nil {
+		return nil, err
+	}
+	var out []templates.NoticeView
+	for _, r := range found {
+		for _, it := range r.Revision.Items {
+			if it.Kind != change.KindRoles || it.Target != u.ID {
+				continue
+			}
+			out = append(out, templates.NoticeView{
+				Tone: "info", Title: "Other roles were requested: " + listed(ruleWords("roles", it.Set["roles"], n), "and") + ".",
+				Text: r.Author.Name + " asked for them; the request is " + r.State.Words() + ".",
+				Link: templates.LinkView{Text: "See the request", URL: templates.Local(changePath(r.ID))},
+			})
+		}
+	}
+	return out, nil
+}
+
+// personRoles asks for other roles of a person.
+func (s *Server) personRoles(c echo.Context) error {
+	var in struct {
+		Roles  []string `form:"roles"`
+		Reason string   `form:"reason"`
+	}
+	u, err := s.findPerson(c)
+	if err != nil {
+		return err
+	}
+	if err := decode(c, &in); err != nil {
+		return err
+	}
+	r, err := s.changes.ProposeRoles(c.Request().Context(), reader(c), in.Reason, u, personForm{Roles: in.Roles}.person().Roles)
+	if problem.Is(err, problem.Invalid) {
+		return s.personPage(c, u, personEdit{roles: append([]string{}, in.Roles...), reason: in.Reason}, err)
+	}
+	if err != nil {
+		return err
+	}
+	return s.rolesAsked(c, u, r)
+}
+
+// rolesAsked leads back to the person, who has the roles now or waits for them.
+func (s *Server) rolesAsked(c echo.Context, u access.User, r change.Request) error {
+	now, err := s.restedRule(c, r)
+	if err != nil {
+		return err
+	}
+	switch now.State {
+	case change.Applied:
+		return s.see(c, personPath(u.ID), "Roles saved. They count from now on.")
+	case change.InReview:
+		return s.see(c, personPath(u.ID), "Requested. The roles change once the request is approved and applied.")
+	}
+	return s.see(c, changePath(r.ID), "")
+}
