@@ -74,7 +74,11 @@ func (s *Server) bulkSheet(c echo.Context, in bulkForm, complaint error) error {
 	v.Back = templates.LinkView{Text: "Cancel", URL: templates.Local(base)}
 	var items []change.Item
 	for _, a := range configs {
-		items = append(items, change.Item{Kind: change.KindConfig, Operation: do.operation, Target: a.ID, Toolkit: a.Toolkit, Impact: change.Impact{Counted: true, Connections: a.Connections}})
+		it := change.Item{Kind: change.KindConfig, Operation: do.operation, Target: a.ID, Toolkit: a.Toolkit, Impact: change.Impact{Counted: true, Connections: a.Connections}}
+		if do.field != "" {
+			it.Set = mirror.Values{do.field: {"something added"}} // as far as policies look at it
+		}
+		items = append(items, it)
 		v.Hidden = append(v.Hidden, templates.HiddenView{Name: "id", Value: a.ID})
 		v.Configs = append(v.Configs, bulkRow(p, a, do.operation))
 	}
@@ -83,6 +87,7 @@ func (s *Server) bulkSheet(c echo.Context, in bulkForm, complaint error) error {
 		return err
 	}
 	v.Button = sendWords(approvals, v.Button)
+	needReason(&v.Reason, approvals)
 	if complaint != nil {
 		return again(c, templates.Impact(v))
 	}

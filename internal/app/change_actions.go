@@ -176,6 +176,9 @@ func (s *Server) changeSubmit(c echo.Context) error {
 		return err
 	}
 	r, err := s.changes.Submit(c.Request().Context(), reader(c), c.Param("id"))
+	if problem.Is(err, problem.Conflict) || problem.Is(err, problem.Invalid) {
+		return s.changeAgain(c, c.Param("id"), "submit", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -264,7 +267,7 @@ func (s *Server) changeBypass(c echo.Context) error {
 		return err
 	}
 	r, err := s.changes.BreakGlass(c.Request().Context(), reader(c), c.Param("id"), change.Emergency{Incident: in.Incident, Reason: in.Reason, Name: in.Confirm})
-	if problem.Is(err, problem.Invalid) {
+	if problem.Is(err, problem.Invalid) || problem.Is(err, problem.Forbidden) || problem.Is(err, problem.Conflict) {
 		return s.changeAgain(c, c.Param("id"), "bypass", err)
 	}
 	if err != nil {
@@ -332,7 +335,7 @@ func (s *Server) changeMatch(c echo.Context) error {
 		return malformed("it doesn't say which credential")
 	}
 	same, err := s.changes.Match(c.Request().Context(), reader(c), r.ID, item, in.Field, in.Value)
-	if err != nil && !problem.Is(err, problem.Invalid) {
+	if err != nil && !problem.Is(err, problem.Invalid) && !problem.Is(err, problem.TooMany) {
 		return err
 	}
 	state := changeState{action: "match " + in.Item + " " + in.Field, complaint: err}

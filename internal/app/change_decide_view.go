@@ -194,7 +194,7 @@ func (b changeBuilder) rebase() templates.RebaseView {
 		Form: b.form(changePath(r.ID) + "/rebase"), Version: strconv.FormatInt(r.Version, 10), Fields: b.conflicts(), Button: "Bring up to date",
 		Hint: "Makes a new revision that relies on what is there now. Fields that only somebody else changed stay as they are. All votes are dismissed.",
 	}
-	if r.Approvals.Need == 0 {
+	if r.Approvals.Need == 0 && r.State != change.Draft {
 		v.Button = "Apply to what is there now"
 	}
 	for i, it := range r.Revision.Items {
@@ -332,6 +332,9 @@ func (b changeBuilder) actions(v *templates.ChangeCardView) {
 	b.linking(v, may)
 	if (mine || b.reader.May(access.CancelChange)) && (r.State.Waiting() || r.State == change.Failed || r.State == change.Partial) && (r.State != change.Approved || r.ApplyAfter.IsZero()) {
 		v.Cancel = templates.ActionView{Form: b.form(path + "/cancel"), Text: "Cancel request", Hint: "Nothing more is sent, and credentials that wait are destroyed."}
+		if r.Project == "" {
+			v.Cancel.Hint = "Nothing is changed."
+		}
 		if r.State == change.Failed || r.State == change.Partial {
 			v.Cancel.Text = "Close request"
 		}
@@ -420,6 +423,7 @@ func (b changeBuilder) bypassing(v *templates.ChangeCardView, path string) {
 		reason, wrongReason := b.typedIn("bypass", "reason")
 		confirm, wrongConfirm := b.typedIn("bypass", "confirm")
 		v.Bypass = templates.BypassFormView{
+			Old:      b.now.Sub(b.reader.Since) > change.FreshSignIn,
 			Form:     b.form(path + "/bypass"),
 			Incident: templates.InputView{Name: "incident", Label: "Incident", Required: true, Value: incident, Complaint: wrongIncident, Hint: "Its id, such as INC-123."},
 			Reason:   templates.InputView{Name: "reason", ID: "bypass-reason", Label: "Why this can't wait", Rows: 2, Required: true, Value: reason, Complaint: wrongReason},

@@ -10,6 +10,7 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/change"
 	"gatehouse/internal/mirror"
+	"gatehouse/internal/problem"
 	"gatehouse/internal/store"
 	"gatehouse/web/templates"
 )
@@ -39,7 +40,7 @@ type changeBuilder struct {
 func (b changeBuilder) card() templates.ChangeCardView {
 	r := b.request
 	v := templates.ChangeCardView{
-		ID: r.ID, Title: r.Title, State: stateBadge(r.State), Overlays: b.overlays(), Reason: r.Reason, Notes: b.notes(), Facts: b.facts(),
+		ID: r.ID, URL: templates.Local(changePath(r.ID)), Title: r.Title, State: stateBadge(r.State), Overlays: b.overlays(), Reason: r.Reason, Notes: b.notes(), Facts: b.facts(),
 		Sentence: templates.SentenceView{Who: r.Author.Name, Did: b.wants(), Object: templates.LinkView{Text: b.object()}, More: "in " + where(r, b.names)},
 		Say:      "This change request is " + r.State.Words(), Timeline: b.timeline,
 	}
@@ -52,6 +53,7 @@ func (b changeBuilder) card() templates.ChangeCardView {
 	b.decisions(&v)
 	b.actions(&v)
 	b.approvals(&v)
+	v.Complaints = b.complaints()
 	v.Checks, v.Talk, v.Since = b.checks(), b.talk(), b.since()
 	return v
 }
@@ -151,10 +153,6 @@ func (b changeBuilder) unsatisfiable() bool {
 func (b changeBuilder) notes() []templates.NoticeView {
 	r := b.request
 	var out []templates.NoticeView
-	if b.state.complaint != nil {
-		c := complaintsView(b.state.complaint, nil)
-		out = append(out, templates.NoticeView{Tone: "bad", Title: c.Message, Text: firstComplaint(b.state.complaint)})
-	}
 	if n := b.note(); n.Text != "" || n.Title != "" {
 		out = append(out, n)
 	}
@@ -179,11 +177,24 @@ func (b changeBuilder) notes() []templates.NoticeView {
 	return out
 }
 
-func firstComplaint(err error) string {
-	for _, text := range fieldComplaints(err) {
-		return text
+// complaints sums up what is wrong with a form of the page.
+func (b changeBuilder) complaints() templates.ComplaintsView {
+	p := problem.Of(b.state.complaint)
+	if p == nil {
+		return templates.ComplaintsView{}
 	}
-	return ""
+	v := templates.ComplaintsView{Message: p.Message}
+	where := templates.URL("#main")
+	switch b.state.action {
+	case "comment":
+		where = "#discussion"
+	case "schedule":
+		where = "#input-at"
+	}
+	for _, name := range sortedKeys(p.Fields) {
+		v.Fields = append(v.Fields, templates.LinkView{Text: p.Fields[name], URL: where})
+	}
+	return v
 }
 
 func (b changeBuilder) facts() []templates.FactView {
@@ -217,7 +228,10 @@ func (b changeBuilder) item(i int) templates.ItemView {
 		v.Title, v.Diff = ruleTitle(it, b.names), ruleDiff(it, b.names)
 		return v
 	}
-	v.Diff = itemDiff(it)
+	if v.State.Text == "Waiting" && b.request.State.Terminal() {
+		v.State.Text = "Not sent"
+	}
+	v.Diff = b.diff(it)
 	if p.Target != "" && (it.Operation != change.Delete || p.State != change.ItemApplied) {
 		v.Config.URL = templates.Local(configPath(b.project.Slug, p.Target))
 	}
@@ -235,12 +249,41 @@ func (b changeBuilder) item(i int) templates.ItemView {
 	return v
 }
 
+// diff compares what an item wants with what is there now, as long as it waits,
+// and says where that isn't what it was written against.
+func (b changeBuilder) diff(it change.Item) templates.DiffView {
+	live, known := b.configs[it.Target]
+	if !known || !b.waits() || it.Operation != change.Update {
+		return itemDiff(it)
+	}
+	then := it.Base
+	now := live.Values()
+	it.Base = mirror.Values{}
+	for name := range it.Set {
+		it.Base[name] = then[name]
+		if value, readable := now[name]; readable {
+			it.Base[name] = value
+		}
+	}
+	d := itemDiff(it)
+	for i, name := range sortedKeys(it.Set) {
+		if !mirror.SameValue(name, then[name], it.Base[name]) {
+			d.Rows[i].Note = "When it was written: " + valueWords(then[name]) + "."
+		}
+	}
+	return d
+}
+
 // impact says who is touched: as counted when it was written, and today.
 func (b changeBuilder) impact(it change.Item) string {
 	var parts []string
 	live, known := b.configs[it.Target]
 	if it.Impact.Counted {
-		parts = append(parts, "When it was proposed, "+plural(it.Impact.Connections, "connection", "connections")+" went through it.")
+		text := "When it was proposed, " + plural(it.Impact.Connections, "connection", "connections") + " went through it"
+		if active, ok := it.Impact.ByStatus["ACTIVE"]; ok {
+			text += ", " + number(active) + " of them active"
+		}
+		parts = append(parts, text+".")
 	}
 	if known && b.waits() {
 		parts = append(parts, "Today it is "+plural(live.Connections, "active connection", "active connections")+".")
@@ -268,6 +311,8 @@ func (b changeBuilder) secret(item int, c change.Credential) templates.SecretVie
 		v.Text += "."
 	case known < 0:
 		v.Text += ". No value was set through Gatehouse before, and what is there can't be read."
+	case !b.waits():
+		v.Text += "."
 	case b.prints[it.Target][known].Fingerprint == c.Fingerprint:
 		v.Text += ". It equals the value that was last set through Gatehouse."
 	default:

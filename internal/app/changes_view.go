@@ -117,7 +117,10 @@ func (b changeBuilder) note() templates.NoticeView {
 		n.Tone, n.Text = "info", "It is approved and will be applied at "+exact(r.ApplyAfter).Text+zoned(r)+"."
 	case change.Suspended:
 		n.Tone = "warn"
-		n.Text = strings.TrimSpace(r.Note + " Nothing was sent.")
+		n.Text = r.Note
+		if !strings.Contains(n.Text, "Nothing was sent") {
+			n.Text += " Nothing was sent."
+		}
 	case change.Superseded, change.Expired, change.Cancelled, change.Rejected:
 		n.Tone = "info"
 		if n.Text == "" {

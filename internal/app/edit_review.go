@@ -45,12 +45,19 @@ func (e *editor) review(in detailsForm, complaint error, conflict *change.Confli
 		return err
 	}
 	v := templates.ReviewView{
-		Page: frame, Title: "Edit " + e.config.Name, Sub: "Compared with what is live now.", Policy: policy, Button: sendWords(approvals, "Save and apply"), Draft: approvals > 0,
+		Page: frame, Title: "Edit " + e.config.Name, Sub: "Compared with what is live now.", Policy: policy, Button: sendWords(approvals, "Save and apply"), Draft: approvals > 0 && in.Revises == "",
 		Diff: e.diff(touched), NoDiff: "No field is touched. You can still set credentials below.", Reason: reasonInput(in.Reason, complaint),
 		SecretsHint: "Leave a field empty to keep the value that is set. What you enter is sent once, is never shown again, and leaves only a fingerprint here.",
 		Form:        e.s.newDraftForm(e.c, e.path(), e.path()+"/edit"), Back: e.s.newForm(e.c, e.path()+"/review"),
 		Complaints: complaintsView(complaint, fieldLabels), Hidden: in.hidden(), BackHidden: append(in.hidden(), hiddenReason(in.Reason)...),
 		Impact: plural(e.config.Connections, "active connection goes", "active connections go") + " through this auth config. " + scopeCaution(touched),
+	}
+	needReason(&v.Reason, approvals)
+	if complaint != nil && len(in.spec().Credentials) > 0 {
+		v.Notices = append(v.Notices, templates.NoticeView{Tone: "warn", Text: "Enter the credentials again: they are never kept in a page."})
+	}
+	if err := e.waitingCredentials(&v, in); err != nil {
+		return err
 	}
 	if conflict != nil {
 		v.Notices = append(v.Notices, conflictNotice(conflict))
@@ -67,6 +74,23 @@ func (e *editor) review(in detailsForm, complaint error, conflict *change.Confli
 	}
 	noStore(e.c)
 	return show(e.c, status, templates.Review(v))
+}
+
+// waitingCredentials says what waits with the request that is being revised.
+func (e *editor) waitingCredentials(v *templates.ReviewView, in detailsForm) error {
+	if in.Revises == "" {
+		return nil
+	}
+	r, err := e.s.findRequest(e.c, in.Revises)
+	if err != nil {
+		return err
+	}
+	for _, it := range r.Revision.Items {
+		for _, c := range it.Credentials {
+			v.Notices = append(v.Notices, templates.NoticeView{Tone: "info", Text: "A new value of " + fieldLabel(c.Field) + " waits with this request. It stays as it is unless you enter another."})
+		}
+	}
+	return nil
 }
 
 // item is what the edit will ask for, as far as policies look at it.

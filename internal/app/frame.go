@@ -104,9 +104,29 @@ func (s *Server) frame(c echo.Context, at place) (templates.PageView, error) {
 		v.Environment = environment(*at.project)
 		v.Search.Value = c.QueryParam("q")
 		v.Sync = s.syncView(c, *at.project)
-		v.Notices, err = s.projectNotices(c, *at.project)
+		if v.Notices, err = s.projectNotices(c, *at.project); err != nil {
+			return v, err
+		}
 	}
+	due, err := s.bypassNotices(c)
+	v.Notices = append(v.Notices, due...)
 	return v, err
+}
+
+// bypassNotices says what was applied without approval and waits for its review.
+func (s *Server) bypassNotices(c echo.Context) ([]templates.NoticeView, error) {
+	due, err := s.store.BypassesDue(c.Request().Context())
+	if err != nil {
+		return nil, err
+	}
+	var out []templates.NoticeView
+	for _, r := range due {
+		out = append(out, templates.NoticeView{
+			Tone: "warn", Title: r.Bypass.By.Name + " applied a change without approval.", Text: "Somebody who had no part in it, an approver or an auditor, has to review it.",
+			Link: templates.LinkView{Text: r.Title, URL: templates.Local(changePath(r.ID))},
+		})
+	}
+	return out, nil
 }
 
 // currentProject is the one that the page is about, else the one last looked at.
@@ -223,18 +243,6 @@ func (s *Server) projectNotices(c echo.Context, p mirror.Project) ([]templates.N
 	}
 	if p.ReadOnly {
 		out = append(out, templates.NoticeView{Tone: "warn", Title: "Read only.", Text: "Composio lets this project's API key read but not write, so changes aren't offered.", Link: settings})
-	}
-	due, err := s.store.BypassesDue(c.Request().Context())
-	if err != nil {
-		return out, err
-	}
-	for _, r := range due {
-		if r.Project == p.ID {
-			out = append(out, templates.NoticeView{
-				Tone: "warn", Title: r.Bypass.By.Name + " applied a change without approval.", Text: "Somebody who had no part in it, an approver or an auditor, has to review it.",
-				Link: templates.LinkView{Text: r.Title, URL: templates.Local(changePath(r.ID))},
-			})
-		}
 	}
 	if p.Environment == mirror.Production {
 		rules, err := s.store.Rules(c.Request().Context())

@@ -61,6 +61,7 @@ func (s *Server) impactPage(c echo.Context, do change.Operation, in impactForm, 
 		return err
 	}
 	v.Button = sendWords(approvals, v.Button)
+	needReason(&v.Reason, approvals)
 	if complaint != nil {
 		return again(c, templates.Impact(v))
 	}

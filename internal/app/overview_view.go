@@ -57,7 +57,11 @@ func (b overviewBuilder) needs() []templates.NeedView {
 		if r.State == change.Failed {
 			tone = "bad"
 		}
-		out = append(out, templates.NeedView{Tone: tone, Text: capital(r.State.Words()) + ":", Link: templates.LinkView{Text: r.Title, URL: templates.Local(changePath(r.ID))}, Age: ago(r.UpdatedAt, b.now)})
+		words := capital(r.State.Words()) + ":"
+		if r.State == change.Applied {
+			words = "To be reviewed:" // it was applied without approval
+		}
+		out = append(out, templates.NeedView{Tone: tone, Text: words, Link: templates.LinkView{Text: r.Title, URL: templates.Local(changePath(r.ID))}, Age: ago(r.UpdatedAt, b.now)})
 	}
 	for _, p := range b.projects {
 		if p.Sync.Problem != "" {

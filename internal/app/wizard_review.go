@@ -139,7 +139,8 @@ func (w *wizard) review(in detailsForm, complaint error) error {
 	v := reviewCreate(w.toolkit, in, complaint)
 	v.Page, v.Policy, v.Hidden, v.BackHidden = frame, policy, in.hidden(), append(in.hidden(), hiddenReason(in.Reason)...)
 	v.Form, v.Back = w.s.newDraftForm(w.c, base, w.path()), w.s.newForm(w.c, base+"/review")
-	v.Button, v.Draft = sendWords(approvals, v.Button), approvals > 0
+	v.Button, v.Draft = sendWords(approvals, v.Button), approvals > 0 && in.Revises == ""
+	needReason(&v.Reason, approvals)
 	v.Steps = wizardSteps(6, append(w.chosen(), stepLink{}, stepLink{}, stepLink{}))
 	v.Complaints = complaintsView(complaint, fieldLabels)
 	if same, err := w.sameName(in.Fields[mirror.FieldName]); err != nil {

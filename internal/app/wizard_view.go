@@ -233,6 +233,13 @@ func extraInputs(in detailsForm, wrong map[string]string) []templates.ExtraView 
 	return out
 }
 
+// needReason makes a reason required where somebody has to agree.
+func needReason(v *templates.InputView, approvals int) {
+	if approvals > 0 {
+		v.Optional, v.Required = false, true
+	}
+}
+
 func reasonInput(typed string, complaint error) templates.InputView {
 	v := templates.InputView{Name: "reason", Label: "Reason", Value: typed, Optional: true, Rows: 2, Hint: "Kept in History, for those who ask in a year."}
 	if p := problem.Of(complaint); p != nil {

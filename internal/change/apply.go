@@ -111,11 +111,16 @@ func foundBefore(r *Request, it Item, f Facts) (string, error) {
 }
 
 // itemEvent starts a history event about the config of an item. The actor is
-// the request's author: it is their change, whoever agreed and whatever sends it.
+// the request's author: it is their change, whoever agreed and whatever sends it;
+// but who broke the glass did so themselves.
 func (s *Service) itemEvent(r *Request, i int, action string) audit.Event {
 	it := r.Revision.Items[i]
+	who := r.Author
+	if r.bypassed() {
+		who = r.Bypass.By
+	}
 	return audit.Event{
-		Actor:  audit.Actor{Kind: audit.ActorUser, ID: r.Author.ID, Name: r.Author.Name},
+		Actor:  audit.Actor{Kind: audit.ActorUser, ID: who.ID, Name: who.Name},
 		Action: action, Project: r.Project, Request: r.ID,
 		Object: audit.Object{Kind: "auth_config", ID: r.Progress[i].Target, Name: it.Name},
 		Detail: map[string]string{"item": itoa(i), "revision": itoa(r.Revision.Number), "effect": r.Revision.EffectHash},

@@ -38,7 +38,7 @@ type BypassReview struct {
 
 const (
 	minBypassReason = 20              // characters
-	freshSignIn     = 5 * time.Minute // for break-glass
+	FreshSignIn     = 5 * time.Minute // for break-glass
 	maxIncident     = 100             // characters
 )
 
@@ -68,13 +68,13 @@ func (r *Request) bypassName() string { return r.Revision.Items[0].Name }
 
 func (r *Request) breakGlass(by access.Reader, e Emergency, t table) ([]audit.Event, error) {
 	wrong := map[string]string{}
-	e.Incident, e.Reason = strings.TrimSpace(e.Incident), strings.TrimSpace(e.Reason)
+	e.Incident, e.Reason = strings.Join(strings.Fields(cleanText(e.Incident)), " "), cleanText(e.Reason)
 	switch {
 	case !r.State.bypassable() || r.Bypass != nil:
 		return nil, r.tooLate("applied without approval")
 	case !r.MayBypass(by.User, t.rules):
 		return nil, problem.New(problem.Forbidden, "You are not on the break-glass list.")
-	case t.now.Sub(by.Since) > freshSignIn:
+	case t.now.Sub(by.Since) > FreshSignIn:
 		return nil, problem.New(problem.Forbidden, "Break-glass takes a sign-in that is not older than 5 minutes. Sign out, sign in again, and come back. Nothing was changed.")
 	}
 	if utf8.RuneCountInString(e.Reason) < minBypassReason {

@@ -28,13 +28,7 @@ type Comment struct {
 const maxComment = 10_000 // characters
 
 func cleanComment(text string) (string, string) {
-	text = strings.TrimSpace(strings.ToValidUTF8(text, ""))
-	text = strings.Map(func(c rune) rune {
-		if hidden(c) {
-			return -1
-		}
-		return c
-	}, text)
+	text = cleanText(text)
 	if utf8.RuneCountInString(text) > maxComment {
 		return text, "Use at most 10,000 characters."
 	}
@@ -100,6 +94,17 @@ func (s *Service) Watch(ctx context.Context, by access.Reader, id string, on boo
 		}
 		return r.event(by.Actor(), action), nil
 	})
+}
+
+// cleanText leaves out what hides or turns text: control and bidi characters, but
+// for line breaks and tabs.
+func cleanText(s string) string {
+	return strings.TrimSpace(strings.Map(func(c rune) rune {
+		if hidden(c) {
+			return -1
+		}
+		return c
+	}, strings.ToValidUTF8(s, "")))
 }
 
 func hidden(c rune) bool { return c != '\n' && c != '\t' && c != '\r' && invisible(c) }

@@ -42,6 +42,9 @@ func (s *Service) revise(ctx context.Context, by access.Reader, p Proposal, next
 		if err := r.mayRevise(by, p.Version); err != nil {
 			return Effect{}, err
 		}
+		if p.Draft && r.State != Draft {
+			return Effect{}, problem.New(problem.Conflict, "This request was handed in already, so its next revision can't be a draft. Nothing was changed.")
+		}
 		old := r.Revision.Items
 		if r.Project != next.Project || len(old) != len(items) || old[0].Operation != items[0].Operation || old[0].Target != items[0].Target {
 			return Effect{}, problem.New(problem.Invalid, "This change request is about something else. Propose a new one.")

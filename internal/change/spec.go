@@ -172,12 +172,12 @@ func invalid(complaints map[string]string) error {
 
 // checkReason tidies why somebody wants a change.
 func checkReason(s string, needed bool) (string, error) {
-	s = strings.TrimSpace(strings.ToValidUTF8(s, ""))
+	s = cleanText(s)
 	switch {
 	case s == "" && needed:
-		return s, problem.InvalidFields("Nothing was sent to Composio.", map[string]string{"reason": "Say why, for those who review and audit it."})
+		return s, problem.InvalidFields("Nothing was changed.", map[string]string{"reason": "Say why, for those who review and audit it."})
 	case utf8.RuneCountInString(s) > maxReason:
-		return s, problem.InvalidFields("Nothing was sent to Composio.", map[string]string{"reason": fmt.Sprintf("Use at most %d characters.", maxReason)})
+		return s, problem.InvalidFields("Nothing was changed.", map[string]string{"reason": fmt.Sprintf("Use at most %d characters.", maxReason)})
 	}
 	return s, nil
 }

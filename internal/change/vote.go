@@ -232,7 +232,7 @@ func (r *Request) count(t table) []audit.Event {
 	return []audit.Event{r.approved(t)}
 }
 
-const staleNote = "The auth config changed at Composio after this request was written. Nothing was sent. Look at what is different, then renew or cancel it."
+const staleNote = "The auth config changed at Composio after this request was written. Nothing was sent. Look at what is different, then bring it up to date or cancel it."
 
 // approved notes that the quorum is met.
 func (r *Request) approved(t table) audit.Event {

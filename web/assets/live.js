@@ -95,10 +95,11 @@
     if (reading) { again = true; return; }
     reading = true;
     try {
-      const url = location.href;
+      const page = location.href;
+      const url = $('[data-live-url]')?.dataset.liveUrl || page; // a page may be the answer to a form
       const answer = await fetch(url, { headers: { 'X-Poll': '1' } });
       const text = await answer.text();
-      if (location.href !== url) again = true;
+      if (location.href !== page) again = true;
       else if (new URL(answer.url).pathname === '/signin') end();
       else if (!answer.ok) stale();
       else await show(text, new DOMParser().parseFromString(text, 'text/html'));
