@@ -77,6 +77,9 @@ func (s *Server) changeCancel(c echo.Context) error {
 		return err
 	}
 	r, err := s.changes.Cancel(c.Request().Context(), reader(c), c.Param("id"), in.Reason)
+	if problem.Is(err, problem.Invalid) {
+		return s.changeAgain(c, c.Param("id"), "cancel", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -259,6 +262,7 @@ func (s *Server) changeComment(c echo.Context) error {
 // changeBypass applies a request without the approvals that it lacks.
 func (s *Server) changeBypass(c echo.Context) error {
 	var in struct {
+		Effect   string `form:"effect"`
 		Incident string `form:"incident"`
 		Reason   string `form:"reason"`
 		Confirm  string `form:"confirm"`
@@ -266,7 +270,11 @@ func (s *Server) changeBypass(c echo.Context) error {
 	if err := decode(c, &in); err != nil {
 		return err
 	}
-	r, err := s.changes.BreakGlass(c.Request().Context(), reader(c), c.Param("id"), change.Emergency{Incident: in.Incident, Reason: in.Reason, Name: in.Confirm})
+	r, err := s.changes.BreakGlass(c.Request().Context(), reader(c), c.Param("id"), change.Emergency{Effect: in.Effect, Incident: in.Incident, Reason: in.Reason, Name: in.Confirm})
+	var moved *change.MovedOn
+	if errors.As(err, &moved) {
+		return s.changeMoved(c, c.Param("id"), moved.Saw)
+	}
 	if problem.Is(err, problem.Invalid) || problem.Is(err, problem.Forbidden) || problem.Is(err, problem.Conflict) {
 		return s.changeAgain(c, c.Param("id"), "bypass", err)
 	}

@@ -339,7 +339,8 @@ func (b changeBuilder) actions(v *templates.ChangeCardView) {
 			v.Cancel.Text = "Close request"
 		}
 		if !mine {
-			v.Why = templates.InputView{Name: "reason", ID: "cancel-reason", Label: "Reason", Required: true}
+			value, complaint := b.typedIn("cancel", "reason")
+			v.Why = templates.InputView{Name: "reason", ID: "cancel-reason", Label: "Reason", Required: true, Value: value, Complaint: complaint}
 		}
 	}
 	b.bypassing(v, path)
@@ -423,6 +424,7 @@ func (b changeBuilder) bypassing(v *templates.ChangeCardView, path string) {
 		reason, wrongReason := b.typedIn("bypass", "reason")
 		confirm, wrongConfirm := b.typedIn("bypass", "confirm")
 		v.Bypass = templates.BypassFormView{
+			Effect:   r.Revision.EffectHash,
 			Old:      b.now.Sub(b.reader.Since) > change.FreshSignIn,
 			Form:     b.form(path + "/bypass"),
 			Incident: templates.InputView{Name: "incident", Label: "Incident", Required: true, Value: incident, Complaint: wrongIncident, Hint: "Its id, such as INC-123."},

@@ -104,6 +104,9 @@ func (s *Server) personReset(c echo.Context) error {
 	if err := decode(c, &struct{}{}); err != nil {
 		return err
 	}
+	if err := s.changes.MayReset(c.Request().Context(), u); err != nil {
+		return err
+	}
 	token, err := s.access.ResetPassphrase(c.Request().Context(), reader(c), u.ID)
 	if err != nil {
 		return err

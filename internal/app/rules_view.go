@@ -27,6 +27,8 @@ func ruleTitle(it change.Item, n names) string {
 		return "Change the break-glass list"
 	case change.KindFreeze:
 		return verb + " the freeze window " + it.Name
+	case change.KindProject:
+		return "Change the environment of " + it.Name
 	}
 	return operationTitles[it.Operation] + " " + it.Name
 }
@@ -45,6 +47,8 @@ func ruleDone(r change.Request, n names) string {
 		return done + "the policy. It counts from now on."
 	case change.KindBreakGlass:
 		return "Saved the break-glass list."
+	case change.KindProject:
+		return "Project saved."
 	}
 	title := ruleTitle(it, n)
 	return done + title[strings.IndexByte(title, ' ')+1:] + "."
@@ -74,7 +78,7 @@ func ruleDiff(it change.Item, n names) templates.DiffView {
 
 // ruleFields are the fields of rules in the order in which they are shown.
 var ruleFields = map[change.Kind][]string{
-	change.KindRoles: {"roles"}, change.KindGroup: {"name", "members"}, change.KindBreakGlass: {"people"},
+	change.KindProject: {"environment"}, change.KindRoles: {"roles"}, change.KindGroup: {"name", "members"}, change.KindBreakGlass: {"people"},
 	change.KindFreeze: {"name", "project", "environment", "from", "until"},
 }
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"runtime"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -184,7 +185,16 @@ func (s *Server) projectEdit(c echo.Context) error {
 	if err := decode(c, &in); err != nil {
 		return err
 	}
-	_, err = s.mirror.EditProject(c.Request().Context(), reader(c), p.ID, in.input())
+	if !slices.Contains(mirror.Environments(), in.Environment) {
+		err = problem.InvalidFields("Nothing was saved. Correct what is marked and send again.", map[string]string{"environment": "Choose development, staging or production."})
+		return s.projectPage(c, p, in, err)
+	}
+	if in.Name != p.Name || in.Environment == p.Environment {
+		_, err = s.mirror.EditProject(c.Request().Context(), reader(c), p.ID, in.input())
+	}
+	if err == nil && in.Environment != p.Environment {
+		return s.moveProject(c, p, in)
+	}
 	if problem.Is(err, problem.Invalid) {
 		return s.projectPage(c, p, in, err)
 	}
@@ -192,6 +202,18 @@ func (s *Server) projectEdit(c echo.Context) error {
 		return err
 	}
 	return s.see(c, projectPath(p.Slug), "Project saved.")
+}
+
+// moveProject makes a project one of another environment: a change of the rules.
+func (s *Server) moveProject(c echo.Context, p mirror.Project, in projectForm) error {
+	r, err := s.changes.ProposeEnvironment(c.Request().Context(), reader(c), "Set in the settings of "+p.Name, p, in.Environment)
+	if problem.Is(err, problem.Invalid) {
+		return s.projectPage(c, p, in, err)
+	}
+	if err != nil {
+		return err
+	}
+	return s.ruled(c, r, projectPath(p.Slug))
 }
 
 func (s *Server) projectKey(c echo.Context) error {

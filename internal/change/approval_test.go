@@ -318,7 +318,7 @@ func TestBreakGlass(t *testing.T) {
 	r := b.disable(a.ID)
 	fresh := b.editor
 	fresh.Since = rig.Now()
-	why := change.Emergency{Incident: "INC-1", Reason: "Tokens are leaking right now.", Name: a.Name}
+	why := change.Emergency{Effect: r.Revision.EffectHash, Incident: "INC-1", Reason: "Tokens are leaking right now.", Name: a.Name}
 	_, err := b.Changes.BreakGlass(t.Context(), fresh, r.ID, why)
 	b.refused(err, problem.Forbidden, "break-glass list")
 	list := b.must(b.Changes.ProposeBreakGlass(t.Context(), b.admin, "on call", []string{b.editor.ID}))
@@ -337,6 +337,11 @@ func TestBreakGlass(t *testing.T) {
 	b.state(r, change.Applied)
 	again := b.disable(b.Config(rig.Enabled).ID)
 	why.Name = again.Revision.Items[0].Name
+	_, err = b.Changes.BreakGlass(t.Context(), fresh, again.ID, why)
+	if moved := (*change.MovedOn)(nil); err == nil || !errors.As(err, &moved) && !problem.Is(err, problem.Conflict) {
+		t.Errorf("the glass was broken for something else: %v", err)
+	}
+	why.Effect = again.Revision.EffectHash
 	_, err = b.Changes.BreakGlass(t.Context(), fresh, again.ID, why)
 	b.refused(err, problem.Conflict, "reviewed")
 	if err := b.Changes.ReviewBypass(t.Context(), fresh, r.ID, true, ""); !problem.Is(err, problem.Forbidden) {
@@ -533,4 +538,67 @@ func TestRevert(t *testing.T) {
 		}
 	}
 	b.consistent()
+}
+
+// Who may set up projects can't go around the policies with them.
+func TestProjectsKeepTheirPolicies(t *testing.T) {
+	b := newBoard(t, approvals(1))
+	r := b.must(b.Changes.ProposeEnvironment(t.Context(), b.admin, "calmer", b.Project, mirror.Development))
+	b.state(b.Settled(r.ID), change.InReview)
+	if _, err := b.Mirror.EditProject(t.Context(), b.admin, b.Project.ID, mirror.ProjectInput{Name: "Renamed", Environment: mirror.Development}); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := b.Store.Project(t.Context(), b.Project.ID); err != nil || p.Environment != mirror.Staging {
+		t.Errorf("the environment is %s, %v", p.Environment, err)
+	}
+	p := b.AddProject("second", sandbox.ProductionKey, mirror.Production)
+	rules, err := b.Store.Rules(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range rules.Policies {
+		if one.Project == p.ID && one.Approvals() == 0 {
+			t.Error("a new project needs no approval")
+		}
+	}
+	if err := b.Changes.MayReset(t.Context(), b.anna.User); !problem.Is(err, problem.Forbidden) {
+		t.Errorf("a reset link for an approver: %v", err)
+	}
+	if err := b.Changes.MayReset(t.Context(), b.editor.User); err != nil {
+		t.Errorf("a reset link for an editor: %v", err)
+	}
+}
+
+// A request goes on when who blocked it has lost the right to.
+func TestBlockerLeaves(t *testing.T) {
+	b := newBoard(t, approvals(1))
+	r := b.disable(b.Config(rig.Enabled).ID)
+	r = b.must(b.vote(b.anna, r, change.RequestChanges))
+	b.state(b.must(b.vote(b.anton, r, change.Approve)), change.ChangesRequested)
+	if err := b.Access.SetDisabled(t.Context(), b.admin, b.anna.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	b.Changes.Recheck()
+	b.await(r.ID, change.Approved)
+}
+
+// A proxy's key goes with its address, whatever else was settled.
+func TestProxyKeyKeepsItsAddress(t *testing.T) {
+	b := newBoard(t, approvals(1))
+	a := b.Config(rig.OwnOAuth)
+	r := b.update(a.ID, change.Spec{Fields: map[string]string{"name": "mine", "proxy_url": "https://proxy.example.com"}, Credentials: map[string]secret.Value{"proxy_auth_key": secret.New(canary)}})
+	b.state(r, change.InReview)
+	b.edit(a.ID, `"name":"theirs"`)
+	if err := b.Mirror.Sync(t.Context(), b.Project.ID); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.Changes.Rebase(t.Context(), b.editor, r.ID, r.Version, change.Choices{Theirs: map[int][]string{0: {"proxy_url"}}})
+	b.refused(err, problem.Conflict, "proxy")
+	r = b.must(b.Changes.Rebase(t.Context(), b.editor, r.ID, r.Version, change.Choices{}))
+	r = b.must(b.vote(b.anna, r, change.Approve))
+	b.must(b.Changes.Release(t.Context(), b.editor, r.ID))
+	b.state(b.Settled(r.ID), change.Applied)
+	if body := string(b.Mutations()[0].Body); !strings.Contains(body, "proxy_auth_key") {
+		t.Errorf("sent %s", body)
+	}
 }

@@ -36,14 +36,17 @@ type BypassReview struct {
 	At      time.Time
 }
 
+// FreshSignIn is how old a sign-in may be that breaks the glass.
+const FreshSignIn = 5 * time.Minute
+
 const (
-	minBypassReason = 20              // characters
-	FreshSignIn     = 5 * time.Minute // for break-glass
-	maxIncident     = 100             // characters
+	minBypassReason = 20  // characters
+	maxIncident     = 100 // characters
 )
 
 // An Emergency is what somebody gives to break the glass.
 type Emergency struct {
+	Effect   string // hash of what they saw
 	Incident string
 	Reason   string
 	Name     string // of the auth config, typed
@@ -74,6 +77,8 @@ func (r *Request) breakGlass(by access.Reader, e Emergency, t table) ([]audit.Ev
 		return nil, r.tooLate("applied without approval")
 	case !r.MayBypass(by.User, t.rules):
 		return nil, problem.New(problem.Forbidden, "You are not on the break-glass list.")
+	case e.Effect != r.Revision.EffectHash:
+		return nil, &MovedOn{e.Effect}
 	case t.now.Sub(by.Since) > FreshSignIn:
 		return nil, problem.New(problem.Forbidden, "Break-glass takes a sign-in that is not older than 5 minutes. Sign out, sign in again, and come back. Nothing was changed.")
 	}

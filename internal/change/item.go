@@ -31,6 +31,7 @@ const (
 	KindGroup      Kind = "group"       // a group's name and members
 	KindBreakGlass Kind = "break_glass" // the break-glass list
 	KindFreeze     Kind = "freeze"      // a freeze window
+	KindProject    Kind = "project"     // the environment of a project, which decides its policies
 )
 
 // An Item is the part of a revision that is about one auth config or one rule.

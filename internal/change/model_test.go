@@ -678,7 +678,7 @@ func (w *world) breakGlass() {
 	}
 	ago := time.Duration(w.draw.IntN(6)) * time.Minute
 	by.Since = w.now.Add(-ago)
-	e := change.Emergency{Incident: "INC-1", Reason: "Tokens are leaking right now.", Name: w.last[r.id].Revision.Items[0].Name}
+	e := change.Emergency{Effect: w.last[r.id].Revision.EffectHash, Incident: "INC-1", Reason: "Tokens are leaking right now.", Name: w.last[r.id].Revision.Items[0].Name}
 	filled := w.chance(90)
 	if !filled {
 		switch w.draw.IntN(3) {

@@ -71,9 +71,18 @@ func (n Need) admits(u access.User) bool {
 	return slices.ContainsFunc(n.Roles, u.Has) || slices.ContainsFunc(n.Groups, u.InGroup)
 }
 
-// StartingPolicy is the explicit policy that every project begins with.
-func StartingPolicy(id, project string, now time.Time) Policy {
-	return Policy{ID: id, Subject: AboutConfigs, Project: project, CreatedAt: now}
+// StartingPolicies are the explicit policies that a project begins with: no
+// approval, until any policy asks for one; the recommended ones from then on, so
+// that a new project is no way around them.
+func StartingPolicies(project string, governed bool, now time.Time) []Policy {
+	policies := []Policy{{Subject: AboutConfigs, Project: project}}
+	if governed {
+		policies = Recommended(project, 2)
+	}
+	for i := range policies {
+		policies[i].CreatedAt = now.Add(time.Duration(i) * time.Microsecond)
+	}
+	return policies
 }
 
 // Approvals is how many people have to agree.
@@ -158,6 +167,8 @@ type Rules struct {
 	Groups     []access.Group
 	BreakGlass []string // ids of people who may apply without approval; empty: nobody
 	Freezes    []Freeze
+
+	Environments map[string]string // of the projects, by id
 }
 
 // Governed reports whether any policy asks for an approval. Until then an admin

@@ -80,5 +80,16 @@ func (p Policy) checkSteps(rules Rules, people []access.User) string {
 	if !tally([]Policy{p}, people).Met {
 		return "There aren't enough people who may approve and whom it names. Give more people the approver role, or ask for fewer."
 	}
+	if p.Approvals() > 0 && !governable(people) {
+		return "Nobody but its author could approve changes of the rules afterwards. Give somebody else the approver role first."
+	}
 	return ""
+}
+
+// governable reports whether some admin's change of the rules could be approved by
+// somebody else.
+func governable(people []access.User) bool {
+	return slices.ContainsFunc(people, func(admin access.User) bool {
+		return admin.May(access.ManageRules) && slices.ContainsFunc(people, func(u access.User) bool { return u.ID != admin.ID && u.May(access.ApproveChange) })
+	})
 }

@@ -531,6 +531,13 @@ func (m *ref) vote(by string, r *refRequest, what, reason string, sawCurrent boo
 		r.state = "rejected"
 		return true
 	}
+	m.recount(r)
+	return true
+}
+
+// recount puts a request where its votes put it.
+func (m *ref) recount(r *refRequest) {
+	review := r.state == "in_review" || r.state == "changes_requested"
 	blocked, met := len(m.saying(r, "request_changes", r.policies)) > 0, m.met(r)
 	switch {
 	case blocked:
@@ -542,7 +549,6 @@ func (m *ref) vote(by string, r *refRequest, what, reason string, sawCurrent boo
 	case met && review:
 		m.approve(r)
 	}
-	return true
 }
 
 func (m *ref) cancel(by string, r *refRequest, reason string) bool {
@@ -638,6 +644,8 @@ func (m *ref) sweep() {
 			r.state = "suspended"
 		case (r.state == "in_review" || r.state == "changes_requested" || r.state == "suspended" || r.state == "approved" && r.at.IsZero()) && m.so(r):
 			r.state = "superseded"
+		case r.state == "changes_requested" || r.state == "in_review" && !m.stale(r):
+			m.recount(r) // people come and go
 		}
 	}
 }

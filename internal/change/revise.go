@@ -149,10 +149,16 @@ func (r *Request) rebased(t table, c Choices) ([]Item, error) {
 		}
 		it.Set = maps.Clone(it.Set)
 		for _, field := range c.Theirs[i] {
+			if field == mirror.FieldProxyURL && it.setsCredential(proxyKey) {
+				return nil, problem.New(problem.Conflict, "The proxy's key waits with this request, so the proxy's address can't be left as it is. Edit the request instead.")
+			}
 			delete(it.Set, field)
 		}
 		now := live.Values()
 		for field, want := range it.Set {
+			if field == mirror.FieldProxyURL && it.setsCredential(proxyKey) {
+				continue // it is sent with its key
+			}
 			if got, readable := now[field]; readable && it.Operation == Update && mirror.SameValue(field, got, want) {
 				delete(it.Set, field)
 			}
@@ -228,4 +234,9 @@ func (it Item) inverse(live mirror.AuthConfig) (Item, bool) {
 	}
 	back.rebase(live)
 	return back, true
+}
+
+// setsCredential reports whether a credential waits to be sent with the item.
+func (it Item) setsCredential(field string) bool {
+	return slices.ContainsFunc(it.Credentials, func(c Credential) bool { return c.Field == field })
 }

@@ -61,6 +61,8 @@ func (r Rules) values(it Item, people []access.User) mirror.Values {
 				return f.values()
 			}
 		}
+	case KindProject:
+		return mirror.Values{fieldEnvironment: one(r.Environments[it.Target])}
 	case KindBreakGlass:
 		return mirror.Values{fieldPeople: slices.Sorted(slices.Values(r.BreakGlass))}
 	case KindRoles:
@@ -97,6 +99,8 @@ func (it Item) ruleChange(t table) (RuleChange, error) {
 		if c.Delete && slices.ContainsFunc(t.rules.Policies, func(p Policy) bool { return p.names(c.ID) }) {
 			err = problem.New(problem.Conflict, "A policy names this group. Change the policy first.")
 		}
+	case KindProject:
+		c.Environment = first(it.Set[fieldEnvironment])
 	case KindBreakGlass:
 		c.List = it.Set[fieldPeople]
 	case KindFreeze:
@@ -132,6 +136,9 @@ func (it Item) ruleEvent(r *Request, c RuleChange) audit.Event {
 	}
 	if it.Kind == KindRoles {
 		e.Action, e.Object.Kind = "user.roles_set", "user"
+	}
+	if it.Kind == KindProject {
+		e.Project = it.Target
 	}
 	e.Changes = it.ruleChanges()
 	return e

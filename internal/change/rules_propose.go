@@ -249,3 +249,30 @@ func invalidRule(wrong map[string]string) error {
 	}
 	return problem.InvalidFields("Nothing was saved. Correct what is marked and send again.", wrong)
 }
+
+// ProposeEnvironment asks to make a project one of another environment, whose
+// policies decide about it from then on.
+func (s *Service) ProposeEnvironment(ctx context.Context, by access.Reader, reason string, p mirror.Project, environment string) (Request, error) {
+	if !slices.Contains(mirror.Environments(), environment) {
+		return Request{}, invalidRule(map[string]string{fieldEnvironment: "Choose development, staging or production."})
+	}
+	it := Item{
+		Kind: KindProject, Operation: Update, Target: p.ID, Name: p.Name,
+		Set: mirror.Values{fieldEnvironment: one(environment)}, Base: mirror.Values{fieldEnvironment: one(p.Environment)},
+	}
+	return s.proposeRule(ctx, by, reason, "Make "+p.Name+" a "+environment+" project", it)
+}
+
+// MayReset refuses a reset link for somebody whose approval counts, while any is
+// asked for: who makes the link could sign in as them. An operator makes it on the
+// command line.
+func (s *Service) MayReset(ctx context.Context, u access.User) error {
+	rules, err := s.store.Rules(ctx)
+	if err != nil {
+		return err
+	}
+	if rules.Governed() && (u.May(access.ApproveChange) || slices.Contains(rules.BreakGlass, u.ID)) {
+		return problem.New(problem.Forbidden, "%s may approve changes or is on the break-glass list. Who makes a reset link could use it, so an operator makes theirs on the server: console user reset %s.", u.Name, u.Email)
+	}
+	return nil
+}

@@ -127,6 +127,8 @@ func (r *Request) reviewed(t table) []audit.Event {
 	case (r.State == InReview || r.State == ChangesRequested || r.State == Approved && r.ApplyAfter.IsZero() || r.State == Suspended) && t.done():
 		r.enter(Superseded, "It is so already. Nothing was sent.", t.now)
 		return []audit.Event{r.event(audit.System(), "change.superseded")}
+	case r.State == ChangesRequested, r.State == InReview && !t.stale():
+		return r.count(t) // who blocked it may be gone
 	}
 	return nil
 }

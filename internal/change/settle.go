@@ -172,14 +172,21 @@ func (s *Service) refused(r *Request, i int, step Step, rep report, effect *Effe
 		effect.Mirror = mirrorChange(rep, p.Target)
 	}
 	if step == StepRename {
-		// The config exists; only its name still ends in the marker.
-		p.State = ItemApplied
-		p.Note = "The name still ends in the marker, because Composio refused to rename it: " + rep.note
-		effect.add(failedOutcome(s.itemEvent(r, i, "auth_config.marker_kept"), rep.note))
+		s.keepMarker(r, i, rep, effect)
 		return
 	}
 	p.State = ItemFailed
 	effect.add(failedOutcome(s.itemEvent(r, i, "apply.refused"), rep.note))
+}
+
+// keepMarker ends a create whose rename did not work: the config exists, only its
+// name still ends in the marker.
+func (s *Service) keepMarker(r *Request, i int, rep report, effect *Effect) {
+	p := &r.Progress[i]
+	p.State = ItemApplied
+	p.Note = "The name still ends in the marker, because it could not be renamed: " + rep.note
+	effect.Release = []int{i}
+	effect.add(failedOutcome(s.itemEvent(r, i, "auth_config.marker_kept"), rep.note))
 }
 
 // notSent lets the item be tried again after a wait, or gives up.
@@ -196,6 +203,8 @@ func (s *Service) notSent(r *Request, i int, rep report, effect *Effect) time.Du
 		return rep.wait
 	case lost || p.Maybe:
 		p.State, p.Decide = ItemUnknown, true
+	case p.Step == StepRename:
+		s.keepMarker(r, i, rep, effect)
 	default:
 		p.State = ItemFailed
 		effect.Release = []int{i}

@@ -98,6 +98,8 @@ type RuleChange struct {
 	Group  access.Group
 	List   []string // of the break-glass list
 	Freeze Freeze
+
+	Environment string // of the project
 }
 
 // A MirrorChange is what a request did to one config.

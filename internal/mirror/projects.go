@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/internal/access"
@@ -38,7 +40,7 @@ func (s *Service) AddProject(ctx context.Context, by access.Reader, in ProjectIn
 		return p, err
 	}
 	for _, other := range all {
-		if p.RemoteID != "" && other.RemoteID == p.RemoteID && other.BaseURL == p.BaseURL {
+		if p.RemoteID != "" && other.RemoteID == p.RemoteID && sameHost(other.BaseURL, p.BaseURL) {
 			return p, invalid(map[string]string{"api_key": "This key belongs to the Composio project that " + other.Name + " is already here for. Two projects here would give it two policies."})
 		}
 	}
@@ -151,7 +153,7 @@ func (s *Service) EditProject(ctx context.Context, by access.Reader, id string, 
 	if err != nil {
 		return Project{}, err
 	}
-	in.Slug, in.BaseURL = old.Slug, old.BaseURL
+	in.Slug, in.BaseURL, in.Environment = old.Slug, old.BaseURL, old.Environment
 	if err := invalid(in.check()); err != nil {
 		return Project{}, err
 	}
@@ -160,13 +162,10 @@ func (s *Service) EditProject(ctx context.Context, by access.Reader, id string, 
 		if p.Name != in.Name {
 			changes = append(changes, audit.Change{Field: "name", Before: one(p.Name), After: one(in.Name)})
 		}
-		if p.Environment != in.Environment {
-			changes = append(changes, audit.Change{Field: "environment", Before: one(p.Environment), After: one(in.Environment)})
-		}
 		if len(changes) == 0 {
 			return nil, problem.New(problem.Conflict, "Nothing is different from what is saved.")
 		}
-		p.Name, p.Environment = in.Name, in.Environment
+		p.Name = in.Name
 		return []audit.Event{{Actor: by.Actor(), Action: "project.edited", Object: p.object(), Project: p.ID, Changes: changes}}, nil
 	})
 }
@@ -258,4 +257,16 @@ func (s *Service) MarkReadOnly(ctx context.Context, id string) error {
 		return []audit.Event{{Actor: audit.System(), Action: "project.read_only", Object: p.object(), Project: p.ID}}, nil
 	})
 	return err
+}
+
+// sameHost reports whether two base URLs lead to the same server.
+func sameHost(a, b string) bool {
+	host := func(s string) string {
+		u, err := url.Parse(strings.ToLower(s))
+		if err != nil {
+			return s
+		}
+		return strings.TrimSuffix(strings.TrimSuffix(u.Host, ":443"), ":80")
+	}
+	return host(a) == host(b)
 }

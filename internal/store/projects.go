@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
 
 	"gatehouse/internal/audit"
 	"gatehouse/internal/change"
@@ -72,14 +73,22 @@ func (s *Store) AddProject(ctx context.Context, p mirror.Project, e audit.Event)
 		if err != nil {
 			return err
 		}
-		policy := change.StartingPolicy("pol_"+secret.Code(16), p.ID, t.now)
-		if err := t.savePolicy(policy); err != nil {
+		rules, err := facts{t}.Rules()
+		if err != nil {
 			return err
 		}
-		return t.record(e, audit.Event{
-			Actor: e.Actor, Action: "policy.added", Project: p.ID,
-			Object: audit.Object{Kind: "policy", ID: policy.ID, Name: "no approval needed"},
-		})
+		events := []audit.Event{e}
+		for _, policy := range change.StartingPolicies(p.ID, rules.Governed(), t.now) {
+			policy.ID = "pol_" + secret.Code(16)
+			if err := t.savePolicy(policy); err != nil {
+				return err
+			}
+			events = append(events, audit.Event{
+				Actor: e.Actor, Action: "policy.added", Project: p.ID,
+				Object: audit.Object{Kind: "policy", ID: policy.ID, Name: fmt.Sprintf("starting policy, approvals: %d", policy.Approvals())},
+			})
+		}
+		return t.record(events...)
 	})
 }
 

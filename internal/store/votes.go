@@ -124,9 +124,9 @@ func (s *Store) Rules(ctx context.Context) (change.Rules, error) {
 }
 
 func readRules(each reading) (change.Rules, error) {
-	var r change.Rules
+	r := change.Rules{Environments: map[string]string{}}
 	at := map[string]int{}
-	return r, errors.Join(
+	err := errors.Join(
 		each(func(row scanner) error {
 			var p change.Policy
 			var content string
@@ -166,7 +166,14 @@ func readRules(each reading) (change.Rules, error) {
 			r.Freezes = append(r.Freezes, f)
 			return err
 		}, "SELECT id, name, project_id, environment, from_at, until_at FROM freeze_window ORDER BY from_at, id"),
+		each(func(row scanner) error {
+			var id, environment string
+			err := row.Scan(&id, &environment)
+			r.Environments[id] = environment
+			return err
+		}, "SELECT id, environment FROM project ORDER BY id"),
 	)
+	return r, err
 }
 
 // changeRules makes rules as approved requests want them.
@@ -202,6 +209,8 @@ func (t *tx) changeRule(c change.RuleChange) error {
 			err = errors.Join(err, t.exec("INSERT INTO break_glass (user_id) VALUES ($1)", id))
 		}
 		return err
+	case change.KindProject:
+		return t.exec("UPDATE project SET environment = $2 WHERE id = $1", c.ID, c.Environment)
 	case change.KindFreeze:
 		if c.Delete {
 			return t.exec("DELETE FROM freeze_window WHERE id = $1", c.ID)
