@@ -76,6 +76,7 @@ func (s *Server) changeBuilder(c echo.Context, r change.Request) (b changeBuilde
 	if b.people, err = s.store.Users(ctx); err != nil {
 		return b, err
 	}
+	b.awaited = r.Awaited(b.people)
 	if b.rules, err = s.store.Rules(ctx); err != nil {
 		return b, err
 	}

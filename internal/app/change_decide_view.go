@@ -89,7 +89,7 @@ func (b changeBuilder) approvals(v *templates.ChangeCardView) {
 		v.Votes = append(v.Votes, view)
 	}
 	var who []string
-	for _, u := range r.Awaited(b.people) {
+	for _, u := range b.awaited {
 		who = append(who, u.Name)
 	}
 	if n := len(who); n > 8 {

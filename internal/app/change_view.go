@@ -21,6 +21,7 @@ type changeBuilder struct {
 	project   mirror.Project // zero for a change of the rules
 	reader    access.Reader
 	people    []access.User
+	awaited   []access.User // those of them who can bring the request further
 	rules     change.Rules
 	names     names
 	revisions []change.Revision
@@ -147,7 +148,7 @@ func (b changeBuilder) overlays() []templates.BadgeView {
 
 func (b changeBuilder) unsatisfiable() bool {
 	r := b.request
-	return (r.State == change.InReview || r.State == change.ChangesRequested) && !r.Tally(b.people).Met && len(r.Awaited(b.people)) == 0
+	return (r.State == change.InReview || r.State == change.ChangesRequested) && len(b.awaited) == 0 && !r.Tally(b.people).Met
 }
 
 func (b changeBuilder) notes() []templates.NoticeView {

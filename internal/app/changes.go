@@ -54,7 +54,8 @@ func (s *Server) listed(c echo.Context, tab string, before int64, inbox store.In
 	case "mine":
 		q.Author = me
 	case "watching":
-		q.Watcher = me
+		found, err := s.store.Watched(c.Request().Context(), me, before, q.Limit)
+		return found, tab, err
 	case "done":
 		q.Open = &no
 	case "open":

@@ -84,7 +84,11 @@ func (s *Server) roleRequests(c echo.Context, u access.User, n names) ([]templat
 		return nil, err
 	}
 	var out []templates.NoticeView
-	for _, r := range found {
+	for _, one := range found {
+		r, err := s.store.Request(c.Request().Context(), one.ID)
+		if err != nil {
+			return nil, err
+		}
 		for _, it := range r.Revision.Items {
 			if it.Kind != change.KindRoles || it.Target != u.ID {
 				continue

@@ -70,6 +70,11 @@ func (s *site) open() []change.Request {
 	if err != nil {
 		s.T.Fatal(err)
 	}
+	for i := range found {
+		if found[i], err = s.Store.Request(s.T.Context(), found[i].ID); err != nil {
+			s.T.Fatal(err)
+		}
+	}
 	return found
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/a-h/templ"
 	"github.com/klauspost/compress/gzhttp"
 	"github.com/labstack/echo/v4"
 
@@ -25,20 +26,27 @@ func serveCeilings(addr string) error {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "hello") })
-	e.GET("/page", func(c echo.Context) error {
-		b := buffers.Get().(*bytes.Buffer)
-		b.Reset()
-		defer buffers.Put(b)
-		if err := fixedPage(frame, view).Render(c.Request().Context(), b); err != nil {
+	draw := func(path string, page templ.Component) {
+		e.GET(path, func(c echo.Context) error {
+			b := buffers.Get().(*bytes.Buffer)
+			b.Reset()
+			defer buffers.Put(b)
+			if err := page.Render(c.Request().Context(), b); err != nil {
+				return err
+			}
+			h := c.Response().Header()
+			h.Set(echo.HeaderContentType, "text/html; charset=utf-8")
+			h.Set(echo.HeaderContentLength, strconv.Itoa(b.Len()))
+			c.Response().WriteHeader(http.StatusOK)
+			_, err := c.Response().Write(b.Bytes())
 			return err
-		}
-		h := c.Response().Header()
-		h.Set(echo.HeaderContentType, "text/html; charset=utf-8")
-		h.Set(echo.HeaderContentLength, strconv.Itoa(b.Len()))
-		c.Response().WriteHeader(http.StatusOK)
-		_, err := c.Response().Write(b.Bytes())
-		return err
-	})
+		})
+	}
+	draw("/page", fixedPage(frame, view))
+	draw("/needs", templates.Changes(fixedChanges("needs")))
+	draw("/open", templates.Changes(fixedChanges("open")))
+	draw("/done", templates.Changes(fixedChanges("done")))
+	draw("/change", templates.Change(fixedChange()))
 	zip, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.CompressionLevel(1), gzhttp.ContentTypes([]string{"text/html"}))
 	if err != nil {
 		return err

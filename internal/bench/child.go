@@ -54,6 +54,22 @@ func (b *bench) launch(ctx context.Context, env []string, name string, args func
 	}
 	c := &child{url: "http://" + addr, cmd: pinned(0, name, args(addr)...)}
 	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GOMAXPROCS=1", "CONSOLE_ADDR=" + addr}, env...)
+	return b.start(ctx, c, addr)
+}
+
+// launchFree starts a server that may use all processors, as people have it.
+func (b *bench) launchFree(ctx context.Context, env []string, name string, args ...string) (*child, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	c := &child{url: "http://" + addr, cmd: exec.Command(name, args...)}
+	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "CONSOLE_ADDR=" + addr}, env...)
+	_, _, err = b.start(ctx, c, addr)
+	return c, err
+}
+
+func (b *bench) start(ctx context.Context, c *child, addr string) (*child, time.Duration, error) {
 	c.cmd.Stdout, c.cmd.Stderr = &c.out, &c.out
 	begun := time.Now()
 	if err := c.cmd.Start(); err != nil {
@@ -66,7 +82,7 @@ func (b *bench) launch(ctx context.Context, env []string, name string, args func
 			break
 		}
 		if time.Since(begun) > 30*time.Second || ctx.Err() != nil {
-			return nil, 0, fmt.Errorf("%s doesn't answer: %s", name, &c.out)
+			return nil, 0, fmt.Errorf("%s doesn't answer: %s", c.cmd.Path, &c.out)
 		}
 		time.Sleep(500 * time.Microsecond)
 	}

@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"time"
+
+	"gatehouse/internal/composio/sandbox"
 )
 
 func main() {
@@ -49,6 +51,7 @@ func run(ctx context.Context) (err error) {
 	flag.StringVar(&b.console, "console", "bin/console", "the built program")
 	flag.IntVar(&b.rows, "rows", 100_000, "history rows")
 	flag.IntVar(&b.configs, "configs", 10_000, "auth configs")
+	flag.IntVar(&b.requests, "requests", 10_000, "change requests")
 	flag.BoolVar(&b.lighthouse, "lighthouse", true, "run Lighthouse (needs a Chromium; see make bench)")
 	out := flag.String("out", "bench", "directory for bench.json")
 	flag.Parse()
@@ -57,6 +60,9 @@ func run(ctx context.Context) (err error) {
 	}
 	defer func() {
 		b.stopChildren()
+		if b.box != nil {
+			_ = b.box.Close() // it keeps nothing
+		}
 		if e := os.RemoveAll(b.dir); err == nil {
 			err = e
 		}
@@ -81,9 +87,13 @@ func run(ctx context.Context) (err error) {
 type bench struct {
 	console       string
 	rows, configs int
+	requests      int
 	lighthouse    bool
 
+	dossier  string // id of the change request whose page is measured
 	dir      string
+	box      *sandbox.Server
+	boxAddr  string // where the first project has it
 	log      *slog.Logger
 	children []*child
 	report   report
@@ -100,9 +110,12 @@ func (b *bench) measure(ctx context.Context) error {
 		{"data and sync", b.prepare},
 		{"disk", b.disk},
 		{"start and memory", b.starts},
+		{"change requests", b.fillRequests},
 		{"pages", b.pages},
 		{"first page", b.firstPage},
 		{"Lighthouse", b.lighthousePages},
+		{"pages while others write", b.writing},
+		{"votes while a sync runs", b.votes},
 	} {
 		fmt.Fprintln(os.Stderr, "bench:", part.name)
 		if err := part.do(ctx); err != nil {

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"time"
 )
 
@@ -75,6 +74,17 @@ const (
 	hot         = "list, the same page"
 	revisit     = "list, unchanged (304)"
 	alone       = "list, one at a time"
+
+	ceilingNeeds  = "ceiling: what needs me"
+	ceilingOpen   = "ceiling: a tab of open requests"
+	ceilingDone   = "ceiling: a tab of ended requests"
+	ceilingChange = "ceiling: a change request"
+	inboxNeeds    = "inbox, needs me"
+	inboxOpen     = "inbox, all open"
+	inboxMine     = "inbox, mine"
+	inboxWatching = "inbox, watching"
+	inboxDone     = "inbox, done"
+	oneChange     = "a change request"
 )
 
 // pages measures the list page beside its ceilings.
@@ -87,7 +97,7 @@ func (b *bench) pages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cookie, err := signIn(console.url)
+	cookie, err := signIn(console.url, email)
 	if err != nil {
 		return err
 	}
@@ -95,6 +105,11 @@ func (b *bench) pages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	more, err := b.changeRoutes(ceilings, console)
+	if err != nil {
+		return err
+	}
+	routes = append(routes, more...)
 	all := map[string][]figure{}
 	for round := 0; round <= mostRounds; round++ {
 		for i := range routes {
@@ -133,8 +148,9 @@ func (b *bench) routes(ceilings, console *child, cookie *http.Cookie) ([]measure
 		}
 		return h
 	}
-	page := console.url + "/projects/" + slug + "/auth-configs"
-	different, err := everyPage(page, header())
+	const path = "/projects/" + slug + "/auth-configs"
+	page := console.url + path
+	different, err := everyPage(console.url, path, header())
 	if err != nil {
 		return nil, err
 	}
@@ -157,12 +173,11 @@ func (b *bench) routes(ceilings, console *child, cookie *http.Cookie) ([]measure
 
 var nextPage = regexp.MustCompile(`rel="next" href="([^"]+)"`)
 
-// everyPage follows the list from page to page, so that no two requests in a
+// everyPage follows a list from page to page, so that no two requests in a
 // while ask for the same one.
-func everyPage(first string, h http.Header) ([]string, error) {
-	base, _, _ := strings.Cut(first, "/projects/")
+func everyPage(base, first string, h http.Header) ([]string, error) {
 	var all []string
-	for at := first; at != ""; {
+	for at := base + first; at != ""; {
 		all = append(all, at)
 		text, err := fetch(at, h)
 		if err != nil {
@@ -208,19 +223,18 @@ func (b *bench) judgePages(all map[string][]figure) error {
 			P50: pick(func(f figure) float64 { return f.P50 }), P99: pick(func(f figure) float64 { return f.P99 }), Bytes: figures[0].Bytes,
 		}
 	}
-	ours, fixed := b.report.Figures[hot].Bytes, b.report.Figures[ceiling].Bytes
-	if math.Abs(float64(ours)/float64(fixed)-1) > 0.05 {
-		return fmt.Errorf("the ceiling's page has %d bytes and the real one %d: they aren't the same work", fixed, ours)
+	for above, below := range map[string]string{ceiling: hot, ceilingNeeds: inboxNeeds, ceilingOpen: inboxOpen, ceilingDone: inboxDone, ceilingChange: oneChange} {
+		fixed, ours := b.report.Figures[above].Bytes, b.report.Figures[below].Bytes
+		if math.Abs(float64(ours)/float64(fixed)-1) > 0.05 {
+			return fmt.Errorf("%s has %d bytes and the real page %d: they aren't the same work", above, fixed, ours)
+		}
 	}
-	for _, g := range []struct {
-		goal
-		above, below string
-	}{
+	for _, g := range append(b.changeGoals(), []compared{
 		{goal{ID: "G1", Name: "list page", Floor: 0.60, Target: 0.85}, ceiling, list},
 		{goal{ID: "G2", Name: "list page, gzip", Floor: 0.60, Target: 0.85}, ceilingZip, listZip},
 		{goal{ID: "G3", Name: "hot list page", Floor: 1.5, Target: 2.5}, ceiling, hot},
 		{goal{ID: "G4", Name: "304 against hello", Floor: 0.50, Target: 0.70}, hello, revisit},
-	} {
+	}...) {
 		for i, f := range all[g.above] {
 			g.Ratios = append(g.Ratios, f.CPU/all[g.below][i].CPU)
 		}

@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"sync"
 	"time"
 
 	"gatehouse/internal/access"
@@ -44,15 +43,12 @@ func (b *bench) env() []string {
 // prepare fills the data directory: a person, a project with its auth configs,
 // and history. On the way it measures the full sync against reading the pages.
 func (b *bench) prepare(ctx context.Context) (err error) {
-	box, err := sandbox.New(sandbox.Options{Seed: 1, Configs: b.configs})
-	if err != nil {
+	if b.box, err = sandbox.New(sandbox.Options{Seed: 1, Configs: b.configs}); err != nil {
 		return err
 	}
-	server := httptest.NewServer(box)
-	defer func() {
-		server.Close()
-		err = errors.Join(err, box.Close())
-	}()
+	server := httptest.NewServer(b.box)
+	b.boxAddr = server.Listener.Addr().String()
+	defer server.Close()
 	g := goal{ID: "G19", Name: fmt.Sprintf("full sync of %d configs", b.configs), AtMost: true, Floor: 3, Target: 2}
 	for i := range 5 {
 		dir := b.dataDir()
@@ -131,30 +127,19 @@ func (b *bench) fillHistory(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	var (
-		wait   sync.WaitGroup
-		mu     sync.Mutex
-		failed error
-	)
-	for w := range 64 {
-		wait.Go(func() {
-			random := rand.New(rand.NewPCG(1, uint64(w)))
-			for range b.rows / 64 {
-				if err := st.FailSignIn(ctx, madeUp(random)); err != nil {
-					mu.Lock()
-					failed = err
-					mu.Unlock()
-					return
-				}
+	return parallel(64, 64, func(w int) error {
+		random := rand.New(rand.NewPCG(1, uint64(w)))
+		for range b.rows / 64 {
+			if err := st.FailSignIn(ctx, madeUp(random)); err != nil {
+				return err
 			}
-		})
-	}
-	wait.Wait()
-	return failed
+		}
+		return nil
+	})
 }
 
-// signIn returns the session cookie of the person.
-func signIn(base string) (*http.Cookie, error) {
+// signIn returns the session cookie of a person.
+func signIn(base, mail string) (*http.Cookie, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
@@ -168,7 +153,7 @@ func signIn(base string) (*http.Cookie, error) {
 	if err = errors.Join(err, resp.Body.Close()); err != nil {
 		return nil, err
 	}
-	form := url.Values{"email": {email}, "secret.passphrase": {passphrase}}
+	form := url.Values{"email": {mail}, "secret.passphrase": {passphrase}}
 	for _, m := range regexp.MustCompile(`name="(csrf|op)" value="([^"]*)"`).FindAllStringSubmatch(string(text), -1) {
 		form.Set(m[1], m[2])
 	}

@@ -35,7 +35,7 @@ var asset = regexp.MustCompile(`/static/[a-z-]+\.[0-9a-f]{12}\.(?:css|js|svg)`)
 // the font, which is swapped in.
 func (b *bench) firstPage(context.Context) error {
 	console := b.children[len(b.children)-1]
-	cookie, err := signIn(console.url)
+	cookie, err := signIn(console.url, email)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (b *bench) lighthousePages(ctx context.Context) error {
 		return nil
 	}
 	console := b.children[len(b.children)-1]
-	cookie, err := signIn(console.url)
+	cookie, err := signIn(console.url, email)
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,6 @@
 package change
 
-import (
-	"slices"
-
-	"gatehouse/internal/access"
-)
+import "gatehouse/internal/access"
 
 // NeedsMe reports whether a request waits for something that only somebody like u
 // can do: a decision, a word on what happened, a review, or, for its author, the
@@ -16,7 +12,7 @@ func (r *Request) NeedsMe(u access.User, people []access.User) bool {
 	if r.Undecided() && u.May(access.SettleChange) {
 		return true
 	}
-	if slices.ContainsFunc(r.Awaited(people), func(a access.User) bool { return a.ID == u.ID }) {
+	if (r.State == InReview || r.State == ChangesRequested) && r.WhyNotApprove(u, people) == "" {
 		_, voted := r.Standing(u.ID)
 		return !voted
 	}

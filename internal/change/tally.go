@@ -73,27 +73,47 @@ func (p Policy) open(approvers []access.User) []Need {
 	return open
 }
 
-// advances reports whether an approval by somebody brings the policy's step at
-// hand further.
-func (p Policy) advances(approvers []access.User, u access.User) bool {
+// A front is where a policy stands: the needs up to the step at hand.
+type front struct {
+	upTo []Need
+	open []Need // of the step at hand, those that lack somebody
+	have int    // approvals that count up to there
+}
+
+// front returns the policy's front. It is false where nothing is missing.
+func (p Policy) front(approvers []access.User) (front, bool) {
 	needs, step := p.needs()
 	got := fill(needs, approvers)
-	at := -1
-	for i, n := range needs {
-		if got[i] < n.Count {
-			at = i
-			break
-		}
+	at := 0
+	for at < len(needs) && got[at] >= needs[at].Count {
+		at++
 	}
-	if at < 0 {
-		return false
+	if at == len(needs) {
+		return front{}, false
 	}
 	last := at
 	for last+1 < len(needs) && step[last+1] == step[at] {
 		last++
 	}
-	upTo := needs[:last+1]
-	return sum(fill(upTo, append(slices.Clone(approvers), u))) > sum(fill(upTo, approvers))
+	f := front{upTo: needs[:last+1], have: sum(got[:last+1])}
+	for i := at; i <= last; i++ {
+		if got[i] < needs[i].Count {
+			f.open = append(f.open, needs[i])
+		}
+	}
+	return f, true
+}
+
+// advances reports whether an approval by somebody else brings the front further.
+func (f front) advances(approvers []access.User, u access.User) bool {
+	admits := func(n Need) bool { return n.admits(u) }
+	switch {
+	case slices.ContainsFunc(f.open, admits):
+		return true
+	case !slices.ContainsFunc(f.upTo, admits):
+		return false
+	}
+	return sum(fill(f.upTo, append(slices.Clone(approvers), u))) > f.have // others may make room
 }
 
 func sum(n []int) int {

@@ -97,28 +97,43 @@ func (r *Request) Awaited(people []access.User) []access.User {
 	if r.State != InReview && r.State != ChangesRequested {
 		return nil
 	}
-	approvers := r.voters(Approve, r.Policies, people)
-	return slices.DeleteFunc(slices.Clone(people), func(u access.User) bool { return r.whyNot(u, approvers) != "" })
+	b := r.standings(people)
+	return slices.DeleteFunc(slices.Clone(people), func(u access.User) bool { return b.whyNot(u) != "" })
 }
 
 // WhyNotApprove says why somebody can't approve, in words for them, or "".
 func (r *Request) WhyNotApprove(u access.User, people []access.User) string {
-	return r.whyNot(u, r.voters(Approve, r.Policies, people))
+	return r.standings(people).whyNot(u)
 }
 
-func (r *Request) whyNot(u access.User, approvers []access.User) string {
-	_, voted := r.Standing(u.ID)
-	approved := slices.ContainsFunc(approvers, func(a access.User) bool { return a.ID == u.ID })
+// standings are how far approval of a request has come.
+type standings struct {
+	request   *Request
+	approvers []access.User
+	fronts    []front // of the policies that lack somebody
+}
+
+func (r *Request) standings(people []access.User) standings {
+	b := standings{request: r, approvers: r.voters(Approve, r.Policies, people)}
+	for _, p := range r.Policies {
+		if f, open := p.front(b.approvers); open {
+			b.fronts = append(b.fronts, f)
+		}
+	}
+	return b
+}
+
+func (b standings) whyNot(u access.User) string {
 	switch {
-	case r.contributed(u.ID):
+	case b.request.contributed(u.ID):
 		return "You took part in writing it, so somebody else has to agree."
 	case !u.May(access.ApproveChange):
 		return "Your roles don't include approving."
-	case !admits(r.Policies, u):
+	case !admits(b.request.Policies, u):
 		return "The policies name others for this change."
-	case voted && approved:
+	case slices.ContainsFunc(b.approvers, func(a access.User) bool { return a.ID == u.ID }):
 		return "You have approved it."
-	case !slices.ContainsFunc(r.Policies, func(p Policy) bool { return p.advances(approvers, u) }):
+	case !slices.ContainsFunc(b.fronts, func(f front) bool { return f.advances(b.approvers, u) }):
 		return "It isn't your turn: somebody else has to approve first."
 	}
 	return ""
@@ -185,7 +200,7 @@ func (r *Request) mayVote(by access.Reader, b Ballot, t table) error {
 	case voted && last.Decision == b.Decision:
 		return problem.New(problem.Conflict, "You have said so already.")
 	case b.Decision == Approve:
-		if why := r.whyNot(by.User, r.voters(Approve, r.Policies, t.people)); why != "" {
+		if why := r.WhyNotApprove(by.User, t.people); why != "" {
 			return problem.New(problem.Conflict, "%s", why)
 		}
 	}

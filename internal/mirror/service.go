@@ -28,7 +28,7 @@ type Store interface {
 	UpdateProject(ctx context.Context, id string, fn func(*Project) ([]audit.Event, error)) (Project, error)
 
 	Snapshot(ctx context.Context, projectID string) (*Snapshot, error)
-	// SaveSync lets fn decide, inside the transaction, what a sync changes.
+	// SaveSync lets fn decide, inside the transaction, what a part of a sync changes.
 	SaveSync(ctx context.Context, projectID string, fn func(Current) (Update, error)) error
 	// FailSync notes why a sync came to nothing. It writes no history.
 	FailSync(ctx context.Context, projectID string, at time.Time, reason string) error
@@ -52,7 +52,7 @@ type Current interface {
 
 // An Update is what a sync changes in the mirror.
 type Update struct {
-	State   SyncState
+	State   SyncState    // zero but in the last part
 	Changed []AuthConfig // new ones too
 	Gone    []string
 	Events  []audit.Event

@@ -85,16 +85,17 @@ func (s *Snapshot) With(changed []AuthConfig, gone []string) *Snapshot {
 		dropped[next.byID[id]] = true
 		delete(next.byID, id)
 	}
-	var added []*entry
 	for _, a := range changed {
 		if old := next.byID[a.ID]; old != nil {
 			dropped[old] = true
 		}
 		next.byID[a.ID] = newEntry(a)
 	}
+	var added []*entry
+	once := map[*entry]bool{}
 	for _, a := range changed {
-		if e := next.byID[a.ID]; e != nil && !slices.Contains(added, e) {
-			added = append(added, e)
+		if e := next.byID[a.ID]; e != nil && !once[e] {
+			added, once[e] = append(added, e), true
 		}
 	}
 	for key := range sortKeys {

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"gatehouse/internal/composio"
@@ -156,12 +157,33 @@ func (s *Service) sync(ctx context.Context, projectID string, run *syncRun, star
 	if err := confirm(ctx, c, before, found); err != nil {
 		return err
 	}
-	state := SyncState{Baseline: true, StartedAt: started, OKAt: s.now()}
-	return s.store.SaveSync(ctx, projectID, func(now Current) (Update, error) {
-		u := update{Update: Update{State: state}, project: projectID, at: s.now(), baseline: !p.Sync.Baseline}
-		err := u.build(now, before, found)
-		return u.Update, err
+	u := update{project: projectID, at: s.now(), baseline: !p.Sync.Baseline, before: before, found: found}
+	if err := s.saveDifferences(ctx, u); err != nil {
+		return err
+	}
+	return s.store.SaveSync(ctx, projectID, func(Current) (Update, error) {
+		return Update{State: SyncState{Baseline: true, StartedAt: started, OKAt: s.now()}, Events: u.baselineEvents()}, nil
 	})
+}
+
+// atOnce is how many configs a sync writes in one transaction: others who write
+// wait for it.
+const atOnce = 50
+
+// saveDifferences writes what a listing found, a part at a time. What a stop
+// leaves undone is a difference again at the next sync.
+func (s *Service) saveDifferences(ctx context.Context, u update) error {
+	for ids := range slices.Chunk(u.differing(), atOnce) {
+		err := s.store.SaveSync(ctx, u.project, func(now Current) (Update, error) {
+			part := u // a transaction may run again from the beginning
+			err := part.build(now, ids)
+			return part.Update, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // list reads all configs, by id.

@@ -26,48 +26,74 @@ func normal(a AuthConfig) AuthConfig {
 	return a
 }
 
-// An update gathers what a sync changes.
+// An update gathers what a part of a sync changes.
 type update struct {
 	Update
 	project  string
 	at       time.Time
 	baseline bool
+	before   *Snapshot             // the mirror when the listing began
+	found    map[string]AuthConfig // the listing
 }
 
-// build compares what was found with the mirror as it is now. Configs that
-// changed in the mirror after the listing began, and those that a change
-// request is working on, are left for the next sync: the listing may be older.
-func (u *update) build(now Current, before *Snapshot, found map[string]AuthConfig) error {
-	for _, id := range slices.Sorted(maps.Keys(found)) {
-		if err := u.compare(now, before, found[id]); err != nil {
-			return err
+// differing lists the ids of configs that are new, other or gone: in this order,
+// by id.
+func (u *update) differing() []string {
+	var ids, gone []string
+	for id, a := range u.found {
+		if known, ok := u.before.Get(id); !ok || !sameConfig(known, a) {
+			ids = append(ids, id)
 		}
 	}
-	for known := range before.All {
-		if _, ok := found[known.ID]; ok {
+	for known := range u.before.All {
+		if _, ok := u.found[known.ID]; !ok {
+			gone = append(gone, known.ID)
+		}
+	}
+	slices.Sort(ids)
+	return append(ids, gone...)
+}
+
+// build compares what was found of some configs with the mirror as it is now.
+// Those that changed in the mirror after the listing began, and those that a
+// change request is working on, are left for the next sync: the listing may be
+// older.
+func (u *update) build(now Current, ids []string) error {
+	for _, id := range ids {
+		a, ok := u.found[id]
+		if ok {
+			if err := u.compare(now, a); err != nil {
+				return err
+			}
 			continue
 		}
-		current, left, err := u.untouched(now, before, known.ID, known.Name)
+		known, _ := u.before.Get(id)
+		current, left, err := u.untouched(now, id, known.Name)
 		if err != nil {
 			return err
 		}
 		if left {
-			u.Gone = append(u.Gone, known.ID)
+			u.Gone = append(u.Gone, id)
 			u.outside("auth_config.deleted_outside", current, nil)
 		}
-	}
-	if u.baseline {
-		u.Events = append(u.Events, audit.Event{
-			Actor: audit.System(), Action: "project.baseline", Project: u.project,
-			Object: audit.Object{Kind: "project", ID: u.project},
-			Detail: map[string]string{"auth_configs": strconv.Itoa(len(u.Changed))},
-		})
 	}
 	return nil
 }
 
+// baselineEvents tell of a first sync.
+func (u *update) baselineEvents() []audit.Event {
+	if !u.baseline {
+		return nil
+	}
+	return []audit.Event{{
+		Actor: audit.System(), Action: "project.baseline", Project: u.project,
+		Object: audit.Object{Kind: "project", ID: u.project},
+		Detail: map[string]string{"auth_configs": strconv.Itoa(len(u.found))},
+	}}
+}
+
 // untouched reports whether a config is in the mirror just as it was before.
-func (u *update) untouched(now Current, before *Snapshot, id, name string) (AuthConfig, bool, error) {
+func (u *update) untouched(now Current, id, name string) (AuthConfig, bool, error) {
 	current, exists, err := now.Config(id)
 	if err != nil {
 		return current, false, err
@@ -76,15 +102,12 @@ func (u *update) untouched(now Current, before *Snapshot, id, name string) (Auth
 	if err != nil || busy {
 		return current, false, err
 	}
-	was, known := before.Get(id)
+	was, known := u.before.Get(id)
 	return current, exists == known && current.Seen.Version == was.Seen.Version, nil
 }
 
-func (u *update) compare(now Current, before *Snapshot, a AuthConfig) error {
-	if known, ok := before.Get(a.ID); ok && sameConfig(known, a) {
-		return nil
-	}
-	current, left, err := u.untouched(now, before, a.ID, a.Name)
+func (u *update) compare(now Current, a AuthConfig) error {
+	current, left, err := u.untouched(now, a.ID, a.Name)
 	if err != nil || !left {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"gatehouse/internal/audit"
 	"gatehouse/internal/change"
@@ -54,6 +55,12 @@ func scanProgress(r *change.Request) func(scanner) error {
 
 // Request implements [change.Store].
 func (s *Store) Request(ctx context.Context, id string) (change.Request, error) {
+	r, err := keepAbout(s, id, "request", func() (change.Request, error) { return s.readRequest(ctx, id) })
+	r.Progress, r.Votes, r.Revision.Items = slices.Clone(r.Progress), slices.Clone(r.Votes), slices.Clone(r.Revision.Items)
+	return r, err
+}
+
+func (s *Store) readRequest(ctx context.Context, id string) (change.Request, error) {
 	r, err := scanRequest(s.row(ctx, "SELECT "+requestColumns+requestFrom+"WHERE r.id = $1", id))
 	if err != nil {
 		return r, missing(err, "change request")
@@ -65,7 +72,9 @@ func (s *Store) Request(ctx context.Context, id string) (change.Request, error) 
 	)
 }
 
+// request reads a request to write about it.
 func (t *tx) request(id string) (change.Request, error) {
+	t.isAbout(id)
 	r, err := scanRequest(t.row("SELECT "+requestColumns+requestFrom+"WHERE r.id = $1", id))
 	if err != nil {
 		return r, missing(err, "change request")
@@ -102,6 +111,7 @@ func (t *tx) countApprovals(r *change.Request) error {
 }
 
 func (t *tx) addRequest(r *change.Request, sealed []change.Sealed) error {
+	t.concerns(r)
 	policies, err := json.Marshal(r.Policies)
 	if err != nil {
 		return err
@@ -133,6 +143,7 @@ func (t *tx) addSealed(r *change.Request, sealed []change.Sealed) error {
 }
 
 func (t *tx) addRevision(r *change.Request) error {
+	t.isAbout(r.Revision.By.ID)
 	items, err := json.Marshal(r.Revision.Items)
 	if err != nil {
 		return err
@@ -187,6 +198,7 @@ func (s *Store) UpdateRequest(ctx context.Context, id string, fn func(*change.Re
 }
 
 func (t *tx) saveRequest(r *change.Request, e change.Effect) error {
+	t.concerns(r)
 	policies, err := json.Marshal(r.Policies)
 	if err != nil {
 		return err

@@ -19,13 +19,14 @@ func scanComment(row scanner) (change.Comment, error) {
 
 // Comments returns the remarks on a request, the oldest first.
 func (s *Store) Comments(ctx context.Context, request string) ([]change.Comment, error) {
-	var all []change.Comment
-	err := s.each(ctx, func(row scanner) error {
-		c, err := scanComment(row)
-		all = append(all, c)
-		return err
-	}, "SELECT "+commentColumns+" FROM comment WHERE request_id = $1 ORDER BY created_at, id", request)
-	return all, err
+	return keepAbout(s, request, "comments", func() (all []change.Comment, err error) {
+		err = s.each(ctx, func(row scanner) error {
+			c, err := scanComment(row)
+			all = append(all, c)
+			return err
+		}, "SELECT "+commentColumns+" FROM comment WHERE request_id = $1 ORDER BY created_at, id", request)
+		return all, err
+	})
 }
 
 // AddComment implements [change.Store].
@@ -39,6 +40,7 @@ func (s *Store) AddComment(ctx context.Context, id string, fn func(*change.Reque
 		if err != nil {
 			return err
 		}
+		t.isAbout(c.Author.ID)
 		if err := t.exec("INSERT INTO comment ("+commentColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0)",
 			c.ID, c.Request, c.Item, c.Field, c.Author.ID, c.Author.Name, c.Text, micros(c.At)); err != nil {
 			return err
@@ -84,6 +86,7 @@ func (s *Store) Watch(ctx context.Context, id, userID string, on bool, fn func(*
 		if err != nil {
 			return err
 		}
+		t.isAbout(userID)
 		query := "DELETE FROM watch WHERE request_id = $1 AND user_id = $2"
 		if on {
 			query = "INSERT INTO watch (request_id, user_id) VALUES ($1, $2) ON CONFLICT (request_id, user_id) DO NOTHING"
@@ -97,9 +100,11 @@ func (s *Store) Watch(ctx context.Context, id, userID string, on bool, fn func(*
 
 // Watching reports whether somebody pressed Watch on a request.
 func (s *Store) Watching(ctx context.Context, id, userID string) (bool, error) {
-	var n int
-	err := s.row(ctx, "SELECT count(*) FROM watch WHERE request_id = $1 AND user_id = $2", id, userID).Scan(&n)
-	return n > 0, err
+	return keepAbout(s, id, "watched by "+userID, func() (bool, error) {
+		var n int
+		err := s.row(ctx, "SELECT count(*) FROM watch WHERE request_id = $1 AND user_id = $2", id, userID).Scan(&n)
+		return n > 0, err
+	})
 }
 
 // watchers are those who took part in a request, were named in it or watch it.
@@ -109,6 +114,15 @@ const watchers = `SELECT author_id AS user_id FROM change_request WHERE id = $1
 	UNION SELECT author_id FROM comment WHERE request_id = $1
 	UNION SELECT target FROM change_item WHERE request_id = $1 AND target IN (SELECT id FROM users)
 	UNION SELECT user_id FROM watch WHERE request_id = $1`
+
+// allWatchers is [watchers] of all open requests.
+const allWatchers = `WITH open AS (SELECT id, author_id FROM change_request WHERE ended_at = 0)
+	SELECT id, author_id FROM open
+	UNION SELECT v.request_id, v.author_id FROM open JOIN revision v ON v.request_id = open.id
+	UNION SELECT v.request_id, v.reviewer_id FROM open JOIN vote v ON v.request_id = open.id
+	UNION SELECT c.request_id, c.author_id FROM open JOIN comment c ON c.request_id = open.id
+	UNION SELECT i.request_id, i.target FROM open JOIN change_item i ON i.request_id = open.id JOIN users u ON u.id = i.target
+	UNION SELECT w.request_id, w.user_id FROM open JOIN watch w ON w.request_id = open.id`
 
 // Watchers lists the ids of those who took part in a request, were named in it or
 // watch it.

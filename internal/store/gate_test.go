@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"path/filepath"
 	"regexp"
@@ -9,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/problem"
 )
 
 // These hold whatever the machine: how history is read, and how SQLite is set up.
@@ -34,6 +37,15 @@ var slow = regexp.MustCompile(`SCAN (history|history_personal|entry|e|p)\b|TEMP 
 
 func checkPlan(t *testing.T, db *sql.DB, query string, args ...any) {
 	t.Helper()
+	for _, step := range planOf(t, db, query, args...) {
+		if found := slow.FindString(step); found != "" && !strings.Contains(step, "VIRTUAL TABLE") {
+			t.Errorf("%s: %s", query, step)
+		}
+	}
+}
+
+func planOf(t *testing.T, db *sql.DB, query string, args ...any) (steps []string) {
+	t.Helper()
 	rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
 	if err != nil {
 		t.Fatal(query, err)
@@ -41,17 +53,14 @@ func checkPlan(t *testing.T, db *sql.DB, query string, args ...any) {
 	err = drain(rows, func(row scanner) error {
 		var id, parent, unused int
 		var step string
-		if err := row.Scan(&id, &parent, &unused, &step); err != nil {
-			return err
-		}
-		if found := slow.FindString(step); found != "" && !strings.Contains(step, "VIRTUAL TABLE") {
-			t.Errorf("%s: %s", query, step)
-		}
-		return nil
+		err := row.Scan(&id, &parent, &unused, &step)
+		steps = append(steps, step)
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return steps
 }
 
 func TestGateHistoryPlans(t *testing.T) {
@@ -147,4 +156,82 @@ func TestGateSearchWords(t *testing.T) {
 	if got := q.words(); len(got) > mostWords {
 		t.Errorf("%d words count, at most %d may", len(got), mostWords)
 	}
+}
+
+// slowChanges is a plan that gets slower with the number of change requests, or
+// that sorts more than it shows.
+var slowChanges = regexp.MustCompile(`SCAN (change_request|r|v|i|c|vote|comment|revision|change_item|watch|bypass)\b|TEMP B-TREE FOR ORDER BY`)
+
+// newestFirst is how a list is read that ends with its page.
+var newestFirst = regexp.MustCompile(`^SCAN r USING INDEX change_request_(created|done)$`)
+
+// sorted are statements that sort the few rows which they are about.
+var sorted = regexp.MustCompile(`change_item WHERE target|UNION|state IN|FROM (vote|bypass|change_item|comment)`)
+
+// Lists of change requests cost as much as they show, however many there are.
+func TestGateChangePlans(t *testing.T) {
+	s := openGate(t)
+	yes, no := true, false
+	for _, q := range []RequestQuery{
+		{}, {Project: "prj_1"}, {Author: "usr_1"}, {Open: &yes}, {Open: &no}, {Config: "ac_1", Project: "prj_1"},
+		{Before: 9}, {Author: "usr_1", Before: 9}, {Open: &yes, Before: 9}, {Open: &no, Before: 9},
+	} {
+		q.Reader, q.Limit = "usr_1", 50
+		if _, err := s.Requests(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, read := range []func(context.Context) error{
+		func(ctx context.Context) error { _, err := s.readRequest(ctx, "chg_1"); return ignoreMissing(err) },
+		func(ctx context.Context) error { _, err := s.Inbox(ctx, access.User{ID: "usr_1"}); return err },
+		func(ctx context.Context) error { _, err := s.Watched(ctx, "usr_1", 0, 50); return err },
+		func(ctx context.Context) error { _, err := s.lines(ctx, []string{"chg_1"}); return err },
+		func(ctx context.Context) error { _, err := s.Unfinished(ctx, time.Now()); return err },
+		func(ctx context.Context) error { _, err := s.NextDue(ctx); return err },
+		func(ctx context.Context) error { _, err := s.Overdue(ctx, time.Now()); return err },
+		func(ctx context.Context) error { _, err := s.Comments(ctx, "chg_1"); return err },
+		func(ctx context.Context) error { _, err := s.Revisions(ctx, "chg_1"); return err },
+		func(ctx context.Context) error { _, err := s.Watching(ctx, "chg_1", "usr_1"); return err },
+		func(ctx context.Context) error { _, err := s.Watchers(ctx, "chg_1"); return err },
+	} {
+		if err := read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	checked := 0
+	s.readStmts.Range(func(query, _ any) bool {
+		text := query.(string)
+		if !strings.Contains(text, "change_request") && !strings.Contains(text, "request_id") {
+			return true
+		}
+		checked++
+		for _, step := range planOf(t, s.reads, rebind(text), make([]any, parameters(text))...) {
+			switch found := slowChanges.FindString(step); {
+			case found == "", newestFirst.MatchString(step), strings.HasPrefix(found, "TEMP") && sorted.MatchString(text):
+			default:
+				t.Errorf("%s: %s", text, step)
+			}
+		}
+		return true
+	})
+	if checked < 20 {
+		t.Errorf("only %d statements were looked at", checked)
+	}
+}
+
+func ignoreMissing(err error) error {
+	if problem.Is(err, problem.NotFound) {
+		return nil
+	}
+	return err
+}
+
+// parameters is how many a statement takes.
+func parameters(query string) int {
+	most := 0
+	for _, m := range placeholder.FindAllStringSubmatch(query, -1) {
+		n, _ := strconv.Atoi(m[1]) // digits
+		most = max(most, n)
+	}
+	return most
 }

@@ -39,6 +39,7 @@ func (t *tx) recordOne(e audit.Event) error {
 		return err
 	}
 	*t.head = audit.Head{Seq: row.Seq, Hash: row.Hash}
+	t.isAbout(e.Request)
 	t.entries++
 	return t.noteNews(row.Seq, e)
 }

@@ -23,44 +23,49 @@ type Inbox struct {
 func (s *Store) Inbox(ctx context.Context, u access.User) (Inbox, error) {
 	return keep(s, "inbox of "+u.ID, func() (Inbox, error) {
 		var in Inbox
-		open, err := s.OpenRequests(ctx)
-		if err != nil {
-			return in, err
-		}
-		due, err := s.BypassesDue(ctx)
-		if err != nil {
-			return in, err
-		}
+		version := s.people.Load()
 		people, err := s.Users(ctx)
 		if err != nil {
 			return in, err
 		}
+		open, err := s.openNow(ctx)
+		if err != nil {
+			return in, err
+		}
 		for _, r := range open {
-			if r.State == change.Draft && r.Author.ID != u.ID {
+			mine := r.Author.ID == u.ID
+			switch {
+			case r.State == change.Draft && !mine:
 				continue
+			case mine:
+				in.Mine++
+			case slices.Contains(r.watchers, u.ID):
+				in.Watching++
 			}
 			in.Open++
-			if r.Author.ID == u.ID {
-				in.Mine++
-			}
-			if r.NeedsMe(u, people) {
-				in.Needs = append(in.Needs, r)
+			if r.needsMe(u, people, version) {
+				in.Needs = append(in.Needs, r.Request)
 				continue
 			}
 			switch r.State {
 			case change.Failed, change.Partial, change.Unknown, change.Suspended:
-				in.Stuck = append(in.Stuck, r)
+				in.Stuck = append(in.Stuck, r.Request)
 			}
 		}
-		for _, r := range due {
-			listed := slices.ContainsFunc(in.Needs, func(n change.Request) bool { return n.ID == r.ID })
-			if !listed && r.MayReviewBypass(u) {
-				in.Needs = append(in.Needs, r)
-			}
-		}
-		err = s.row(ctx, "SELECT count(*) FROM change_request r WHERE r.ended_at = 0 AND r.author_id <> $1 AND r.state <> 'draft' AND r.id IN ("+watched+")", u.ID).Scan(&in.Watching)
-		return in, err
+		return in, s.addBypasses(ctx, u, &in)
 	})
+}
+
+// addBypasses adds what was applied without approval and waits for a look back.
+func (s *Store) addBypasses(ctx context.Context, u access.User, in *Inbox) error {
+	due, err := s.BypassesDue(ctx)
+	for _, r := range due {
+		listed := slices.ContainsFunc(in.Needs, func(n change.Request) bool { return n.ID == r.ID })
+		if !listed && r.MayReviewBypass(u) {
+			in.Needs = append(in.Needs, r)
+		}
+	}
+	return err
 }
 
 // watched are the requests that somebody took part in, was named in or watches.
@@ -72,18 +77,19 @@ const watched = `SELECT request_id FROM watch WHERE user_id = $1
 
 // Revisions returns all revisions of a request, the first one first.
 func (s *Store) Revisions(ctx context.Context, id string) ([]change.Revision, error) {
-	var all []change.Revision
-	err := s.each(ctx, func(row scanner) error {
-		var v change.Revision
-		var items, contributors string
-		var at int64
-		if err := row.Scan(&v.Number, &items, &v.EffectHash, &contributors, &v.By.ID, &v.By.Name, &at); err != nil {
-			return err
-		}
-		v.CreatedAt = fromMicros(at)
-		all = append(all, v)
-		last := &all[len(all)-1]
-		return errors.Join(json.Unmarshal([]byte(items), &last.Items), json.Unmarshal([]byte(contributors), &last.Contributors))
-	}, "SELECT number, items, effect_hash, contributors, author_id, author_name, created_at FROM revision WHERE request_id = $1 ORDER BY number", id)
-	return all, err
+	return keepAbout(s, id, "revisions", func() (all []change.Revision, err error) {
+		err = s.each(ctx, func(row scanner) error {
+			var v change.Revision
+			var items, contributors string
+			var at int64
+			if err := row.Scan(&v.Number, &items, &v.EffectHash, &contributors, &v.By.ID, &v.By.Name, &at); err != nil {
+				return err
+			}
+			v.CreatedAt = fromMicros(at)
+			all = append(all, v)
+			last := &all[len(all)-1]
+			return errors.Join(json.Unmarshal([]byte(items), &last.Items), json.Unmarshal([]byte(contributors), &last.Contributors))
+		}, "SELECT number, items, effect_hash, contributors, author_id, author_name, created_at FROM revision WHERE request_id = $1 ORDER BY number", id)
+		return all, err
+	})
 }

@@ -5,24 +5,37 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"maps"
 	"runtime/debug"
 	"sync"
 	"time"
 
+	"gatehouse/internal/change"
 	"gatehouse/internal/mirror"
 )
 
-// mirrors holds the snapshot of each project once somebody asked for it.
+// mirrors holds the snapshot of each project once somebody asked for it. What is
+// committed later waits until somebody asks again.
 type mirrors struct {
-	mu  sync.Mutex
+	mu  sync.Mutex // held while a snapshot is made
 	all map[string]*mirror.Snapshot
+
+	newsMu sync.Mutex
+	news   map[string]mirrorDelta // by project that was asked for
 }
 
 // Snapshot implements [mirror.Store]. After the first call it is read from memory.
 func (s *Store) Snapshot(ctx context.Context, projectID string) (*mirror.Snapshot, error) {
-	s.mirrors.mu.Lock()
-	defer s.mirrors.mu.Unlock()
-	if snapshot := s.mirrors.all[projectID]; snapshot != nil {
+	m := &s.mirrors
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	// Before reading: what is committed meanwhile comes twice, which is harmless.
+	news := m.takeNews(projectID)
+	if snapshot := m.all[projectID]; snapshot != nil {
+		if len(news) > 0 {
+			snapshot = snapshot.With(news.lists())
+			m.all[projectID] = snapshot
+		}
 		return snapshot, nil
 	}
 	var configs []mirror.AuthConfig
@@ -34,30 +47,53 @@ func (s *Store) Snapshot(ctx context.Context, projectID string) (*mirror.Snapsho
 	if err != nil {
 		return nil, err
 	}
-	if s.mirrors.all == nil {
-		s.mirrors.all = map[string]*mirror.Snapshot{}
+	if m.all == nil {
+		m.all = map[string]*mirror.Snapshot{}
 	}
 	snapshot := mirror.NewSnapshot(configs)
-	s.mirrors.all[projectID] = snapshot
+	m.all[projectID] = snapshot
 	if len(configs) > 1000 {
 		go debug.FreeOSMemory() // reading leaves several times the snapshot behind, once
 	}
 	return snapshot, nil
 }
 
-// publish brings the snapshots up to date after a commit. One that is being read
-// from the database at the same time may get a change twice, which is harmless.
-func (m *mirrors) publish(deltas map[string]*mirrorDelta) {
-	if len(deltas) == 0 {
-		return
+// takeNews returns what was committed since somebody last asked for a project.
+func (m *mirrors) takeNews(projectID string) mirrorDelta {
+	m.newsMu.Lock()
+	defer m.newsMu.Unlock()
+	news := m.news[projectID]
+	if m.news == nil {
+		m.news = map[string]mirrorDelta{}
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.news[projectID] = mirrorDelta{}
+	return news
+}
+
+// publish keeps what was committed for the snapshots.
+func (m *mirrors) publish(deltas map[string]mirrorDelta) {
+	m.newsMu.Lock()
+	defer m.newsMu.Unlock()
 	for project, d := range deltas {
-		if old := m.all[project]; old != nil {
-			m.all[project] = old.With(d.changed, d.gone)
+		if news, asked := m.news[project]; asked {
+			maps.Copy(news, d)
 		}
 	}
+}
+
+// A mirrorDelta is what was changed in one project's mirror: configs by id, nil
+// for one that is gone.
+type mirrorDelta map[string]*mirror.AuthConfig
+
+func (d mirrorDelta) lists() (changed []mirror.AuthConfig, gone []string) {
+	for id, a := range d {
+		if a == nil {
+			gone = append(gone, id)
+		} else {
+			changed = append(changed, *a)
+		}
+	}
+	return changed, gone
 }
 
 const configColumns = "version, data, changed_at, changed_by, changed_via"
@@ -92,7 +128,7 @@ func (t *tx) saveConfig(projectID string, a mirror.AuthConfig) error {
 	if err != nil {
 		return err
 	}
-	t.delta(projectID).changed = append(t.delta(projectID).changed, a)
+	t.delta(projectID)[a.ID] = &a
 	return t.exec(`INSERT INTO auth_config (project_id, id, version, data, changed_at, changed_by, changed_via) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (project_id, id) DO UPDATE SET version = excluded.version, data = excluded.data,
 		changed_at = excluded.changed_at, changed_by = excluded.changed_by, changed_via = excluded.changed_via`,
@@ -100,17 +136,17 @@ func (t *tx) saveConfig(projectID string, a mirror.AuthConfig) error {
 }
 
 func (t *tx) deleteConfig(projectID, id string) error {
-	t.delta(projectID).gone = append(t.delta(projectID).gone, id)
+	t.delta(projectID)[id] = nil
 	return errors.Join(
 		t.exec("DELETE FROM auth_config WHERE project_id = $1 AND id = $2", projectID, id),
 		t.exec("DELETE FROM credential_fingerprint WHERE project_id = $1 AND auth_config_id = $2", projectID, id),
 	)
 }
 
-func (t *tx) delta(projectID string) *mirrorDelta {
+func (t *tx) delta(projectID string) mirrorDelta {
 	d := t.mirror[projectID]
 	if d == nil {
-		d = &mirrorDelta{}
+		d = mirrorDelta{}
 		t.mirror[projectID] = d
 	}
 	return d
@@ -147,8 +183,10 @@ func (s *Store) SaveSync(ctx context.Context, projectID string, fn func(mirror.C
 				return err
 			}
 		}
-		if err := t.saveSyncState(projectID, u.State); err != nil {
-			return err
+		if u.State != (mirror.SyncState{}) {
+			if err := t.saveSyncState(projectID, u.State); err != nil {
+				return err
+			}
 		}
 		return t.record(u.Events...)
 	})
@@ -192,15 +230,18 @@ func (s *Store) Fingerprints(ctx context.Context, projectID, id string) ([]Finge
 // each, the newest where there are several.
 func (s *Store) ConfigRequests(ctx context.Context, projectID string) (map[string]string, error) {
 	return keep(s, "open requests of "+projectID, func() (map[string]string, error) {
+		open, err := s.openNow(ctx)
 		out := map[string]string{}
-		err := s.each(ctx, func(row scanner) error {
-			var target, request string
-			err := row.Scan(&target, &request)
-			out[target] = request
-			return err
-		}, `SELECT i.target, r.id FROM change_request r JOIN change_item i ON i.request_id = r.id
-		WHERE r.state IN ('in_review', 'changes_requested', 'approved', 'scheduled', 'suspended', 'applying', 'failed', 'partial', 'unknown')
-		AND r.project_id = $1 AND i.target <> '' AND i.state IN ('pending', 'applying', 'unknown') ORDER BY r.created_at`, projectID)
+		for _, r := range open {
+			if r.Project != projectID || r.State == change.Draft {
+				continue
+			}
+			for _, p := range r.Progress {
+				if p.Target != "" && !p.Done() {
+					out[p.Target] = r.ID
+				}
+			}
+		}
 		return out, err
 	})
 }

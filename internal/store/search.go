@@ -30,6 +30,25 @@ type HistoryQuery struct {
 // History finds entries. Those that are not indexed yet are looked through one
 // by one, so that what was just done is there.
 func (s *Store) History(ctx context.Context, q HistoryQuery) ([]audit.Entry, error) {
+	if q != (HistoryQuery{Request: q.Request, Limit: q.Limit}) || q.Request == "" {
+		return s.search(ctx, q)
+	}
+	incomplete := false
+	all, err := keepAbout(s, q.Request, fmt.Sprint("history, ", q.Limit), func() ([]audit.Entry, error) {
+		head, err := s.HistoryHead(ctx)
+		if err != nil {
+			return nil, err
+		}
+		incomplete = s.HistoryIndexed()+tailMost < head.Seq
+		return s.search(ctx, q)
+	})
+	if incomplete {
+		s.subjects.forget(map[string]bool{q.Request: true})
+	}
+	return slices.Clone(all), err
+}
+
+func (s *Store) search(ctx context.Context, q HistoryQuery) ([]audit.Entry, error) {
 	head, err := s.HistoryHead(ctx)
 	if err != nil {
 		return nil, err

@@ -53,7 +53,13 @@ type Store struct {
 	mirrors   mirrors
 	sessions  sessions
 	kept      kept
-	closeOnce sync.Once
+	keptLines lines
+	subjects  subjects
+	open      openRequests
+	people    atomic.Int64 // grows with every commit that changes people or sessions
+
+	keptPeople kept
+	closeOnce  sync.Once
 }
 
 // Options say how to open a store.
@@ -82,7 +88,7 @@ func Open(dir string, o Options) (*Store, error) {
 	} else if _, err := os.Stat(path); err != nil {
 		return nil, err
 	}
-	if err := s.open(dir, path, o.ReadOnly); err != nil {
+	if err := s.openFiles(dir, path, o.ReadOnly); err != nil {
 		_ = s.Close() // the first error is the one to tell
 		return nil, err
 	}
@@ -128,7 +134,7 @@ func private(path string) error {
 	return nil
 }
 
-func (s *Store) open(dir, path string, readOnly bool) (err error) {
+func (s *Store) openFiles(dir, path string, readOnly bool) (err error) {
 	more := ""
 	if readOnly {
 		more = "&mode=ro"

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"gatehouse/internal/audit"
-	"gatehouse/internal/mirror"
+	"gatehouse/internal/change"
 )
 
 // A tx is one job's part of a transaction. It must not be kept.
@@ -13,18 +13,34 @@ type tx struct {
 	w       *writer
 	now     time.Time
 	head    *audit.Head
-	mirror  map[string]*mirrorDelta // what to tell the snapshots, by project
-	people  bool                    // users or sessions changed
-	unseen  bool                    // no page shows it
-	news    bool                    // there is something in the outbox
-	entries int                     // history entries written
-	op      *pendingOp              // the form operation that this uses up
+	mirror  map[string]mirrorDelta // what to tell the snapshots, by project
+	people  bool                   // users or sessions changed
+	unseen  bool                   // no page shows it
+	news    bool                   // there is something in the outbox
+	about   map[string]bool        // ids of requests and people that it is about
+	entries int                    // history entries written
+	op      *pendingOp             // the form operation that this uses up
 }
 
-// A mirrorDelta is what a transaction changed in one project's mirror.
-type mirrorDelta struct {
-	changed []mirror.AuthConfig
-	gone    []string
+// isAbout notes that the transaction is about a request or a person.
+func (t *tx) isAbout(id string) {
+	if id == "" {
+		return
+	}
+	if t.about == nil {
+		t.about = map[string]bool{}
+	}
+	t.about[id] = true
+}
+
+// concerns notes that the transaction is about a request and those named in it.
+func (t *tx) concerns(r *change.Request) {
+	t.isAbout(r.ID)
+	if r.Project == "" {
+		for _, p := range r.Progress {
+			t.isAbout(p.Target)
+		}
+	}
 }
 
 func (t *tx) exec(query string, args ...any) error { return t.w.exec(query, args...) }

@@ -62,7 +62,7 @@ func (s *Store) AccountByEmail(ctx context.Context, email string) (access.Accoun
 
 // Users implements [access.Store].
 func (s *Store) Users(ctx context.Context) ([]access.User, error) {
-	return keep(s, "users", func() ([]access.User, error) {
+	return keepIn(s, &s.keptPeople, s.people.Load(), "users", func() ([]access.User, error) {
 		return readUsers(func(scan func(scanner) error, query string, args ...any) error {
 			return s.each(ctx, scan, query, args...)
 		})

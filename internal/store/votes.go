@@ -39,6 +39,7 @@ func (t *tx) addVote(r *change.Request, v *change.Vote) error {
 	if v == nil {
 		return nil
 	}
+	t.isAbout(v.Reviewer.ID)
 	return t.exec("INSERT INTO vote ("+voteColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
 		r.ID, v.ID, v.Revision, v.EffectHash, v.Reviewer.ID, v.Reviewer.Name, v.Decision, v.Reason, v.Authenticated, micros(v.SignedInAt), micros(v.At))
 }

@@ -191,7 +191,9 @@ func (w *writer) publish(batch []*job) {
 		if j.err == nil {
 			seen = seen || !j.tx.unseen
 			w.store.mirrors.publish(j.tx.mirror)
+			w.store.forget(j.tx.about)
 			if j.tx.people {
+				w.store.people.Add(1)
 				w.store.sessions.reset()
 			}
 			if j.tx.news {
@@ -221,7 +223,7 @@ func (w *writer) runJob(j *job, shared bool) (err error) {
 			return err
 		}
 	}
-	j.tx = &tx{w: w, now: w.store.now(), mirror: map[string]*mirrorDelta{}}
+	j.tx = &tx{w: w, now: w.store.now(), mirror: map[string]mirrorDelta{}}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic in a transaction: %v\n%s", p, debug.Stack())

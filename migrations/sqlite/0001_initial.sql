@@ -231,6 +231,9 @@ CREATE INDEX change_request_open ON change_request (ended_at, created_at);
 CREATE INDEX change_request_state ON change_request (state, created_at);
 CREATE INDEX change_request_project ON change_request (project_id, created_at);
 CREATE INDEX change_request_created ON change_request (created_at);
+CREATE INDEX change_request_author ON change_request (author_id, created_at);
+CREATE INDEX change_request_done ON change_request (created_at) WHERE ended_at > 0;
+CREATE INDEX change_request_due ON change_request (ended_at, expires_at);
 
 CREATE TABLE revision (
   request_id   TEXT NOT NULL REFERENCES change_request (id),
@@ -243,6 +246,7 @@ CREATE TABLE revision (
   created_at   BIGINT NOT NULL,
   PRIMARY KEY (request_id, number)
 );
+CREATE INDEX revision_author ON revision (author_id);
 
 CREATE TABLE vote (
   id               TEXT PRIMARY KEY,
@@ -292,7 +296,7 @@ CREATE TABLE bypass (
   comment       TEXT NOT NULL,
   reviewed_at   BIGINT NOT NULL
 );
-CREATE INDEX bypass_due ON bypass (reviewed_at, user_id);
+CREATE INDEX bypass_due ON bypass (reviewed_at, created_at);
 
 CREATE TABLE comment (
   id          TEXT PRIMARY KEY,

@@ -1,0 +1,102 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"gatehouse/internal/change"
+)
+
+// A RequestQuery narrows a list of change requests, the newest first.
+type RequestQuery struct {
+	Reader  string // user id; drafts of others are left out
+	Project string
+	Author  string // user id
+	Config  string // auth config id
+	Open    *bool  // whether they are open
+	Before  int64  // created before, in microseconds; 0 means now
+	Limit   int
+}
+
+// Requests lists change requests, with no more of each than lists show: what they
+// want, votes and policies are left out.
+func (s *Store) Requests(ctx context.Context, q RequestQuery) ([]change.Request, error) {
+	where, args := []string{}, []any{}
+	add := func(condition string, arg any) {
+		args = append(args, arg)
+		where = append(where, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(args))))
+	}
+	add("(r.policies <> 'null' OR r.author_id = ?)", q.Reader) // never handed in
+	if q.Project != "" {
+		add("r.project_id = ?", q.Project)
+	}
+	if q.Author != "" {
+		add("r.author_id = ?", q.Author)
+	}
+	if q.Config != "" {
+		add("r.id IN (SELECT request_id FROM change_item WHERE target = ?)", q.Config)
+	}
+	if q.Open != nil {
+		if *q.Open {
+			where = append(where, "r.ended_at = 0")
+		} else {
+			where = append(where, "r.ended_at > 0")
+		}
+	}
+	if q.Before > 0 {
+		add("r.created_at < ?", q.Before)
+	}
+	args = append(args, q.Limit)
+	ids, err := s.strings(ctx, fmt.Sprintf("SELECT id FROM change_request r WHERE %s ORDER BY r.created_at DESC LIMIT $%d", strings.Join(where, " AND "), len(args)), args...)
+	if err != nil {
+		return nil, err
+	}
+	return s.lines(ctx, ids)
+}
+
+// Watched lists what somebody took part in, was named in or watches and didn't
+// propose, the newest first, with as much of each as [Store.Requests].
+func (s *Store) Watched(ctx context.Context, userID string, before int64, limit int) ([]change.Request, error) {
+	left, err := s.watchedBy(ctx, userID)
+	if err != nil {
+		return nil, err
+	}
+	if before > 0 {
+		left = left[sort.Search(len(left), func(i int) bool { return left[i].created < before }):]
+	}
+	var all []change.Request
+	for len(left) > 0 && len(all) < limit {
+		var ids []string
+		for _, one := range left[:min(len(left), limit)] {
+			ids = append(ids, one.id)
+		}
+		found, err := s.lines(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, slices.DeleteFunc(found, func(r change.Request) bool { return r.State == change.Draft })...)
+		left = left[len(ids):]
+	}
+	return all[:min(len(all), limit)], nil
+}
+
+type watchedRequest struct {
+	id      string
+	created int64
+}
+
+// watchedBy returns the ids of all that somebody watches, the newest first.
+func (s *Store) watchedBy(ctx context.Context, userID string) ([]watchedRequest, error) {
+	return keepAbout(s, userID, "watched", func() (all []watchedRequest, err error) {
+		err = s.each(ctx, func(row scanner) error {
+			var one watchedRequest
+			err := row.Scan(&one.id, &one.created)
+			all = append(all, one)
+			return err
+		}, "SELECT r.id, r.created_at FROM ("+watched+") w JOIN change_request r ON r.id = w.request_id WHERE r.author_id <> $1 ORDER BY r.created_at DESC", userID)
+		return all, err
+	})
+}
