@@ -310,9 +310,9 @@ func (m *team) schedule(at time.Time) {
 func TestSchedulesInTheBrowser(t *testing.T) {
 	m := newTeam(t)
 	request := m.approved()
-	m.schedule(time.Now().Add(4 * time.Second))
+	m.schedule(time.Now().Add(10 * time.Second))
 	m.emil.follows(request)
-	m.emil.sees("Composio carried it out")
+	must(t, expect.Locator(m.emil.Locator("body")).ToContainText("Composio carried it out", playwright.LocatorAssertionsToContainTextOptions{Timeout: playwright.Float(40_000)}))
 	m.emil.notReloaded()
 	if n := len(m.box.Journal().Mutations); n != 1 {
 		t.Errorf("%d mutations", n)
