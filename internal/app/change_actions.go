@@ -128,7 +128,7 @@ func (s *Server) vote(c echo.Context, d change.Decision, done string) error {
 		return err
 	}
 	if r.Approvals.Need > 0 && d == change.Approve {
-		done += " " + progressWords(r)
+		done += " " + progressWords(r.Approvals)
 	}
 	return s.see(c, changePath(r.ID), done)
 }

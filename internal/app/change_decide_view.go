@@ -22,7 +22,7 @@ func (b changeBuilder) typedIn(action, name string) (value, complaint string) {
 // decisions offers what this reader may decide.
 func (b changeBuilder) decisions(v *templates.ChangeCardView) {
 	r := b.request
-	v.Progress = progressWords(r)
+	v.Progress = progressWords(r.Approvals)
 	reviewing := r.State == change.InReview || r.State == change.ChangesRequested
 	last, voted := r.Standing(b.reader.ID)
 	if !reviewing && (!voted || !r.State.Waiting()) {

@@ -42,7 +42,7 @@ func (b changeBuilder) card() templates.ChangeCardView {
 	r := b.request
 	v := templates.ChangeCardView{
 		ID: r.ID, URL: templates.Local(changePath(r.ID)), Title: r.Title, State: stateBadge(r.State), Overlays: b.overlays(), Reason: r.Reason, Notes: b.notes(), Facts: b.facts(),
-		Sentence: templates.SentenceView{Who: r.Author.Name, Did: b.wants(), Object: templates.LinkView{Text: b.object()}, More: "in " + where(r, b.names)},
+		Sentence: templates.SentenceView{Who: r.Author.Name, Did: b.wants(), Object: templates.LinkView{Text: b.object()}, More: "in " + where(r.Project, b.names)},
 		Say:      "This change request is " + r.State.Words(), Timeline: b.timeline,
 	}
 	if r.State == change.Applying || r.State == change.Unknown && !r.Undecided() {
@@ -60,15 +60,15 @@ func (b changeBuilder) card() templates.ChangeCardView {
 }
 
 // where names the project that a request is about.
-func where(r change.Request, n names) string {
-	if r.Project == "" {
+func where(projectID string, n names) string {
+	if projectID == "" {
 		return "the rules"
 	}
-	return n.of(r.Project)
+	return n.of(projectID)
 }
 
-func progressWords(r change.Request) string {
-	return strconv.Itoa(min(r.Approvals.Have, r.Approvals.Need)) + " of " + strconv.Itoa(r.Approvals.Need)
+func progressWords(t change.Tally) string {
+	return strconv.Itoa(min(t.Have, t.Need)) + " of " + strconv.Itoa(t.Need)
 }
 
 func zoned(r change.Request) string {

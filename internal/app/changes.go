@@ -46,7 +46,7 @@ func (s *Server) changesPage(c echo.Context) error {
 }
 
 // listed returns the requests of a tab and the tab that it is.
-func (s *Server) listed(c echo.Context, tab string, before int64, inbox store.Inbox) ([]change.Request, string, error) {
+func (s *Server) listed(c echo.Context, tab string, before int64, inbox store.Inbox) ([]change.Line, string, error) {
 	me := reader(c).ID
 	yes, no := true, false
 	q := store.RequestQuery{Reader: me, Limit: changesPerPage + 1, Before: before}
@@ -61,7 +61,11 @@ func (s *Server) listed(c echo.Context, tab string, before int64, inbox store.In
 	case "open":
 		q.Open = &yes
 	default:
-		return inbox.Needs[:min(len(inbox.Needs), changesPerPage)], "needs", nil
+		var found []change.Line
+		for _, r := range inbox.Needs[:min(len(inbox.Needs), changesPerPage)] {
+			found = append(found, r.Line())
+		}
+		return found, "needs", nil
 	}
 	found, err := s.store.Requests(c.Request().Context(), q)
 	return found, tab, err

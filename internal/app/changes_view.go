@@ -13,7 +13,7 @@ import (
 	"gatehouse/web/templates"
 )
 
-func changesView(frame templates.PageView, tab string, found []change.Request, inbox store.Inbox, n names, later bool, now time.Time) templates.ChangesView {
+func changesView(frame templates.PageView, tab string, found []change.Line, inbox store.Inbox, n names, later bool, now time.Time) templates.ChangesView {
 	v := templates.ChangesView{Page: frame}
 	for _, t := range []struct {
 		key, text string
@@ -50,15 +50,15 @@ func emptyTab(tab string) templates.EmptyView {
 	return templates.EmptyView{Title: "Nothing here yet", Text: "Every create, edit, switch and delete becomes a change request."}
 }
 
-func requestRows(found []change.Request, n names, now time.Time) []templates.RequestRowView {
+func requestRows(found []change.Line, n names, now time.Time) []templates.RequestRowView {
 	rows := make([]templates.RequestRowView, len(found))
 	for i, r := range found {
 		rows[i] = templates.RequestRowView{
 			ID: r.ID, Title: r.Title, URL: templates.Local(changePath(r.ID)), State: stateBadge(r.State), Author: r.Author.Name,
-			Avatar: face(r.Author.Name, r.Author.ID+"user"), Project: where(r, n), Age: ago(r.CreatedAt, now),
+			Avatar: face(r.Author.Name, r.Author.ID+"user"), Project: where(r.Project, n), Age: ago(r.CreatedAt, now),
 		}
 		if r.State == change.InReview || r.State == change.ChangesRequested {
-			rows[i].Tally = progressWords(r)
+			rows[i].Tally = progressWords(r.Approvals)
 		}
 	}
 	return rows

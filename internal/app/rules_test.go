@@ -70,12 +70,13 @@ func (s *site) open() []change.Request {
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	for i := range found {
-		if found[i], err = s.Store.Request(s.T.Context(), found[i].ID); err != nil {
+	all := make([]change.Request, len(found))
+	for i, l := range found {
+		if all[i], err = s.Store.Request(s.T.Context(), l.ID); err != nil {
 			s.T.Fatal(err)
 		}
 	}
-	return found
+	return all
 }
 
 // someRules are rules of every kind, made if there are none.

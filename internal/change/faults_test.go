@@ -91,16 +91,17 @@ func TestDuplicateCreate(t *testing.T) {
 	b.state(b.create("twin"), change.Applied)
 	open := true
 	left, err := b.Store.Requests(t.Context(), store.RequestQuery{Open: &open, Limit: 10})
-	if err == nil && len(left) == 1 {
-		left[0], err = b.Store.Request(t.Context(), left[0].ID)
-	}
-	if err != nil || len(left) != 1 || left[0].Revision.Items[0].Operation != change.Delete || left[0].State != change.Approved {
+	if err != nil || len(left) != 1 {
 		t.Fatalf("clean-up request: %+v %v", left, err)
 	}
-	if _, err := b.Changes.Release(t.Context(), b.editor, left[0].ID); err != nil {
+	one, err := b.Store.Request(t.Context(), left[0].ID)
+	if err != nil || one.Revision.Items[0].Operation != change.Delete || one.State != change.Approved {
+		t.Fatalf("clean-up request: %+v %v", one, err)
+	}
+	if _, err := b.Changes.Release(t.Context(), b.editor, one.ID); err != nil {
 		t.Fatal(err)
 	}
-	b.state(b.Settled(left[0].ID), change.Applied)
+	b.state(b.Settled(one.ID), change.Applied)
 	b.consistent()
 }
 

@@ -83,6 +83,22 @@ type Request struct {
 	EndedAt    time.Time // zero while open
 }
 
+// A Line is what lists show of a request.
+type Line struct {
+	ID        string
+	Project   string
+	Title     string
+	State     State
+	Author    Author
+	Approvals Tally // only Have and Need
+	CreatedAt time.Time
+}
+
+// Line returns what lists show of the request.
+func (r *Request) Line() Line {
+	return Line{r.ID, r.Project, r.Title, r.State, r.Author, r.Approvals, r.CreatedAt}
+}
+
 // An Author is who made a request, named as they were then.
 type Author struct {
 	ID   string

@@ -168,7 +168,7 @@ func (s *Service) sync(ctx context.Context, projectID string, run *syncRun, star
 
 // atOnce is how many configs a sync writes in one transaction: others who write
 // wait for it.
-const atOnce = 50
+const atOnce = 25
 
 // saveDifferences writes what a listing found, a part at a time. What a stop
 // leaves undone is a difference again at the next sync.

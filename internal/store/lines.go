@@ -17,29 +17,13 @@ const mostLines = 20_000
 type lines struct {
 	mu      sync.Mutex
 	commits int64 // that were about something
-	all     map[string]*line
-}
-
-// A line is what lists show of a request.
-type line struct {
-	id, project, title string
-	state              change.State
-	author             change.Author
-	approvals          [2]int // that it has and needs
-	created            int64
+	all     map[string]*change.Line
 }
 
 const lineColumns = "id, coalesce(project_id, ''), title, state, author_id, author_name, approvals, needed, created_at"
 
-func (l *line) request() change.Request {
-	return change.Request{
-		ID: l.id, Project: l.project, Title: l.title, State: l.state, Author: l.author,
-		Approvals: change.Tally{Have: l.approvals[0], Need: l.approvals[1]}, CreatedAt: fromMicros(l.created),
-	}
-}
-
 // lines returns the lines of requests that there are, in the order of their ids.
-func (s *Store) lines(ctx context.Context, ids []string) ([]change.Request, error) {
+func (s *Store) lines(ctx context.Context, ids []string) ([]change.Line, error) {
 	found, missing, commits := s.keptLines.get(ids)
 	for len(missing) > 0 {
 		n := min(len(missing), linesAtOnce)
@@ -48,17 +32,17 @@ func (s *Store) lines(ctx context.Context, ids []string) ([]change.Request, erro
 			return nil, err
 		}
 		for _, l := range read {
-			found[l.id] = l
+			found[l.ID] = l
 		}
 		if s.writer != nil {
 			s.keptLines.put(read, commits)
 		}
 		missing = missing[n:]
 	}
-	all := make([]change.Request, 0, len(ids))
+	all := make([]change.Line, 0, len(ids))
 	for _, id := range ids {
 		if l := found[id]; l != nil {
-			all = append(all, l.request())
+			all = append(all, *l)
 		}
 	}
 	return all, nil
@@ -78,23 +62,26 @@ func places(n int) string {
 	return strings.Join(all, ", ")
 }
 
-func (s *Store) readLines(ctx context.Context, ids []string) ([]*line, error) {
+func (s *Store) readLines(ctx context.Context, ids []string) ([]*change.Line, error) {
 	args := make([]any, linesAtOnce)
 	for i := range args {
 		args[i] = ids[min(i, len(ids)-1)]
 	}
-	var all []*line
+	var all []*change.Line
 	err := s.each(ctx, func(row scanner) error {
-		l := &line{}
+		l := &change.Line{}
 		all = append(all, l)
-		return row.Scan(&l.id, &l.project, &l.title, &l.state, &l.author.ID, &l.author.Name, &l.approvals[0], &l.approvals[1], &l.created)
+		var created int64
+		err := row.Scan(&l.ID, &l.Project, &l.Title, &l.State, &l.Author.ID, &l.Author.Name, &l.Approvals.Have, &l.Approvals.Need, &created)
+		l.CreatedAt = fromMicros(created)
+		return err
 	}, linesQuery, args...)
 	return all, err
 }
 
 // get returns what is kept, what isn't, and when that was.
-func (k *lines) get(ids []string) (found map[string]*line, missing []string, commits int64) {
-	found = make(map[string]*line, len(ids))
+func (k *lines) get(ids []string) (found map[string]*change.Line, missing []string, commits int64) {
+	found = make(map[string]*change.Line, len(ids))
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, id := range ids {
@@ -108,17 +95,17 @@ func (k *lines) get(ids []string) (found map[string]*line, missing []string, com
 }
 
 // put keeps lines that were read, unless something was committed since.
-func (k *lines) put(read []*line, commits int64) {
+func (k *lines) put(read []*change.Line, commits int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.commits != commits {
 		return
 	}
 	if k.all == nil || len(k.all)+len(read) > mostLines {
-		k.all = map[string]*line{}
+		k.all = map[string]*change.Line{}
 	}
 	for _, l := range read {
-		k.all[l.id] = l
+		k.all[l.ID] = l
 	}
 }
 

@@ -21,9 +21,8 @@ type RequestQuery struct {
 	Limit   int
 }
 
-// Requests lists change requests, with no more of each than lists show: what they
-// want, votes and policies are left out.
-func (s *Store) Requests(ctx context.Context, q RequestQuery) ([]change.Request, error) {
+// Requests lists change requests.
+func (s *Store) Requests(ctx context.Context, q RequestQuery) ([]change.Line, error) {
 	where, args := []string{}, []any{}
 	add := func(condition string, arg any) {
 		args = append(args, arg)
@@ -58,8 +57,8 @@ func (s *Store) Requests(ctx context.Context, q RequestQuery) ([]change.Request,
 }
 
 // Watched lists what somebody took part in, was named in or watches and didn't
-// propose, the newest first, with as much of each as [Store.Requests].
-func (s *Store) Watched(ctx context.Context, userID string, before int64, limit int) ([]change.Request, error) {
+// propose, the newest first.
+func (s *Store) Watched(ctx context.Context, userID string, before int64, limit int) ([]change.Line, error) {
 	left, err := s.watchedBy(ctx, userID)
 	if err != nil {
 		return nil, err
@@ -67,7 +66,7 @@ func (s *Store) Watched(ctx context.Context, userID string, before int64, limit 
 	if before > 0 {
 		left = left[sort.Search(len(left), func(i int) bool { return left[i].created < before }):]
 	}
-	var all []change.Request
+	var all []change.Line
 	for len(left) > 0 && len(all) < limit {
 		var ids []string
 		for _, one := range left[:min(len(left), limit)] {
@@ -77,7 +76,7 @@ func (s *Store) Watched(ctx context.Context, userID string, before int64, limit 
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, slices.DeleteFunc(found, func(r change.Request) bool { return r.State == change.Draft })...)
+		all = append(all, slices.DeleteFunc(found, func(l change.Line) bool { return l.State == change.Draft })...)
 		left = left[len(ids):]
 	}
 	return all[:min(len(all), limit)], nil

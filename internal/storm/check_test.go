@@ -79,10 +79,10 @@ func (v *victim) check(deeds []*deed) {
 		full, err := st.Request(v.t.Context(), r.ID)
 		must(v.t, err)
 		c.all = append(c.all, full)
-		if _, twice := c.requests[r.Reason]; twice {
-			v.t.Errorf("%s was recorded twice", r.Reason)
+		if _, twice := c.requests[full.Reason]; twice {
+			v.t.Errorf("%s was recorded twice", full.Reason)
 		}
-		c.requests[r.Reason] = full
+		c.requests[full.Reason] = full
 	}
 	head, err := st.VerifyHistory(v.t.Context())
 	if err != nil {
