@@ -10,6 +10,8 @@ const (
 	ViewConfigs    Permission = "configs.view"    // auth configs, change requests, policies, toolkits
 	ViewHistory    Permission = "history.view"    // without addresses of people
 	ViewPersonal   Permission = "history.people"  // e-mail, IP and browser in history; sign-ins
+	ExportHistory  Permission = "history.export"  // take results and evidence away as files
+	ReviewHistory  Permission = "history.review"  // look back formally, and close what another opened
 	ViewPeople     Permission = "people.view"     // names, roles
 	ProposeChange  Permission = "changes.propose" // and apply, where policy asks for no approval
 	ApproveChange  Permission = "changes.approve"
@@ -32,8 +34,8 @@ var permissions = map[Role][]Permission{
 	Viewer:   everyone,
 	Editor:   append([]Permission{ProposeChange, SettleChange}, everyone...),
 	Approver: append([]Permission{ApproveChange, ReviewBypass}, everyone...),
-	Auditor:  append([]Permission{ViewPersonal, ViewSettings, ReviewBypass}, everyone...),
-	Admin:    append([]Permission{ViewPersonal, ViewSettings, ManagePeople, ManageProjects, ManageRules, ManageNotifications, CancelChange, SettleChange}, everyone...),
+	Auditor:  append([]Permission{ViewPersonal, ExportHistory, ReviewHistory, ViewSettings, ReviewBypass}, everyone...),
+	Admin:    append([]Permission{ViewPersonal, ExportHistory, ViewSettings, ManagePeople, ManageProjects, ManageRules, ManageNotifications, CancelChange, SettleChange}, everyone...),
 }
 
 // Permissions returns what a role allows.

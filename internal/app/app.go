@@ -18,6 +18,7 @@ import (
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/change"
+	"gatehouse/internal/evidence"
 	"gatehouse/internal/mirror"
 	"gatehouse/internal/notify"
 	"gatehouse/internal/problem"
@@ -58,6 +59,7 @@ type Server struct {
 	changes  *change.Service
 	access   *access.Service
 	notify   *notify.Service
+	evidence *evidence.Service
 	keys     *secret.Keyring
 	public   *url.URL
 	build    string
@@ -86,7 +88,8 @@ func build(o Options) (http.Handler, *Server, error) {
 	}
 	s := &Server{
 		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, keys: o.Keys,
-		public: o.PublicURL, build: buildTag(o.Build), demo: o.Demo, now: o.Now, log: o.Log,
+		evidence: evidence.NewService(o.Store, o.Now),
+		public:   o.PublicURL, build: buildTag(o.Build), demo: o.Demo, now: o.Now, log: o.Log,
 		limits: newLimits(o.Now), started: o.Now(), beat: defaultBeat, stop: o.Stop,
 	}
 	s.sessions = newSessionStore(s.secureCookies())

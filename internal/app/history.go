@@ -48,7 +48,7 @@ func (s *Server) history(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	v := templates.HistoryView{Page: frame}
+	v := templates.HistoryView{Page: frame, Exports: exportLinks(c)}
 	if v.Filter, err = s.historyFilter(c, q); err != nil {
 		return err
 	}

@@ -47,6 +47,8 @@ func ruleSentence(e audit.Entry, v *templates.SentenceView) {
 		if e.Detail["verdict"] == "objected" {
 			v.Did = "reviewed and objected to the break-glass of"
 		}
+	case "history.exported":
+		v.More = exportSentence(e)
 	case "policy.added":
 		if len(e.Changes) == 0 {
 			v.More = "to begin with: " + e.Object.Name // a project's first

@@ -103,6 +103,8 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"group.removed", "Group removed", "removed the group", ""},
 	{"freeze.added", "Freeze window added", "added the freeze window", ""},
 	{"freeze.removed", "Freeze window removed", "removed the freeze window", ""},
+	{"history.export_begun", "Export begun", "began to export", ""},
+	{"history.exported", "History exported", "exported", ""},
 	{"break_glass.edited", "Break-glass list edited", "changed", ""},
 }
 

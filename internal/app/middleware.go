@@ -204,6 +204,9 @@ type limits struct {
 const (
 	writeEvery = 200 * time.Millisecond
 	writeBurst = 60
+
+	exportEvery = 10 * time.Second
+	exportBurst = 10
 )
 
 func newLimits(now func() time.Time) *limits {
@@ -211,13 +214,18 @@ func newLimits(now func() time.Time) *limits {
 }
 
 // write reports whether a person may send another form now.
-func (l *limits) write(user string) bool {
+func (l *limits) write(user string) bool { return l.allow(user, writeEvery, writeBurst) }
+
+// export reports whether a person may begin another export now.
+func (l *limits) export(user string) bool { return l.allow("export "+user, exportEvery, exportBurst) }
+
+func (l *limits) allow(what string, every time.Duration, burst int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	one := l.by[user]
+	one := l.by[what]
 	if one == nil {
-		one = rate.NewLimiter(rate.Every(writeEvery), writeBurst)
-		l.by[user] = one
+		one = rate.NewLimiter(rate.Every(every), burst)
+		l.by[what] = one
 	}
 	return one.AllowN(l.now(), 1)
 }

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"gatehouse/internal/evidence"
 )
 
 // Every URL of the console is made here.
@@ -26,6 +28,9 @@ func changePath(id string) string { return "/changes/" + url.PathEscape(id) }
 func discardPath(id string) string { return draftsPath + "/" + url.PathEscape(id) + "/discard" }
 
 func entryPath(seq int64) string { return "/history/" + strconv.FormatInt(seq, 10) }
+
+// historyFile is where the whole result of a search of history is downloaded.
+func historyFile(f evidence.Format) string { return "/" + f.File() }
 
 func personPath(id string) string { return "/people/" + url.PathEscape(id) }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"gatehouse/internal/access"
+	"gatehouse/internal/evidence"
 	"gatehouse/internal/problem"
 )
 
@@ -95,6 +96,8 @@ func (s *Server) routes() []route {
 
 		{get, "/history", access.ViewHistory, s.history},
 		{get, "/history/:seq", access.ViewHistory, s.historyEntry},
+		{get, historyFile(evidence.CSV), access.ExportHistory, s.historyCSV},
+		{get, historyFile(evidence.JSONL), access.ExportHistory, s.historyJSONL},
 
 		{get, "/people", access.ViewPeople, s.people},
 		{post, "/people", access.ManagePeople, s.personInvite},

@@ -68,6 +68,12 @@ const (
 	personalReason = "reason"
 )
 
+// Address reports whether it says how to reach somebody or whence they came.
+// Names and reasons are for all readers of history, addresses are not.
+func (p Personal) Address() bool {
+	return p.Field == personalEmail || p.Field == personalIP || p.Field == personalAgent
+}
+
 // body is the hashed form of an entry. Numbers are strings, since canonical
 // JSON rounds those above 2^53. It may gain optional members; none may change
 // its meaning.

@@ -1,0 +1,125 @@
+package app
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/audit"
+	"gatehouse/internal/evidence"
+	"gatehouse/internal/problem"
+	"gatehouse/web/templates"
+)
+
+// exportTypes are what browsers are told of files.
+var exportTypes = map[evidence.Format]string{evidence.CSV: "text/csv; charset=utf-8", evidence.JSONL: "application/x-ndjson"}
+
+// historyCSV sends the whole result of a search as a spreadsheet.
+func (s *Server) historyCSV(c echo.Context) error { return s.export(c, evidence.CSV) }
+
+// historyJSONL sends the whole result of a search as it is stored.
+func (s *Server) historyJSONL(c echo.Context) error { return s.export(c, evidence.JSONL) }
+
+func (s *Server) export(c echo.Context, format evidence.Format) error {
+	if c.Request().Method == http.MethodHead {
+		attach(c, exportTypes[format], format.File())
+		return c.NoContent(http.StatusOK)
+	}
+	if !s.limits.export(reader(c).ID) {
+		return tooManyExports()
+	}
+	ctx := c.Request().Context()
+	e, err := s.evidence.Begin(ctx, reader(c), evidence.Wish{Query: historyQuery(c), Text: searchText(c), Format: format})
+	if err != nil {
+		return err
+	}
+	attach(c, exportTypes[format], format.File())
+	c.Response().Header().Set("Trailer", headerDigest)
+	c.Response().WriteHeader(http.StatusOK)
+	receipt, err := e.Write(ctx, newSlowWriter(c))
+	if err != nil {
+		s.log.Error("an export was broken off", "request", requestID(c), "err", err)
+		panic(http.ErrAbortHandler) // so that the browser doesn't take it for whole
+	}
+	c.Response().Header().Set(headerDigest, "sha-256=:"+base64.StdEncoding.EncodeToString(receipt.SHA256[:])+":")
+	return nil
+}
+
+const headerDigest = "Content-Digest" // RFC 9530
+
+// attach makes the answer a file to save.
+func attach(c echo.Context, kind, name string) {
+	c.Response().Header().Set(echo.HeaderContentType, kind)
+	c.Response().Header().Set(echo.HeaderContentDisposition, `attachment; filename="`+name+`"`)
+}
+
+func tooManyExports() error {
+	p := problem.New(problem.TooMany, "That is a lot of exports at once. This one was not made. Wait a moment and try again.")
+	p.RetryAfter = exportEvery
+	return p
+}
+
+// A slowWriter passes on what may take long as a whole: each write has a time
+// limit of its own.
+type slowWriter struct {
+	to  http.ResponseWriter
+	out *http.ResponseController
+}
+
+const slowWrite = 30 * time.Second
+
+func newSlowWriter(c echo.Context) slowWriter {
+	return slowWriter{c.Response(), http.NewResponseController(c.Response())}
+}
+
+// Write implements [io.Writer].
+func (w slowWriter) Write(p []byte) (int, error) {
+	if err := w.out.SetWriteDeadline(time.Now().Add(slowWrite)); err != nil {
+		return 0, err
+	}
+	return w.to.Write(p)
+}
+
+// searchText is a search of history as it stands in the address, without the
+// place in the result. It is empty if all is searched for.
+func searchText(c echo.Context) string {
+	text := url.Values{}
+	for name, values := range c.QueryParams() {
+		if name != "before" && values[0] != "" {
+			text.Set(name, values[0])
+		}
+	}
+	return text.Encode()
+}
+
+// exportLinks lead to the whole result of a search as files.
+func exportLinks(c echo.Context) []templates.LinkView {
+	if !reader(c).May(access.ExportHistory) {
+		return nil
+	}
+	link := func(text string, f evidence.Format) templates.LinkView {
+		path := historyFile(f)
+		if q := searchText(c); q != "" {
+			path += "?" + q
+		}
+		return templates.LinkView{Text: text, URL: templates.Local(path)}
+	}
+	return []templates.LinkView{link("Export CSV", evidence.CSV), link("Export JSON lines", evidence.JSONL)}
+}
+
+// exportSentence says how much was exported.
+func exportSentence(e audit.Entry) string {
+	n, err := strconv.Atoi(e.Detail["rows"])
+	if err != nil {
+		return ""
+	}
+	if e.Outcome != audit.OK {
+		return "in part"
+	}
+	return "with " + plural(n, "entry", "entries")
+}
