@@ -21,6 +21,7 @@ import (
 	"gatehouse/internal/notify"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/store"
+	"gatehouse/internal/witness"
 )
 
 type serveCommand struct {
@@ -28,12 +29,13 @@ type serveCommand struct {
 	web
 	behaviour
 	notifications
+	witnessing
 	remote
 }
 
 // Run serves the console until ctx ends.
 func (s serveCommand) Run(ctx context.Context, t terminal) error {
-	return console{directory: s.directory, web: s.web, behaviour: s.behaviour, notifications: s.notifications, prepare: s.firstProject}.run(ctx, t)
+	return console{directory: s.directory, web: s.web, behaviour: s.behaviour, notifications: s.notifications, witnessing: s.witnessing, prepare: s.firstProject}.run(ctx, t)
 }
 
 // firstProject makes the project that the environment describes.
@@ -51,6 +53,7 @@ type console struct {
 	web
 	behaviour
 	notifications
+	witnessing
 	demo    []app.DemoUser
 	prepare func(context.Context, *services) error // before the first request
 }
@@ -62,6 +65,8 @@ type services struct {
 	mirror  *mirror.Service
 	changes *change.Service
 	notify  *notify.Service
+	witness *witness.Service
+	log     *slog.Logger
 	keys    *secret.Keyring
 	public  string
 }
@@ -89,7 +94,7 @@ func openServices(d directory, b behaviour, log *slog.Logger) (*services, error)
 	if err != nil {
 		return nil, err
 	}
-	c := &services{store: st, keys: keys}
+	c := &services{store: st, keys: keys, log: log}
 	if err := st.CheckKey(context.Background(), keys); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
@@ -148,6 +153,9 @@ func (k console) run(ctx context.Context, t terminal) (err error) {
 	}
 	defer func() { err = errors.Join(err, c.store.Close()) }()
 	c.public = public.String()
+	if c.witness, err = k.newWitness(ctx, c, t); err != nil {
+		return err
+	}
 	c.notify = notify.NewService(c.store, c.keys, told, now, log)
 	if k.prepare != nil {
 		if err := k.prepare(ctx, c); err != nil {
@@ -155,7 +163,7 @@ func (k console) run(ctx context.Context, t terminal) (err error) {
 		}
 	}
 	handler, err := app.New(app.Options{
-		Store: c.store, Mirror: c.mirror, Changes: c.changes, Access: c.access, Notify: c.notify, Keys: c.keys,
+		Store: c.store, Mirror: c.mirror, Changes: c.changes, Access: c.access, Notify: c.notify, Witness: c.witness, Keys: c.keys,
 		PublicURL: public, TrustedProxies: proxies, Build: version, Demo: k.demo, Now: now, Log: log, Stop: ctx.Done(),
 	})
 	if err != nil {
@@ -196,6 +204,7 @@ func (k console) serve(ctx context.Context, c *services, handler http.Handler, l
 	loops.Go(func() { c.changes.Run(ctx) })
 	loops.Go(func() { c.mirror.Run(ctx) })
 	loops.Go(func() { c.notify.Run(ctx) })
+	loops.Go(func() { c.witness.Run(ctx) })
 	stopSocket, err := serveSocket(ctx, filepath.Join(k.DataDir, socketFile), c, log)
 	if err != nil {
 		return err

@@ -15,10 +15,8 @@ import (
 	"text/tabwriter"
 
 	"gatehouse/internal/access"
-	"gatehouse/internal/audit"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
-	"gatehouse/internal/store"
 )
 
 type userCommand struct {
@@ -194,36 +192,6 @@ func listUsers(ctx context.Context, c *services) (string, error) {
 	}
 	err = w.Flush()
 	return b.String(), err
-}
-
-type historyCommand struct {
-	Verify historyVerifyCommand `cmd:"" help:"Check the whole of history. Exits 0 if it is as written, 1 if it was tampered with, 2 if it can't be read."`
-}
-
-type historyVerifyCommand struct{ directory }
-
-// Exit codes of history verify.
-const (
-	exitTampered   = 1
-	exitUnreadable = 2
-)
-
-// Run reads the database without writing to it, even while a console runs.
-func (c historyVerifyCommand) Run(ctx context.Context, t terminal) error {
-	st, err := store.Open(c.DataDir, store.Options{ReadOnly: true})
-	if err != nil {
-		return exitCode{exitUnreadable, err}
-	}
-	head, err := st.VerifyHistory(ctx)
-	err = errors.Join(err, st.Close())
-	switch {
-	case errors.Is(err, audit.ErrTampered):
-		return exitCode{exitTampered, err}
-	case err != nil:
-		return exitCode{exitUnreadable, err}
-	}
-	_, err = fmt.Fprintf(t.out, "ok: %d entries, last hash %s\n", head.Seq, head.Hash)
-	return err
 }
 
 type backupCommand struct {

@@ -24,6 +24,7 @@ import (
 	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/store"
+	"gatehouse/internal/witness"
 	"gatehouse/web/static"
 )
 
@@ -34,6 +35,7 @@ type Options struct {
 	Changes *change.Service
 	Access  *access.Service
 	Notify  *notify.Service
+	Witness *witness.Service
 	Keys    *secret.Keyring
 
 	PublicURL      *url.URL // what people type into the browser
@@ -60,6 +62,7 @@ type Server struct {
 	access   *access.Service
 	notify   *notify.Service
 	evidence *evidence.Service
+	witness  *witness.Service
 	keys     *secret.Keyring
 	public   *url.URL
 	build    string
@@ -87,9 +90,9 @@ func build(o Options) (http.Handler, *Server, error) {
 		return nil, nil, problem.New(problem.Unavailable, "%s", missing)
 	}
 	s := &Server{
-		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, keys: o.Keys,
 		evidence: evidence.NewService(o.Store, o.Now),
-		public:   o.PublicURL, build: buildTag(o.Build), demo: o.Demo, now: o.Now, log: o.Log,
+		store:    o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, witness: o.Witness, keys: o.Keys,
+		public: o.PublicURL, build: buildTag(o.Build), demo: o.Demo, now: o.Now, log: o.Log,
 		limits: newLimits(o.Now), started: o.Now(), beat: defaultBeat, stop: o.Stop,
 	}
 	s.sessions = newSessionStore(s.secureCookies())

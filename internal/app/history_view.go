@@ -91,6 +91,8 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"project.markers_on", "Markers on", "switched markers on in", ""},
 	{"project.markers_off", "Markers off", "switched markers off in", ""},
 	{"project.baseline", "First sync", "read everything for the first time in", ""},
+	{"history.restored", "History taken back", "started on an older state of", ""},
+	{"history.verify_asked", "Verification asked for", "asked for a verification of", ""},
 	{"channel.added", "Channel added", "added the channel", ""},
 	{"channel.removed", "Channel removed", "removed the channel", ""},
 	{"channel.tested", "Channel tested", "sent a test to", ""},

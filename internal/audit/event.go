@@ -64,6 +64,16 @@ type Event struct {
 	Detail  map[string]string // further facts, no personal data and no credentials
 }
 
+// Weighty reports whether a checkpoint should be signed right after e: what
+// people agreed to, and what became of it.
+func (e Event) Weighty() bool {
+	switch e.Action {
+	case "change.voted", "change.approved", "change.bypassed", "change.applied", "change.partial", "change.failed":
+		return true
+	}
+	return false
+}
+
 // An Entry is an event in its place in the chain.
 type Entry struct {
 	Event

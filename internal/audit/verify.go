@@ -1,52 +1,194 @@
 package audit
 
 import (
-	"bytes"
-	"encoding/json"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
-
-	"github.com/gowebpki/jcs"
 )
 
 // ErrTampered is what [Verifier.Next] wraps when a row isn't what was written.
 var ErrTampered = errors.New("history was tampered with")
 
-// A Verifier checks the rows of a chain in order.
-type Verifier struct{ head Head }
+// ErrRolledBack means that history doesn't hold what a checkpoint says it held.
+var ErrRolledBack = errors.New("history was taken back or replaced")
+
+// ErasedAction is the action of the entry that records an erasure.
+const ErasedAction = "user.erased"
+
+// A Verifier checks consecutive rows of a chain and builds the tree over them.
+type Verifier struct {
+	after  Head // where it began
+	head   Head
+	tree   Tree
+	gone   map[string]int64 // whose personal data isn't there → in which row last
+	erased map[string]int64 // whose personal data was erased → by which row last
+}
+
+// NewVerifier returns a verifier for the rows after a head, with the tree over
+// the rows up to it.
+func NewVerifier(after Head, tree Tree) *Verifier {
+	tree.Edge = slices.Clone(tree.Edge)
+	return &Verifier{after: after, head: after, tree: tree}
+}
 
 // Head is the last row that was found right.
 func (v *Verifier) Head() Head { return v.head }
 
+// Tree is the tree over the rows that were found right. The next row changes it.
+func (v *Verifier) Tree() Tree { return v.tree }
+
+func tampered(seq int64, what string) error {
+	return fmt.Errorf("%w at row %d: %s", ErrTampered, seq, what)
+}
+
 // Next checks one row: number, link to the row before, hash, the copies beside
-// the body, and the commitments of the personal data that is there.
+// the body, its canonical form, and the commitments of personal data.
 func (v *Verifier) Next(r Row) error {
-	tampered := func(what string) error { return fmt.Errorf("%w at row %d: %s", ErrTampered, v.head.Seq+1, what) }
-	if r.Seq != v.head.Seq+1 {
-		return tampered(fmt.Sprintf("found row %d instead", r.Seq))
+	seq := v.head.Seq + 1
+	if r.Seq != seq {
+		return tampered(seq, fmt.Sprintf("found row %d instead", r.Seq))
 	}
-	if HashBody(r.Body) != r.Hash {
-		return tampered("the body doesn't match its hash")
+	hash := HashBody(r.Body)
+	if hash != r.Hash {
+		return tampered(seq, "the body doesn't match its hash")
 	}
 	if r.Prev != v.head.Hash {
-		return tampered("it doesn't follow the row before")
+		return tampered(seq, "it doesn't follow the row before")
 	}
-	var b body
-	if err := json.Unmarshal(r.Body, &b); err != nil {
-		return tampered("the body can't be read")
+	m, ok := scanBody(r.Body)
+	if !ok {
+		return tampered(seq, "the body is not canonical")
 	}
-	if b.Seq != strconv.FormatInt(r.Seq, 10) || b.Prev != r.Prev.String() {
-		return tampered("number or link differ from the body's")
+	if !isText(m.seq, strconv.AppendInt(nil, seq, 10)) || !isText(m.prev, hex.AppendEncode(nil, r.Prev[:])) {
+		return tampered(seq, "number or link differ from the body's")
 	}
-	if again, err := jcs.Transform(r.Body); err != nil || !bytes.Equal(again, r.Body) {
-		return tampered("the body is not canonical")
+	if err := v.personal(r, m); err != nil {
+		return err
 	}
+	v.head = Head{Seq: seq, Hash: hash}
+	v.tree.Add(hash)
+	return nil
+}
+
+func isText(value, want []byte) bool {
+	return len(value) == len(want)+2 && value[0] == '"' && string(value[1:len(value)-1]) == string(want)
+}
+
+// personalNames are the fields of personal data, in the order of canonical JSON.
+var personalNames = []string{personalAgent, personalEmail, personalIP, personalName, personalObject, personalReason}
+
+// personal compares the personal data of a row with the commitments in its body.
+// Reasons never go; the rest may be missing where somebody was erased.
+func (v *Verifier) personal(r Row, m marks) error {
+	if len(m.sealed) == 0 || m.sealed[0] != '{' {
+		return tampered(r.Seq, "the body has no commitments")
+	}
+	there := 0
+	var commitment [2 * sha256.Size]byte
 	for _, p := range r.Personal {
-		if b.Sealed[p.Field] != p.commitment() {
-			return tampered("personal data " + p.Field + " doesn't match its commitment")
+		want, ok := member(m.sealed, p.Field)
+		h := sha256.New()
+		h.Write(p.Salt)
+		h.Write([]byte(p.Value))
+		var sum [sha256.Size]byte
+		hex.Encode(commitment[:], h.Sum(sum[:0]))
+		if !ok || want != string(commitment[:]) {
+			return tampered(r.Seq, "personal data "+p.Field+" doesn't match its commitment")
+		}
+		there++
+	}
+	if string(m.action) == `"`+ErasedAction+`"` {
+		if id, ok := member(m.object, "id"); ok {
+			setIn(&v.erased, id, r.Seq)
 		}
 	}
-	v.head = Head{Seq: r.Seq, Hash: r.Hash}
+	if there == members(m.sealed) {
+		return nil
+	}
+	return v.missing(r, m)
+}
+
+// members counts the members of a flat object of texts that was scanned.
+func members(object []byte) int {
+	n := 0
+	for i := 1; i < len(object); i++ {
+		if object[i] == ':' && object[i-1] == '"' && i+1 < len(object) && object[i+1] == '"' {
+			n++
+		}
+	}
+	return n
+}
+
+// missing notes whose personal data isn't there any more.
+func (v *Verifier) missing(r Row, m marks) error {
+	has := map[string]bool{}
+	for _, p := range r.Personal {
+		has[p.Field] = true
+	}
+	who, _ := member(m.actor, "id")
+	for _, field := range personalNames {
+		_, sealed := member(m.sealed, field)
+		switch {
+		case !sealed || has[field]:
+		case field == personalReason:
+			return tampered(r.Seq, "its reason is missing")
+		case field == personalObject:
+			setIn(&v.gone, subject(m, who), r.Seq)
+		default:
+			setIn(&v.gone, who, r.Seq)
+		}
+	}
+	return nil
+}
+
+// subject is whom the name of an object belongs to.
+func subject(m marks, actor string) string {
+	if kind, _ := member(m.object, "kind"); kind != "user" {
+		return actor
+	}
+	id, _ := member(m.object, "id")
+	return id
+}
+
+func setIn(m *map[string]int64, who string, seq int64) {
+	if *m == nil {
+		*m = map[string]int64{}
+	}
+	(*m)[who] = seq
+}
+
+// Join adds what a verifier found that began at the head of v with an empty tree.
+func (v *Verifier) Join(later *Verifier) error {
+	if later.after != v.head {
+		return tampered(v.head.Seq, "the body doesn't match its hash") // that the later one took for its beginning
+	}
+	v.head = later.head
+	v.tree.Append(later.tree)
+	for who, seq := range later.gone {
+		setIn(&v.gone, who, seq)
+	}
+	for who, seq := range later.erased {
+		setIn(&v.erased, who, seq)
+	}
+	return nil
+}
+
+// Close tells whether all personal data that is missing was erased on record,
+// once every row was checked.
+func (v *Verifier) Close() error {
+	last := int64(0)
+	for _, seq := range v.erased {
+		last = max(last, seq)
+	}
+	setIn(&v.erased, "", last) // of those who were not signed in
+	for _, who := range slices.Sorted(maps.Keys(v.gone)) {
+		if seq := v.gone[who]; v.erased[who] < seq {
+			return tampered(seq, "personal data is missing that nobody erased")
+		}
+	}
 	return nil
 }

@@ -41,6 +41,7 @@ func (t *tx) recordOne(e audit.Event) error {
 	*t.head = audit.Head{Seq: row.Seq, Hash: row.Hash}
 	t.isAbout(e.Request)
 	t.entries++
+	t.weighty = t.weighty || e.Weighty()
 	return t.noteNews(row.Seq, e)
 }
 
@@ -144,28 +145,6 @@ func (s *Store) personal(ctx context.Context, from, to int64) (map[int64][]audit
 		return nil
 	}, "SELECT seq, field, salt, value FROM history_personal WHERE seq BETWEEN $1 AND $2 ORDER BY seq, field", from, to)
 	return out, err
-}
-
-// verifyChunk is how many rows are read at a time.
-const verifyChunk = 10_000
-
-// VerifyHistory checks the whole chain and returns its last row that is right.
-// The error wraps [audit.ErrTampered] when a row isn't what was written.
-func (s *Store) VerifyHistory(ctx context.Context) (audit.Head, error) {
-	var v audit.Verifier
-	last, err := s.HistoryHead(ctx)
-	if err != nil {
-		return v.Head(), err
-	}
-	for from := int64(1); from <= last.Seq; from += verifyChunk {
-		if err := s.HistoryRows(ctx, from, from+verifyChunk-1, v.Next); err != nil {
-			return v.Head(), err
-		}
-		if want := min(from+verifyChunk-1, last.Seq); v.Head().Seq < want {
-			return v.Head(), fmt.Errorf("%w: rows after %d are missing", audit.ErrTampered, v.Head().Seq)
-		}
-	}
-	return v.Head(), nil
 }
 
 // HistoryEntry returns one entry.

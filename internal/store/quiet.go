@@ -14,6 +14,8 @@ const (
 	housekeeping quietWrite = "sessions, links and drafts long past their end"
 	keyCheck     quietWrite = "the constant that tells the right key file"
 	outgoing     quietWrite = "the outbox, what people have to read, and what waits to be sent"
+	checkpoints  quietWrite = "signed checkpoints, which are evidence about history"
+	anchors      quietWrite = "how far anchors have come"
 )
 
 // quiet runs fn in a transaction that leaves no history. What a refresh read and

@@ -146,6 +146,12 @@ func TestHistoryIsAppendOnly(t *testing.T) {
 	dir := private(t)
 	s := open(t, dir)
 	someHistory(t, s, 3)
+	if err := s.AddCheckpoint(t.Context(), 2, []byte("note"), "test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.AddCheckpoint(t.Context(), 4, []byte("note"), "test"); err == nil {
+		t.Error("a checkpoint of rows that there aren't")
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +160,11 @@ func TestHistoryIsAppendOnly(t *testing.T) {
 		"DELETE FROM history WHERE seq = 3",
 		"INSERT INTO history (seq, body, prev, hash) VALUES (9, 'x', 'x', 'x')",
 		"INSERT INTO history (seq, body, prev, hash) VALUES (2, 'x', 'x', 'x')",
+		"UPDATE checkpoint SET size = 1",
+		"DELETE FROM checkpoint",
+		"INSERT INTO checkpoint (id, size, note, why, at) VALUES (3, 3, 'x', 'x', 1)",
+		"INSERT INTO checkpoint (id, size, note, why, at) VALUES (2, 1, 'x', 'x', 1)",
+		"INSERT INTO checkpoint (id, size, note, why, at) VALUES (2, 4, 'x', 'x', 1)",
 		"UPDATE history_personal SET value = 'x'",
 		"DELETE FROM history_personal",
 		"PRAGMA recursive_triggers = ON; INSERT OR REPLACE INTO history (seq, body, prev, hash) VALUES (3, 'x', 'x', 'x')",

@@ -27,6 +27,7 @@ import (
 const (
 	DatabaseFile = "console.db"
 	indexFile    = "history_index.db"
+	treeFile     = "history_tree.db"
 	lockFile     = "console.lock"
 )
 
@@ -46,7 +47,9 @@ type Store struct {
 	readStmts sync.Map // text → *sql.Stmt
 	writer    *writer
 	index     *historyIndex
+	tree      historyTree
 	news      chan struct{} // see [Store.News]
+	signable  chan struct{} // see [Store.Signable]
 
 	version   atomic.Int64 // grows with every commit that pages may show
 	changed   bell.Bell    // rings after that
@@ -79,7 +82,8 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	s := &Store{now: func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) }, log: o.Log, news: make(chan struct{}, 1)}
+	s := &Store{now: func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) }, log: o.Log, news: make(chan struct{}, 1), signable: make(chan struct{}, 1)}
+	s.tree.store = s
 	path := filepath.Join(dir, DatabaseFile)
 	if !o.ReadOnly {
 		if err := s.prepare(dir, path); err != nil {
@@ -152,6 +156,7 @@ func (s *Store) openFiles(dir, path string, readOnly bool) (err error) {
 	if s.writer, err = newWriter(s, path); err != nil {
 		return err
 	}
+	s.tree.path = filepath.Join(dir, treeFile)
 	s.index, err = openIndex(s, filepath.Join(dir, indexFile))
 	return err
 }
@@ -182,6 +187,7 @@ func (s *Store) Close() error {
 		if s.index != nil {
 			errs = append(errs, s.index.close())
 		}
+		errs = append(errs, s.tree.close())
 		if s.writer != nil {
 			errs = append(errs, s.writer.close())
 		}

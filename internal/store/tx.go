@@ -17,6 +17,7 @@ type tx struct {
 	people  bool                   // users or sessions changed
 	unseen  bool                   // no page shows it
 	news    bool                   // there is something in the outbox
+	weighty bool                   // a checkpoint should follow at once
 	about   map[string]bool        // ids of requests and people that it is about
 	entries int                    // history entries written
 	op      *pendingOp             // the form operation that this uses up

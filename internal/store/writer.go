@@ -199,6 +199,9 @@ func (w *writer) publish(batch []*job) {
 			if j.tx.news {
 				w.store.pokeNews()
 			}
+			if j.tx.weighty {
+				w.store.pokeSignable()
+			}
 			if j.tx.op != nil {
 				j.tx.op.used = true
 			}

@@ -1,0 +1,235 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"time"
+
+	"gatehouse/internal/audit"
+)
+
+const (
+	segmentLevel = 14
+	segmentRows  = 1 << segmentLevel // verified on their own; a whole subtree
+	verifyBatch  = 1024              // rows that are read at a time
+	verifiers    = 2                 // segments at a time
+)
+
+// Checked is what verification found to be right.
+type Checked struct {
+	Head  audit.Head
+	Tree  audit.Tree
+	Roots map[int64]audit.Hash // of the tree at the sizes that were asked for
+}
+
+// VerifyHistory checks the whole chain and returns its last row that is right.
+// The error wraps [audit.ErrTampered] when a row isn't what was written.
+func (s *Store) VerifyHistory(ctx context.Context) (audit.Head, error) {
+	c, err := s.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, nil)
+	return c.Head, err
+}
+
+// A segment is a run of rows that is verified on its own.
+type segment struct {
+	from, to int64 // rows
+	v        *audit.Verifier
+	trees    map[int64]audit.Tree // at the sizes asked for
+	err      error
+	done     chan struct{}
+}
+
+// VerifyFrom checks the rows after a head, with the tree over the rows up to it,
+// some segments at a time, and works out the roots at some sizes. What it returns
+// beside an error goes up to the last segment that is right.
+func (s *Store) VerifyFrom(ctx context.Context, after audit.Head, tree audit.Tree, sizes []int64) (Checked, error) {
+	last, err := s.HistoryHead(ctx)
+	if err != nil {
+		return Checked{Head: after, Tree: tree}, err
+	}
+	if err := s.strays(ctx, last.Seq); err != nil {
+		return Checked{Head: after, Tree: tree}, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	segments := make(chan *segment, verifiers-1) // in order; a place for each that runs beside the awaited one
+	go func() {
+		defer close(segments)
+		for from := after.Seq + 1; from <= last.Seq; {
+			one := &segment{from: from, to: min(((from-1)>>segmentLevel+1)<<segmentLevel, last.Seq), trees: map[int64]audit.Tree{}, done: make(chan struct{})}
+			from = one.to + 1
+			select {
+			case <-ctx.Done():
+				return
+			case segments <- one:
+			}
+			go s.verifySegment(ctx, one, after, tree, sizes)
+		}
+	}()
+	return s.joinSegments(ctx, segments, audit.NewVerifier(after, tree), sizes)
+}
+
+// strays looks for personal data that belongs to no row.
+func (s *Store) strays(ctx context.Context, last int64) error {
+	var n int
+	err := s.row(ctx, "SELECT count(*) FROM (SELECT 1 FROM history_personal WHERE seq < 1 UNION ALL SELECT 1 FROM history_personal WHERE seq > $1)", last).Scan(&n)
+	if err == nil && n > 0 {
+		err = fmt.Errorf("%w: there is personal data that belongs to no row", audit.ErrTampered)
+	}
+	return err
+}
+
+func (s *Store) joinSegments(ctx context.Context, segments <-chan *segment, v *audit.Verifier, sizes []int64) (Checked, error) {
+	out := Checked{Head: v.Head(), Tree: v.Tree().Clone(), Roots: map[int64]audit.Hash{}}
+	for _, size := range sizes {
+		if size == out.Tree.Size {
+			out.Roots[size] = out.Tree.Root()
+		}
+	}
+	first := true
+	for one := range segments {
+		<-one.done
+		if one.err != nil {
+			return out, one.err
+		}
+		for size, tree := range one.trees {
+			whole := tree
+			if !first {
+				whole = v.Tree().Clone()
+				whole.Append(tree)
+			}
+			out.Roots[size] = whole.Root()
+		}
+		if first {
+			v, first = one.v, false
+		} else if err := v.Join(one.v); err != nil {
+			return out, err
+		}
+		out.Head, out.Tree = v.Head(), v.Tree().Clone()
+	}
+	if err := ctx.Err(); err != nil {
+		return out, err
+	}
+	return out, v.Close()
+}
+
+// verifySegment checks a segment. All but the first take the hash that is kept
+// beside the row before for right; joining them shows whether it is.
+func (s *Store) verifySegment(ctx context.Context, one *segment, after audit.Head, tree audit.Tree, sizes []int64) {
+	defer close(one.done)
+	wanted := map[int64]bool{}
+	for _, size := range sizes {
+		wanted[size] = true
+	}
+	if one.from != after.Seq+1 {
+		var hash []byte
+		if one.err = s.row(ctx, "SELECT hash FROM history WHERE seq = $1", one.from-1).Scan(&hash); one.err != nil {
+			one.err = fmt.Errorf("%w at row %d: it can't be read: %w", audit.ErrTampered, one.from-1, one.err)
+			return
+		}
+		after, tree = audit.Head{Seq: one.from - 1}, audit.Tree{}
+		copy(after.Hash[:], hash)
+	}
+	one.v = audit.NewVerifier(after, tree)
+	next := func(r audit.Row) error {
+		if err := one.v.Next(r); err != nil {
+			return err
+		}
+		if wanted[r.Seq] {
+			one.trees[r.Seq] = one.v.Tree().Clone()
+		}
+		return ctx.Err()
+	}
+	for from := one.from; from <= one.to && one.err == nil; from += verifyBatch {
+		to := min(from+verifyBatch-1, one.to)
+		if one.err = s.HistoryRows(ctx, from, to, next); one.err == nil && one.v.Head().Seq < to {
+			one.err = fmt.Errorf("%w: rows after %d are missing", audit.ErrTampered, one.v.Head().Seq)
+		}
+	}
+}
+
+// CompareCheckpoints looks whether the roots that verification found are those of
+// checkpoints. The newest of them, by restores, says which of the others need not
+// fit any more.
+func CompareCheckpoints(c Checked, all []audit.Checkpoint) error {
+	var newest audit.Checkpoint
+	for _, one := range all {
+		if len(one.Restored) > len(newest.Restored) {
+			newest = one
+		}
+	}
+	for _, one := range all {
+		if newest.Excuses(one) {
+			continue
+		}
+		if one.Size > c.Head.Seq {
+			return fmt.Errorf("%w: a checkpoint of %s covers %d rows, there are %d", audit.ErrRolledBack, one.Time.Format(audit.TimeFormat), one.Size, c.Head.Seq)
+		}
+		if root, known := c.Roots[one.Size]; known && root != one.Root {
+			return fmt.Errorf("%w: the first %d rows aren't those of the checkpoint of %s", audit.ErrRolledBack, one.Size, one.Time.Format(audit.TimeFormat))
+		}
+	}
+	return nil
+}
+
+// Sizes are those of some checkpoints, each once.
+func Sizes(all []audit.Checkpoint) []int64 {
+	sizes := map[int64]bool{}
+	for _, c := range all {
+		sizes[c.Size] = true
+	}
+	out := make([]int64, 0, len(sizes))
+	for size := range maps.Keys(sizes) {
+		out = append(out, size)
+	}
+	return out
+}
+
+// Verified returns when the whole of history was last verified.
+func (s *Store) Verified(ctx context.Context) (time.Time, error) {
+	s.tree.mu.Lock()
+	defer s.tree.mu.Unlock()
+	if err := s.tree.open(ctx); err != nil || s.tree.db == nil {
+		return time.Time{}, err
+	}
+	var at int64
+	err := s.tree.db.QueryRowContext(ctx, "SELECT at FROM verified WHERE id = 1").Scan(&at)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return fromMicros(at), err
+}
+
+// SetVerified keeps when the whole of history was verified, beside the tree: it
+// is no evidence, and lost with it.
+func (s *Store) SetVerified(ctx context.Context, at time.Time) error {
+	s.tree.mu.Lock()
+	defer s.tree.mu.Unlock()
+	if err := s.tree.open(ctx); err != nil || s.tree.db == nil {
+		return err
+	}
+	_, err := s.tree.db.ExecContext(ctx, "INSERT OR REPLACE INTO verified (id, at) VALUES (1, ?)", micros(at))
+	return err
+}
+
+// CheckFile has SQLite look over the tables that verification reads.
+func (s *Store) CheckFile(ctx context.Context) error {
+	for _, table := range []string{"history", "history_personal", "checkpoint"} {
+		var found string
+		if err := s.reads.QueryRowContext(ctx, "PRAGMA quick_check("+table+")").Scan(&found); err != nil {
+			return err
+		}
+		if found != "ok" {
+			return fmt.Errorf("the database file is damaged: %s", found)
+		}
+	}
+	return nil
+}
+
+// Holds reports whether a file lies in the data directory.
+func (s *Store) Holds(path string) bool {
+	return path != "" && filepath.Dir(path) == filepath.Dir(s.tree.path)
+}

@@ -1,0 +1,145 @@
+package witness
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"gatehouse/internal/audit"
+)
+
+// Run signs, anchors and verifies until ctx ends. Nothing waits for it.
+func (s *Service) Run(ctx context.Context) {
+	var loops sync.WaitGroup
+	for i := range s.anchors {
+		loops.Go(func() { s.feed(ctx, s.anchors[i], s.wake[i]) })
+	}
+	loops.Go(func() { s.verifyNowAndThen(ctx) })
+	s.signNowAndThen(ctx)
+	loops.Wait()
+}
+
+func (s *Service) signNowAndThen(ctx context.Context) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	s.signDue(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.store.Signable():
+			s.trySign(ctx, ForDecision)
+		case <-tick.C:
+			s.signDue(ctx)
+		}
+	}
+}
+
+// signDue signs when there is news, or nothing was signed for long.
+func (s *Service) signDue(ctx context.Context) {
+	last, err := s.store.LatestCheckpoint(ctx)
+	if err != nil {
+		s.log.Error("read the last checkpoint", "err", err)
+		return
+	}
+	head, err := s.store.HistoryHead(ctx)
+	switch {
+	case err != nil:
+		s.log.Error("read history", "err", err)
+	case head.Seq > last.Size:
+		s.trySign(ctx, ForNews)
+	case s.now().Sub(last.At) >= idle:
+		s.trySign(ctx, ForIdle)
+	default:
+		_, _ = s.verifyNew(ctx) // it tells of what it finds
+	}
+}
+
+func (s *Service) trySign(ctx context.Context, why string) {
+	if err := s.Checkpoint(ctx, why); err != nil && ctx.Err() == nil {
+		s.log.Error("sign a checkpoint", "err", err)
+	}
+}
+
+// verifyNowAndThen verifies the whole chain weekly and when asked.
+func (s *Service) verifyNowAndThen(ctx context.Context) {
+	at, err := s.store.Verified(ctx)
+	if err != nil && ctx.Err() == nil {
+		s.log.Error("read when history was verified", "err", err)
+	}
+	s.mu.Lock()
+	s.wholeAt = at
+	s.mu.Unlock()
+	for {
+		timer := time.NewTimer(max(0, at.Add(whole).Sub(s.now())))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-s.recheck:
+		case <-timer.C:
+		}
+		timer.Stop()
+		if err := s.VerifyWhole(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, audit.ErrTampered) && !errors.Is(err, audit.ErrRolledBack) {
+			s.log.Error("verify history", "err", err)
+		}
+		at = s.now()
+	}
+}
+
+// Pauses after an anchor failed.
+const (
+	firstPause = time.Second
+	mostPause  = 5 * time.Minute
+)
+
+// feed gives an anchor the newest checkpoint whenever there is one. Those between
+// are part of it.
+func (s *Service) feed(ctx context.Context, a anchor, wake <-chan struct{}) {
+	pause := firstPause
+	for {
+		done, err := s.deliver(ctx, a)
+		if err == nil && done {
+			pause = firstPause
+			select {
+			case <-ctx.Done():
+				return
+			case <-wake:
+			}
+			continue
+		}
+		timer := time.NewTimer(pause)
+		pause = min(2*pause, mostPause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+// deliver gives an anchor the newest checkpoint and reports whether it has it.
+func (s *Service) deliver(ctx context.Context, a anchor) (done bool, err error) {
+	state, err := s.store.Anchored(ctx, a.id)
+	if err != nil {
+		return false, err
+	}
+	last, err := s.store.LatestCheckpoint(ctx)
+	if err != nil || last.ID <= state.Reached {
+		return err == nil, err
+	}
+	limited, cancel := context.WithTimeout(ctx, anchorTimeout)
+	defer cancel()
+	if err := a.send(limited, lineOf(last.Note), last.Note); err != nil {
+		if ctx.Err() != nil {
+			return false, err
+		}
+		s.log.Warn("an anchor failed", "anchor", a.name, "err", err)
+		state.FailedAt, state.Problem = s.now(), err.Error()
+	} else {
+		state.Reached, state.OKAt, done = last.ID, s.now(), true
+	}
+	return done, s.store.SetAnchored(context.WithoutCancel(ctx), a.id, state)
+}

@@ -1,0 +1,123 @@
+package witness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"gatehouse/internal/audit"
+	"gatehouse/internal/store"
+)
+
+var errMissing = errors.New("the anchor can't be read")
+
+func openStored(keys audit.PublicKeys, stored []audit.Signed) ([]audit.Checkpoint, error) {
+	all := make([]audit.Checkpoint, len(stored))
+	for i, one := range stored {
+		c, err := keys.OpenCheckpoint(one.Note)
+		if err != nil {
+			return nil, fmt.Errorf("%w: checkpoint %d: %w", audit.ErrTampered, one.ID, err)
+		}
+		all[i] = c
+	}
+	return all, nil
+}
+
+// openAnchor reads the checkpoints of an anchor's file.
+func openAnchor(keys audit.PublicKeys, path string) ([]audit.Checkpoint, error) {
+	notes, err := ReadAnchor(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", errMissing, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	all := make([]audit.Checkpoint, len(notes))
+	for i, note := range notes {
+		c, err := keys.OpenCheckpoint(note)
+		if err != nil {
+			return nil, fmt.Errorf("%w: checkpoint %d of %s: %w", audit.ErrTampered, i+1, path, err)
+		}
+		all[i] = c
+	}
+	return all, nil
+}
+
+// A Report is what an examination of a database found.
+type Report struct {
+	Result      string `json:"result"` // ok, tampered, rolled back or unreadable
+	Rows        int64  `json:"rows"`
+	Hash        string `json:"hash"`
+	Checkpoints int    `json:"checkpoints"`
+	Anchored    int    `json:"anchored"`
+	Signed      int64  `json:"signed"` // rows that the newest checkpoint covers
+	Restored    int    `json:"restored"`
+	Problem     string `json:"problem,omitempty"`
+}
+
+// Results of an examination.
+const (
+	OK         = "ok"
+	Tampered   = "tampered"
+	RolledBack = "rolled back"
+	Unreadable = "unreadable"
+)
+
+// Examine verifies a database and compares it with its checkpoints and with
+// anchors. docs/verify_history.py does the same without this code.
+func Examine(ctx context.Context, st *store.Store, keys func() (audit.PublicKeys, error), anchors []string) Report {
+	var r Report
+	err := examine(ctx, st, keys, anchors, &r)
+	switch {
+	case err == nil:
+		r.Result = OK
+		return r
+	case errors.Is(err, audit.ErrRolledBack):
+		r.Result = RolledBack
+	case errors.Is(err, audit.ErrTampered):
+		r.Result = Tampered
+	default:
+		r.Result = Unreadable
+	}
+	r.Problem = err.Error()
+	return r
+}
+
+func examine(ctx context.Context, st *store.Store, keys func() (audit.PublicKeys, error), anchors []string, r *Report) error {
+	if err := st.CheckFile(ctx); err != nil {
+		return err
+	}
+	stored, err := st.CheckpointsFrom(ctx, 0)
+	if err != nil {
+		return err
+	}
+	r.Checkpoints = len(stored)
+	var all []audit.Checkpoint
+	if len(stored) > 0 || len(anchors) > 0 {
+		public, err := keys()
+		if err != nil {
+			return err
+		}
+		if all, err = openStored(public, stored); err != nil {
+			return err
+		}
+		for _, path := range anchors {
+			more, err := openAnchor(public, path)
+			if err != nil {
+				return err
+			}
+			all = append(all, more...)
+			r.Anchored += len(more)
+		}
+	}
+	for _, c := range all {
+		r.Signed, r.Restored = max(r.Signed, c.Size), max(r.Restored, len(c.Restored))
+	}
+	c, err := st.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, store.Sizes(all))
+	r.Rows, r.Hash = c.Head.Seq, c.Head.Hash.String()
+	if err != nil {
+		return err
+	}
+	return store.CompareCheckpoints(c, all)
+}

@@ -1,0 +1,361 @@
+// Package witness signs what history is at a moment, hands that to places
+// outside the database, and verifies history against it.
+package witness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"gatehouse/internal/audit"
+	"gatehouse/internal/store"
+)
+
+// Why a checkpoint was made.
+const (
+	ForNews     = "news"     // there were new entries
+	ForDecision = "decision" // somebody agreed to a change, or it was applied
+	ForIdle     = "idle"     // nothing happened, which is worth saying too
+	ForRestore  = "restore"  // history was taken back with consent
+)
+
+// Times between what the service does.
+const (
+	every = time.Minute        // a checkpoint, when there is news
+	idle  = time.Hour          // a checkpoint, when there is none
+	whole = 7 * 24 * time.Hour // verification of the whole chain
+)
+
+// Settings say how a service works.
+type Settings struct {
+	Keys    Keys
+	Anchors []string  // see [parseAnchor]
+	Stdout  io.Writer // for the anchor of that name
+}
+
+// A Service signs and verifies. It is safe for concurrent use.
+type Service struct {
+	store   *store.Store
+	keys    Keys
+	anchors []anchor
+	now     func() time.Time
+	log     *slog.Logger
+	wake    []chan struct{} // by anchor
+	recheck chan struct{}   // asks for the whole chain to be verified
+
+	signing sync.Mutex // held while a checkpoint is made
+
+	mu       sync.Mutex
+	begun    bool // checked says something
+	checked  store.Checked
+	at       time.Time // when it was verified last
+	wholeAt  time.Time // when all of it was
+	problem  error     // what was found wrong
+	verifing bool      // the whole chain is being verified
+}
+
+// New returns a service. It does nothing before [Service.Start].
+func New(st *store.Store, set Settings, now func() time.Time, log *slog.Logger) (*Service, error) {
+	s := &Service{store: st, keys: set.Keys, now: now, log: log, recheck: make(chan struct{}, 1)}
+	for _, target := range set.Anchors {
+		a, err := parseAnchor(target, set.Stdout)
+		if err != nil {
+			return nil, err
+		}
+		s.anchors = append(s.anchors, a)
+		s.wake = append(s.wake, make(chan struct{}, 1))
+	}
+	return s, nil
+}
+
+// PublicKey is the line that others verify signatures with.
+func (s *Service) PublicKey() string { return s.keys.Signing.Public() }
+
+// Sign returns a signed note over a text, which must end in a newline. Its first
+// line says what it is, so that it can't be taken for anything else.
+func (s *Service) Sign(_ context.Context, name string, body []byte) ([]byte, error) {
+	return s.keys.Signing.Sign(s.keys.Signing.Name() + "/" + name + "\n" + string(body))
+}
+
+// Start compares the database with the checkpoints that are known. The error
+// wraps [audit.ErrRolledBack] when it is older than one of them, or another; where
+// that is accepted, it is recorded and counts from now on.
+func (s *Service) Start(ctx context.Context, accept bool) error {
+	err := s.compare(ctx)
+	if errors.Is(err, audit.ErrRolledBack) && accept {
+		if err := s.acceptRestore(ctx); err != nil {
+			return err
+		}
+		err = s.compare(ctx)
+	}
+	return err
+}
+
+// known returns all checkpoints that are signed, of the database and of anchors
+// that can be read again.
+func (s *Service) known(ctx context.Context) ([]audit.Checkpoint, error) {
+	stored, err := s.store.CheckpointsFrom(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	all, err := openStored(s.keys.Public, stored)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range s.anchors {
+		if a.file == "" {
+			continue
+		}
+		more, err := openAnchor(s.keys.Public, a.file)
+		if err != nil && !errors.Is(err, errMissing) {
+			return nil, err
+		}
+		all = append(all, more...)
+	}
+	return all, nil
+}
+
+// compare looks whether history has grown out of every checkpoint that is known.
+func (s *Service) compare(ctx context.Context) error {
+	all, err := s.known(ctx)
+	if err != nil {
+		return err
+	}
+	head, err := s.store.HistoryHead(ctx)
+	if err != nil {
+		return err
+	}
+	c := store.Checked{Head: head, Roots: map[int64]audit.Hash{}}
+	if last := newestOf(all, head.Seq); last.Size > 0 {
+		// Each checkpoint was only signed when the one before was part of it.
+		if c.Roots[last.Size], err = s.root(ctx, last); err != nil {
+			return err
+		}
+	}
+	return store.CompareCheckpoints(c, all)
+}
+
+// newestOf is the checkpoint that says most about a history of some size.
+func newestOf(all []audit.Checkpoint, size int64) audit.Checkpoint {
+	var newest audit.Checkpoint
+	for _, c := range all {
+		if c.Size <= size && (len(c.Restored) > len(newest.Restored) || len(c.Restored) == len(newest.Restored) && c.Size >= newest.Size) {
+			newest = c
+		}
+	}
+	return newest
+}
+
+// root works out a root, anew from the rows if what is kept doesn't fit.
+func (s *Service) root(ctx context.Context, c audit.Checkpoint) (audit.Hash, error) {
+	root, err := s.store.TreeRoot(ctx, c.Size)
+	if err == nil && root == c.Root {
+		return root, nil
+	}
+	if err := s.store.RemakeTree(ctx); err != nil {
+		return root, err
+	}
+	return s.store.TreeRoot(ctx, c.Size)
+}
+
+// acceptRestore records that history was taken back, and signs what it is now.
+func (s *Service) acceptRestore(ctx context.Context) error {
+	all, err := s.known(ctx)
+	if err != nil {
+		return err
+	}
+	head, err := s.store.HistoryHead(ctx)
+	if err != nil {
+		return err
+	}
+	var ahead, newest audit.Checkpoint
+	for _, c := range all {
+		if c.Size >= ahead.Size {
+			ahead = c
+		}
+		if len(c.Restored) > len(newest.Restored) {
+			newest = c
+		}
+	}
+	restored := append(append([]int64{}, newest.Restored...), head.Seq)
+	event := audit.Event{Actor: audit.System(), Action: "history.restored", Object: audit.Object{Kind: "history", Name: "history"}, Detail: map[string]string{
+		"back_to": strconv.FormatInt(head.Seq, 10), "was_at": strconv.FormatInt(ahead.Size, 10), "epoch": strconv.Itoa(len(restored) + 1),
+	}}
+	if err := s.store.Record(ctx, event); err != nil {
+		return err
+	}
+	return s.sign(ctx, ForRestore, func(*audit.Checkpoint) []int64 { return restored })
+}
+
+// Checkpoint verifies what is new in history and signs what it is now.
+func (s *Service) Checkpoint(ctx context.Context, why string) error {
+	return s.sign(ctx, why, func(last *audit.Checkpoint) []int64 { return last.Restored })
+}
+
+func (s *Service) sign(ctx context.Context, why string, restored func(last *audit.Checkpoint) []int64) error {
+	s.signing.Lock()
+	defer s.signing.Unlock()
+	c, err := s.verifyNew(ctx)
+	if err != nil || c.Head.Seq == 0 {
+		return err
+	}
+	last, err := s.store.LatestCheckpoint(ctx)
+	if err != nil {
+		return err
+	}
+	next := audit.Checkpoint{Origin: s.keys.Signing.Name(), Size: c.Head.Seq, Root: c.Tree.Root(), Time: s.now().Truncate(time.Second), Restored: restored(&last.Checkpoint)}
+	note, err := s.keys.Signing.Sign(next.Text())
+	if err != nil {
+		return err
+	}
+	if err := s.store.AddCheckpoint(ctx, next.Size, note, why); err != nil {
+		return fmt.Errorf("keep a checkpoint: %w", err)
+	}
+	for _, wake := range s.wake {
+		poke(wake)
+	}
+	return nil
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// verifyNew verifies the entries since the last time. The first time, it begins
+// at the last checkpoint, which was only signed over what was verified.
+func (s *Service) verifyNew(ctx context.Context) (store.Checked, error) {
+	s.mu.Lock()
+	from, begun := s.checked, s.begun
+	s.mu.Unlock()
+	if !begun {
+		var err error
+		if from, err = s.begin(ctx); err != nil {
+			return from, s.found(err)
+		}
+	}
+	c, err := s.store.VerifyFrom(ctx, from.Head, from.Tree, nil)
+	if err != nil {
+		return c, s.found(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checked, s.begun, s.at = c, true, s.now()
+	return c, nil
+}
+
+// found remembers that history isn't right.
+func (s *Service) found(err error) error {
+	if errors.Is(err, audit.ErrTampered) || errors.Is(err, audit.ErrRolledBack) {
+		s.mu.Lock()
+		s.problem = err
+		s.mu.Unlock()
+		s.log.Error("history is not as it was written; see docs/audit.md", "err", err)
+	}
+	return err
+}
+
+// begin reads where the last checkpoint left off.
+func (s *Service) begin(ctx context.Context) (store.Checked, error) {
+	last, err := s.store.LatestCheckpoint(ctx)
+	if err != nil || last.Size == 0 {
+		return store.Checked{}, err
+	}
+	signed, err := s.keys.Public.OpenCheckpoint(last.Note)
+	if err != nil {
+		return store.Checked{}, fmt.Errorf("%w: checkpoint %d: %w", audit.ErrTampered, last.ID, err)
+	}
+	root, err := s.root(ctx, signed)
+	if err == nil && root != signed.Root {
+		err = fmt.Errorf("%w: the first %d rows aren't those of the last checkpoint", audit.ErrRolledBack, signed.Size)
+	}
+	if err != nil {
+		return store.Checked{}, err
+	}
+	c := store.Checked{}
+	if c.Tree, err = s.store.Tree(ctx, signed.Size); err != nil {
+		return c, err
+	}
+	err = s.store.HistoryRows(ctx, signed.Size, signed.Size, func(r audit.Row) error {
+		c.Head = audit.Head{Seq: r.Seq, Hash: audit.HashBody(r.Body)}
+		return nil
+	})
+	return c, err
+}
+
+// VerifyWhole verifies the whole chain, every checkpoint and the anchors that
+// can be read again.
+func (s *Service) VerifyWhole(ctx context.Context) error {
+	s.mu.Lock()
+	if s.verifing {
+		s.mu.Unlock()
+		return nil
+	}
+	s.verifing = true
+	s.mu.Unlock()
+	err := s.verifyWhole(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.verifing = false
+	if err == nil {
+		s.wholeAt, s.problem = s.now(), nil
+	}
+	return err
+}
+
+func (s *Service) verifyWhole(ctx context.Context) error {
+	all, err := s.known(ctx)
+	if err != nil {
+		return s.found(err)
+	}
+	c, err := s.store.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, store.Sizes(all))
+	if err == nil {
+		err = store.CompareCheckpoints(c, all)
+	}
+	if err != nil {
+		return s.found(err)
+	}
+	return s.store.SetVerified(ctx, s.now())
+}
+
+// AskVerify has the whole chain verified soon.
+func (s *Service) AskVerify() { poke(s.recheck) }
+
+// A State is what the service knows.
+type State struct {
+	Size      int64     // rows that are verified
+	At        time.Time // when
+	WholeAt   time.Time // when all rows were last verified in one go
+	Verifying bool      // that is going on
+	Problem   error     // what is wrong with history
+	Anchors   []AnchorState
+}
+
+// An AnchorState says how it goes with one anchor.
+type AnchorState struct {
+	Name   string
+	Beside bool // it is a file in the data directory
+	store.Anchored
+}
+
+// State returns what the service knows now.
+func (s *Service) State(ctx context.Context) (State, error) {
+	s.mu.Lock()
+	st := State{Size: s.checked.Head.Seq, At: s.at, WholeAt: s.wholeAt, Verifying: s.verifing, Problem: s.problem}
+	s.mu.Unlock()
+	for _, a := range s.anchors {
+		reached, err := s.store.Anchored(ctx, a.id)
+		if err != nil {
+			return st, err
+		}
+		st.Anchors = append(st.Anchors, AnchorState{Name: a.name, Beside: s.store.Holds(a.file), Anchored: reached})
+	}
+	return st, nil
+}
