@@ -123,7 +123,7 @@ func (s *Service) itemEvent(r *Request, i int, action string) audit.Event {
 		Actor:  audit.Actor{Kind: audit.ActorUser, ID: who.ID, Name: who.Name},
 		Action: action, Project: r.Project, Request: r.ID,
 		Object: audit.Object{Kind: "auth_config", ID: r.Progress[i].Target, Name: it.Name},
-		Detail: map[string]string{"item": itoa(i), "revision": itoa(r.Revision.Number), "effect": r.Revision.EffectHash},
+		Detail: map[string]string{"item": itoa(i), "revision": itoa(r.Revision.Number), "effect": r.Revision.EffectHash, "toolkit": it.Toolkit},
 	}
 }
 

@@ -130,11 +130,27 @@ func (r *Request) event(by audit.Actor, action string) audit.Event {
 	if r.Private() {
 		name = "a draft"
 	}
-	return audit.Event{
+	e := audit.Event{
 		Actor: by, Action: action, Project: r.Project, Request: r.ID,
 		Object: audit.Object{Kind: "change_request", ID: r.ID, Name: name},
 		Detail: map[string]string{"state": string(r.State), "revision": itoa(r.Revision.Number), "effect": r.Revision.EffectHash},
 	}
+	if toolkits := r.toolkits(); toolkits != "" && !r.Private() {
+		e.Detail["toolkit"] = toolkits
+	}
+	return e
+}
+
+// toolkits are those of the request's auth configs, one after the other.
+func (r *Request) toolkits() string {
+	var all []string
+	for _, it := range r.Revision.Items {
+		if it.Toolkit != "" && !slices.Contains(all, it.Toolkit) {
+			all = append(all, it.Toolkit)
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
 }
 
 // enter moves the request into a state.

@@ -140,7 +140,10 @@ func (u *update) outside(action string, a AuthConfig, changes []audit.Change) {
 
 // OutsideEvent says what somebody did to a config at Composio directly.
 func OutsideEvent(project, action string, a AuthConfig, changes []audit.Change) audit.Event {
-	return audit.Event{Actor: audit.Actor{Kind: audit.ActorOutside}, Action: action, Project: project, Object: a.Object(), Changes: changes}
+	return audit.Event{
+		Actor: audit.Actor{Kind: audit.ActorOutside}, Action: action, Project: project, Object: a.Object(), Changes: changes,
+		Detail: map[string]string{"toolkit": a.Toolkit},
+	}
 }
 
 // Object is the config as history names it.

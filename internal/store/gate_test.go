@@ -13,6 +13,7 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/problem"
+	"gatehouse/internal/query"
 )
 
 // These hold whatever the machine: how history is read, and how SQLite is set up.
@@ -33,7 +34,7 @@ func openGate(t *testing.T) *Store {
 
 // slow is a plan that gets slower as history grows. FTS5's own index is named as
 // a scan of a virtual table.
-var slow = regexp.MustCompile(`SCAN (history|history_personal|entry|e|p)\b|TEMP B-TREE`)
+var slow = regexp.MustCompile(`SCAN (history|history_personal|entry|e|p|term|value)\b|TEMP B-TREE`)
 
 func checkPlan(t *testing.T, db *sql.DB, query string, args ...any) {
 	t.Helper()
@@ -71,18 +72,29 @@ func TestGateHistoryPlans(t *testing.T) {
 		}
 	}
 	day := time.Now()
-	queries := []HistoryQuery{
-		{}, {Text: "some words"}, {Actor: "usr_1"}, {Action: "x.y", Project: "prj_1"}, {Object: "ac_1", Text: "a"}, {Request: "chg_1"},
-		{From: day}, {To: day}, {From: day, To: day}, {From: day, Action: "x.y"}, {From: day, To: day, Text: "a"},
+	where, err := query.Parse(`actor:ada -is:drift before:2100-01 outcome:ok outcome:denied some "quoted words"`)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, q := range queries {
+	for _, q := range []HistoryQuery{
+		{}, {Text: "some words"}, {Actor: "usr_1"}, {Action: "x.y", Project: "prj_1"}, {Object: "ac_1", Text: "a"}, {Request: "chg_1"},
+		{From: day}, {To: day}, {From: day, To: day}, {From: day, Action: "x.y"}, {From: day, To: day, Text: "a"}, {Where: where},
+	} {
 		q.Before, q.Limit = 100, 50
 		if _, err := s.History(t.Context(), q); err != nil {
 			t.Fatal(err)
 		}
-		query, args := q.statement(q.Limit)
-		checkPlan(t, s.index.db, query, args...)
+		if _, err := s.HistorySummary(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
 	}
+	checkPlan(t, s.index.db, matchFacets, `"a"`, 1, 100, 50)
+	checkPlan(t, s.index.db, entryFacets, 1, 100, 50)
+	checkPlan(t, s.index.db, countMatches, `"a"`, 1, 100, 50)
+	checkPlan(t, s.index.db, newestMatches, `"a" AND ("b" OR "c")`, 1, 100, 50)
+	checkPlan(t, s.index.db, highFrom, 1)
+	checkPlan(t, s.index.db, termsFrom, "a", "b", 10)
+	checkPlan(t, s.index.db, lateWithin, 1, 100)
 	if _, err := s.HistoryEntry(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -8,34 +9,44 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
-
-	"gatehouse/internal/audit"
 )
 
 // A historyIndex is a file beside the database in which history can be searched.
 // It is derived: fed behind the log, and made anew when it doesn't fit.
 type historyIndex struct {
-	store   *Store
-	path    string
-	db      *sql.DB
-	upTo    atomic.Int64 // the last entry that is indexed
-	wake    chan struct{}
-	stop    context.CancelFunc
-	stopped chan struct{}
+	store  *Store
+	path   string
+	db     *sql.DB
+	upTo   atomic.Int64 // the last entry that is indexed
+	feeder feeder
+
+	highFrom *sql.Stmt
+	wake     chan struct{}
+	stop     context.CancelFunc
+	stopped  chan struct{}
 }
 
 const (
-	indexVersion = 1
+	indexVersion = 2
 	indexBatch   = 256
+	indexRush    = 4096            // a batch while much is missing
 	indexPause   = 5 * time.Second // after a failure
 	indexGather  = 250 * time.Millisecond
 )
 
+// The tables of the index. In entry, high is the latest time of all entries so
+// far, so that it never falls; those before whose time was later are in late.
+// The other columns are numbers of value. The words of entries that can be found
+// by their beginnings are in term.
 const indexSchema = `
-CREATE TABLE entry (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL);
-CREATE INDEX entry_at ON entry (at, seq);
-CREATE VIRTUAL TABLE words USING fts5(text, content='', detail=none, columnsize=0, prefix='3',
-  tokenize="unicode61 remove_diacritics 0 tokenchars '_'");
+CREATE TABLE entry (seq INTEGER PRIMARY KEY, high INTEGER NOT NULL, actor INTEGER NOT NULL, action INTEGER NOT NULL,
+  project INTEGER NOT NULL, toolkit INTEGER NOT NULL, outcome INTEGER NOT NULL);
+CREATE TABLE late (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL);
+CREATE TABLE value (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+CREATE TABLE term (word TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, hash BLOB NOT NULL);
+CREATE VIRTUAL TABLE words USING fts5(text, content='', detail=none, columnsize=0, tokenize="ascii tokenchars '_.@'");
+INSERT INTO words (words, rank) VALUES ('hashsize', 8388608);
 `
 
 func openIndex(s *Store, path string) (*historyIndex, error) {
@@ -49,15 +60,11 @@ func openIndex(s *Store, path string) (*historyIndex, error) {
 	return x, nil
 }
 
-// open opens the file, or makes it anew where it is of another version or knows
-// of more entries than there are.
+// open opens the file, or makes it anew where it is of another version or of
+// another history.
 func (x *historyIndex) open(ctx context.Context) error {
-	head, err := x.store.HistoryHead(ctx)
-	if err != nil {
-		return err
-	}
 	upTo, err := x.tryOpen(ctx)
-	if err == nil && upTo <= head.Seq {
+	if err == nil {
 		x.upTo.Store(upTo)
 		return nil
 	}
@@ -90,9 +97,29 @@ func (x *historyIndex) tryOpen(ctx context.Context) (upTo int64, err error) {
 	case 0:
 		_, err = x.db.ExecContext(ctx, indexSchema+fmt.Sprintf("PRAGMA user_version = %d;", indexVersion))
 	case indexVersion:
-		err = x.db.QueryRowContext(ctx, "SELECT COALESCE(MAX(seq), 0) FROM entry").Scan(&upTo)
+		upTo, err = x.known(ctx)
 	default:
 		err = errors.New("another version")
+	}
+	if err == nil {
+		x.highFrom, err = x.db.PrepareContext(ctx, highFrom)
+	}
+	return upTo, err
+}
+
+// known is the last entry that the file has, if it is of this history.
+func (x *historyIndex) known(ctx context.Context) (upTo int64, err error) {
+	var hash, ours []byte
+	err = x.db.QueryRowContext(ctx, "SELECT seq, hash FROM head").Scan(&upTo, &hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	err = x.store.row(ctx, "SELECT hash FROM history WHERE seq = $1", upTo).Scan(&ours)
+	if err == nil && !bytes.Equal(hash, ours) {
+		err = errors.New("of another history")
 	}
 	return upTo, err
 }
@@ -138,36 +165,4 @@ func pause(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-timer.C:
 	}
-}
-
-// feed indexes the next batch and reports whether there may be more.
-func (x *historyIndex) feed(ctx context.Context) (more bool, err error) {
-	from := x.upTo.Load() + 1
-	var entries []audit.Entry
-	err = x.store.HistoryRows(ctx, from, from+indexBatch-1, func(r audit.Row) error {
-		e, err := audit.Open(r)
-		entries = append(entries, e)
-		return err
-	})
-	if err != nil || len(entries) == 0 {
-		return false, err
-	}
-	t, err := x.db.BeginTx(ctx, nil)
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = t.Rollback() }() // does nothing after a commit
-	for _, e := range entries {
-		if _, err := t.ExecContext(ctx, "INSERT INTO entry (seq, at) VALUES (?, ?)", e.Seq, micros(e.Time)); err != nil {
-			return false, err
-		}
-		if _, err := t.ExecContext(ctx, "INSERT INTO words (rowid, text) VALUES (?, ?)", e.Seq, indexText(e)); err != nil {
-			return false, err
-		}
-	}
-	if err := t.Commit(); err != nil {
-		return false, err
-	}
-	x.upTo.Store(entries[len(entries)-1].Seq)
-	return len(entries) == indexBatch, nil
 }

@@ -1,0 +1,284 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"gatehouse/internal/audit"
+)
+
+// What a [HistorySummary] looks at.
+const (
+	SummaryMost = 1000 // entries that are counted by what they have
+	BarMost     = 5000 // entries that are counted of a bar
+	Bars        = 30   // bars at most
+)
+
+// A HistorySummary says how the entries that a query finds are spread.
+type HistorySummary struct {
+	Found  int  // how many there are, up to [SummaryMost]
+	More   bool // there are more: the counts are of the newest
+	Facets map[string][]Facet
+	Bars   []Bar
+}
+
+// A Facet is a value that entries have, and how many do. Values of actor are ids
+// or kinds of actors, those of project are ids.
+type Facet struct {
+	Value string
+	Count int
+}
+
+// A Bar counts the entries of some whole days.
+type Bar struct {
+	From, To time.Time
+	Count    int
+	More     bool // there are more
+}
+
+// facetKeys are the keys of facets, in the order of the index's columns.
+var facetKeys = []string{"actor", "action", "project", "toolkit", "outcome"}
+
+// mostFacets is how many values of a key are told.
+const mostFacets = 8
+
+// HistorySummary counts what a query finds, whatever its Before and Limit.
+func (s *Store) HistorySummary(ctx context.Context, q HistoryQuery) (HistorySummary, error) {
+	q.Before = 0
+	f, err := s.prepareSearch(ctx, q)
+	if err != nil {
+		return HistorySummary{}, err
+	}
+	tail, err := s.searchTail(ctx, f, tailMost)
+	if err != nil {
+		return HistorySummary{}, err
+	}
+	w, err := s.index.window(ctx, f)
+	if err != nil {
+		return HistorySummary{}, err
+	}
+	var out HistorySummary
+	if err := s.countFacets(ctx, f, w, tail, &out); err != nil {
+		return out, err
+	}
+	out.Bars, err = s.countBars(ctx, f, w, tail)
+	return out, err
+}
+
+// counts are how often values of each key occur.
+type counts [5]map[string]int
+
+func (c *counts) add(key int, value string, n int) {
+	if c[key] == nil {
+		c[key] = map[string]int{}
+	}
+	c[key][value] += n
+}
+
+func (c *counts) entry(e audit.Entry) {
+	for key, value := range []string{actorValue(e), e.Action, e.Project, e.Detail["toolkit"], outcomeValue(e)} {
+		c.add(key, value, 1)
+	}
+}
+
+func (s *Store) countFacets(ctx context.Context, f search, w window, tail []audit.Entry, out *HistorySummary) error {
+	var c counts
+	entries := tail[:min(len(tail), SummaryMost+1)]
+	left := SummaryMost + 1 - len(entries)
+	if w.loose {
+		seqs, err := w.newest(ctx, left)
+		if err != nil {
+			return err
+		}
+		read, err := s.entries(ctx, seqs)
+		if err != nil {
+			return err
+		}
+		entries = append(slices.Clone(entries), slices.DeleteFunc(read, func(e audit.Entry) bool { return !f.matches(e) })...)
+	} else if left > 0 {
+		n, err := w.facets(ctx, left, &c)
+		if err != nil {
+			return err
+		}
+		out.Found = n
+	}
+	for _, e := range entries {
+		c.entry(e)
+	}
+	out.Found += len(entries)
+	out.More = out.Found > SummaryMost
+	out.Found = min(out.Found, SummaryMost)
+	out.Facets = map[string][]Facet{}
+	for i, key := range facetKeys {
+		out.Facets[key] = c.most(i)
+	}
+	return nil
+}
+
+// most are the values of a key that occur most. Several toolkits of one request
+// count for each.
+func (c *counts) most(key int) []Facet {
+	sums := map[string]int{}
+	for text, n := range c[key] {
+		for _, value := range split(key, text) {
+			sums[value] += n
+		}
+	}
+	all := make([]Facet, 0, len(sums))
+	for value, n := range sums {
+		all = append(all, Facet{value, n})
+	}
+	slices.SortFunc(all, func(a, b Facet) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Value, b.Value)) })
+	return all[:min(len(all), mostFacets)]
+}
+
+func split(key int, text string) []string {
+	switch {
+	case text == "":
+		return nil
+	case facetKeys[key] == "toolkit":
+		return strings.Fields(text)
+	}
+	return []string{text}
+}
+
+const (
+	facetColumns = "SELECT e.actor, e.action, e.project, e.toolkit, e.outcome FROM "
+	matchFacets  = facetColumns + "words w JOIN entry e ON e.seq = w.rowid WHERE words MATCH ? AND w.rowid >= ? AND w.rowid <= ? ORDER BY w.rowid DESC LIMIT ?"
+	entryFacets  = facetColumns + "entry e WHERE e.seq >= ? AND e.seq <= ? ORDER BY e.seq DESC LIMIT ?"
+	valueText    = "SELECT text FROM value WHERE id = ?"
+)
+
+// facets counts the values of the newest entries of the window.
+func (w window) facets(ctx context.Context, limit int, c *counts) (n int, err error) {
+	if w.none {
+		return 0, nil
+	}
+	query, args := entryFacets, []any{w.first, w.last, limit}
+	if w.match != "" {
+		query, args = matchFacets, []any{w.match, w.first, w.last, limit}
+	}
+	rows, err := w.index.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	var numbers [len(c)]map[int64]int
+	for i := range numbers {
+		numbers[i] = map[int64]int{}
+	}
+	err = drain(rows, func(row scanner) error {
+		var v [len(numbers)]int64
+		err := row.Scan(&v[0], &v[1], &v[2], &v[3], &v[4])
+		for key := range v {
+			numbers[key][v[key]]++
+		}
+		n++
+		return err
+	})
+	for key := range numbers {
+		for id, count := range numbers[key] {
+			var text string
+			if err == nil {
+				err = w.index.db.QueryRowContext(ctx, valueText, id).Scan(&text)
+			}
+			c.add(key, text, count)
+		}
+	}
+	return n, err
+}
+
+const countMatches = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? AND rowid >= ? AND rowid <= ? ORDER BY rowid LIMIT ?)"
+
+// countBars counts by days, or by so many of them that there are no more bars
+// than fit. Entries of a clock that was set back count where their neighbours do.
+func (s *Store) countBars(ctx context.Context, f search, w window, tail []audit.Entry) ([]Bar, error) {
+	bars, err := s.barsOf(ctx, f)
+	if err != nil || len(bars) == 0 {
+		return nil, err
+	}
+	next, err := s.index.firstSince(ctx, bars[0].From)
+	if err != nil {
+		return nil, err
+	}
+	for i := range bars {
+		b := &bars[i]
+		first := next
+		if next, err = s.index.firstSince(ctx, b.To); err != nil {
+			return nil, err
+		}
+		part := w
+		part.first, part.last = max(w.first, first), min(w.last, next-1)
+		if err := part.count(ctx, b); err != nil {
+			return nil, err
+		}
+		for _, e := range tail {
+			if !e.Time.Before(b.From) && e.Time.Before(b.To) {
+				b.Count++
+			}
+		}
+	}
+	return bars, nil
+}
+
+// count adds the window's entries to a bar.
+func (w window) count(ctx context.Context, b *Bar) error {
+	switch {
+	case w.none || w.first > w.last:
+		return nil
+	case w.match == "":
+		b.Count = int(w.last - w.first + 1)
+		return nil
+	}
+	err := w.index.db.QueryRowContext(ctx, countMatches, w.match, w.first, w.last, BarMost+1).Scan(&b.Count)
+	if b.Count > BarMost {
+		b.Count, b.More = BarMost, true
+	}
+	return err
+}
+
+const day = 24 * time.Hour
+
+// barsOf are the empty bars of a search: of its time, or of the last days.
+func (s *Store) barsOf(ctx context.Context, f search) ([]Bar, error) {
+	to := f.to
+	if now := s.now(); to.IsZero() || to.After(now) {
+		to = now
+	}
+	to = to.Add(day - time.Microsecond).Truncate(day)
+	from := f.from
+	if from.IsZero() {
+		from = to.Add(-Bars * day)
+	}
+	first, err := s.firstTime(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if from.Before(first) && !f.from.IsZero() {
+		from = first
+	}
+	from = from.Truncate(day)
+	days := int(to.Sub(from) / day)
+	step := time.Duration((days + Bars - 1) / Bars)
+	var all []Bar
+	for at := from; at.Before(to); at = at.Add(step * day) {
+		end := at.Add(step * day)
+		if end.After(to) {
+			end = to
+		}
+		all = append(all, Bar{From: at, To: end})
+	}
+	return all, nil
+}
+
+// firstTime is when history begins.
+func (s *Store) firstTime(ctx context.Context) (time.Time, error) {
+	var first time.Time
+	entries, err := s.entries(ctx, []int64{1})
+	for _, e := range entries {
+		first = e.Time
+	}
+	return first, err
+}
