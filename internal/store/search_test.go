@@ -296,7 +296,7 @@ func TestHistorySummary(t *testing.T) {
 			t.Fatalf("%s: %d entries found, want %d; %v", q.Where, got.Found, found, cmp.Diff(actions, of))
 		}
 	}
-	c.clock = c.clock.Add(100 * time.Hour) // after all times there were
+	c.clock = c.clock.Add(400 * time.Hour) // after all times there were
 	all, err := c.HistorySummary(t.Context(), HistoryQuery{})
 	if err != nil || len(all.Bars) != Bars {
 		t.Fatalf("%d bars, %v", len(all.Bars), err)
