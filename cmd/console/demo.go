@@ -42,6 +42,7 @@ var demoPeople = []struct {
 	{"approver@example.com", "Anna Approver", "Agrees to changes of others, where policy asks for it.", []access.Role{access.Approver}},
 	{"approver2@example.com", "Anton Approver", "A second approver.", []access.Role{access.Approver}},
 	{"auditor@example.com", "Ayo Auditor", "Reads everything, history in full.", []access.Role{access.Auditor}},
+	{"auditor2@example.com", "Ana Auditor", "A second auditor, who closes what the first opened.", []access.Role{access.Auditor}},
 	{"viewer@example.com", "Vera Viewer", "Looks, and changes nothing.", []access.Role{access.Viewer}},
 }
 

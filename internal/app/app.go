@@ -22,6 +22,7 @@ import (
 	"gatehouse/internal/mirror"
 	"gatehouse/internal/notify"
 	"gatehouse/internal/problem"
+	"gatehouse/internal/review"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/store"
 	"gatehouse/internal/witness"
@@ -63,6 +64,7 @@ type Server struct {
 	notify   *notify.Service
 	evidence *evidence.Service
 	witness  *witness.Service
+	reviewer *review.Service
 	keys     *secret.Keyring
 	public   *url.URL
 	build    string
@@ -90,8 +92,8 @@ func build(o Options) (http.Handler, *Server, error) {
 		return nil, nil, problem.New(problem.Unavailable, "%s", missing)
 	}
 	s := &Server{
-		evidence: evidence.NewService(o.Store, o.Now),
-		store:    o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, witness: o.Witness, keys: o.Keys,
+		evidence: evidence.NewService(o.Store, o.Now), reviewer: review.NewService(o.Store, o.Now),
+		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, witness: o.Witness, keys: o.Keys,
 		public: o.PublicURL, build: buildTag(o.Build), demo: o.Demo, now: o.Now, log: o.Log,
 		limits: newLimits(o.Now), started: o.Now(), beat: defaultBeat, stop: o.Stop,
 	}

@@ -109,8 +109,24 @@ func (s *Server) frame(c echo.Context, at place) (templates.PageView, error) {
 		}
 	}
 	due, err := s.bypassNotices(c)
-	v.Notices = append(v.Notices, due...)
+	if err != nil {
+		return v, err
+	}
+	asked, err := s.flagNotices(c)
+	v.Notices = append(append(v.Notices, due...), asked...)
 	return v, err
+}
+
+// flagNotices says that an auditor waits for the reader's answer.
+func (s *Server) flagNotices(c echo.Context) ([]templates.NoticeView, error) {
+	flags, err := s.store.FlagsAskedOf(c.Request().Context(), reader(c).ID)
+	if err != nil || len(flags) == 0 || c.Path() == reviewsPath {
+		return nil, err
+	}
+	return []templates.NoticeView{{
+		Tone: "info", Title: flags[0].Remarks[0].By.Name + " asks you about " + plural(len(flags), "entry", "entries") + " of history.",
+		Link: templates.LinkView{Text: "Answer", URL: reviewsPath},
+	}}, nil
 }
 
 // bypassNotices says what was applied without approval and waits for its review.

@@ -48,7 +48,7 @@ func (s *Server) history(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	v := templates.HistoryView{Page: frame, Exports: exportLinks(c)}
+	v := templates.HistoryView{Page: frame, Exports: exportLinks(c), Reviews: reviewLinks(c)}
 	if v.Filter, err = s.historyFilter(c, q); err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (s *Server) entryViews(c echo.Context, entries []audit.Entry) ([]templates.
 
 func (s *Server) entryBuilder(c echo.Context) (entryBuilder, error) {
 	projects, err := s.store.Projects(c.Request().Context())
-	b := entryBuilder{now: s.now(), personal: reader(c).May(access.ViewPersonal), projects: map[string]projectName{}}
+	b := entryBuilder{now: s.now(), personal: reader(c).May(access.ViewPersonal), reviews: reader(c).May(access.ReviewHistory), projects: map[string]projectName{}}
 	for _, p := range projects {
 		b.projects[p.ID] = projectName{p.Slug, p.Name}
 	}

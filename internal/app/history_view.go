@@ -107,6 +107,14 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"freeze.removed", "Freeze window removed", "removed the freeze window", ""},
 	{"history.export_begun", "Export begun", "began to export", ""},
 	{"history.exported", "History exported", "exported", ""},
+	{"review.opened", "Review opened", "opened the review", ""},
+	{"review.marked", "Looked at in a review", "looked at entries in the review", ""},
+	{"review.unmarked", "Marks taken off in a review", "took marks off in the review", ""},
+	{"review.flagged", "Flagged in a review", "flagged", ""},
+	{"review.answered", "Flag answered", "answered for", ""},
+	{"review.reopened", "Flag reopened", "asked again about", ""},
+	{"review.accepted", "Flag settled", "settled the flag of", ""},
+	{"review.closed", "Review closed", "closed the review", ""},
 	{"break_glass.edited", "Break-glass list edited", "changed", ""},
 }
 
@@ -116,6 +124,7 @@ type projectName struct{ slug, name string }
 type entryBuilder struct {
 	now      time.Time
 	personal bool // the reader may see addresses
+	reviews  bool // and reviews
 	projects map[string]projectName
 	names    names
 }
@@ -154,6 +163,7 @@ func (b entryBuilder) sentence(e audit.Entry) templates.SentenceView {
 		}
 	}
 	ruleSentence(e, &v)
+	reviewSentence(e, &v)
 	if strings.HasPrefix(e.Action, "session.") || e.Action == "setup.link_made" {
 		v.Object = templates.LinkView{}
 	}
@@ -175,6 +185,8 @@ func (b entryBuilder) object(e audit.Entry) templates.LinkView {
 		l.URL = templates.Local(changePath(e.Object.ID))
 	case ruleKinds[e.Object.Kind]:
 		return ruleObject(e)
+	case e.Object.Kind == "review" && b.reviews:
+		l.URL = templates.Local(reviewPath(e.Object.ID))
 	case e.Object.Kind == "user" && e.Object.ID != "":
 		l.URL = templates.Local(personPath(e.Object.ID))
 	case e.Object.Kind == "project" && known:

@@ -29,6 +29,14 @@ func discardPath(id string) string { return draftsPath + "/" + url.PathEscape(id
 
 func entryPath(seq int64) string { return "/history/" + strconv.FormatInt(seq, 10) }
 
+const reviewsPath = "/reviews"
+
+func reviewPath(id string) string { return reviewsPath + "/" + url.PathEscape(id) }
+
+func flagPath(id string, seq int64) string {
+	return reviewPath(id) + "/flags/" + strconv.FormatInt(seq, 10)
+}
+
 // historyFile is where the whole result of a search of history is downloaded.
 func historyFile(f evidence.Format) string { return "/" + f.File() }
 

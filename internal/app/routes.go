@@ -31,6 +31,8 @@ func (s *Server) routes() []route {
 		project = "/settings/projects/:slug"
 		group   = groupsPath + "/:id"
 		policy  = policiesPath + "/:id"
+
+		oneReview = reviewsPath + "/:id"
 	)
 	get, post := http.MethodGet, http.MethodPost
 	return []route{
@@ -98,6 +100,18 @@ func (s *Server) routes() []route {
 		{get, "/history/:seq", access.ViewHistory, s.historyEntry},
 		{get, historyFile(evidence.CSV), access.ExportHistory, s.historyCSV},
 		{get, historyFile(evidence.JSONL), access.ExportHistory, s.historyJSONL},
+
+		{get, reviewsPath, access.ViewHistory, s.reviews},
+		{post, reviewsPath, access.ReviewHistory, s.reviewOpen},
+		{get, reviewsPath + "/new", access.ReviewHistory, s.reviewNew},
+		{get, oneReview, access.ReviewHistory, s.review},
+		{post, oneReview + "/mark", access.ReviewHistory, s.reviewMark},
+		{post, oneReview + "/close", access.ReviewHistory, s.reviewClose},
+		{get, oneReview + "/report", access.ReviewHistory, s.reviewReport},
+		{get, oneReview + "/report.json", access.ReviewHistory, s.reviewReportFile},
+		{post, oneReview + "/flags/:seq/answer", access.ViewHistory, s.flagAnswer},
+		{post, oneReview + "/flags/:seq/ask", access.ReviewHistory, s.flagAgain},
+		{post, oneReview + "/flags/:seq/accept", access.ReviewHistory, s.flagAccept},
 
 		{get, "/people", access.ViewPeople, s.people},
 		{post, "/people", access.ManagePeople, s.personInvite},

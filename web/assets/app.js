@@ -15,10 +15,15 @@
   // Buttons that copy an id.
   const setUp = (from) => {
     if (navigator.clipboard) for (const button of $$('[data-copy]', from)) button.hidden = false;
+    for (const button of $$('[data-print]', from)) button.hidden = false;
     for (const el of $$('time[data-ago]', from)) age(el);
     countPicked();
   };
   document.addEventListener('click', async (event) => {
+    if (event.target.closest('[data-print]')) {
+      print();
+      return;
+    }
     const button = event.target.closest('[data-copy]');
     if (button) {
       await navigator.clipboard.writeText(button.dataset.copy);
@@ -45,10 +50,11 @@
   };
   setInterval(() => { for (const el of $$('time[data-ago]')) age(el); }, 5000);
 
-  // Selections in lists.
+  // Selections in lists. Boxes may lie outside their form.
+  const boxesOf = (form) => [...form.elements].filter((el) => el.matches('input[name="id"]'));
   const countPicked = () => {
     for (const bar of $$('.bulk')) {
-      const picked = $$('input[name="id"]:checked', bar.closest('form')).length;
+      const picked = boxesOf(bar.closest('form')).filter((box) => box.checked).length;
       bar.classList.toggle('on', picked > 0);
       const count = $('[data-count]', bar);
       if (count) count.textContent = picked + ' selected';
@@ -56,7 +62,7 @@
   };
   document.addEventListener('change', (event) => {
     if (event.target.matches('[data-pick-all]')) {
-      for (const box of $$('input[name="id"]', event.target.closest('form'))) box.checked = event.target.checked;
+      for (const box of boxesOf(event.target.form)) box.checked = event.target.checked;
     }
     if (event.target.matches('[data-submit]')) event.target.form.requestSubmit();
     countPicked();
