@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unique"
 
 	"gatehouse/internal/composio"
 )
@@ -95,6 +96,18 @@ func (a AuthConfig) Type() composio.AuthConfigType {
 		return composio.Managed
 	}
 	return composio.Custom
+}
+
+// Intern has strings that many configs have in common kept once in memory.
+func (a *AuthConfig) Intern() {
+	for _, s := range []*string{&a.Toolkit, &a.Scheme, &a.Status, &a.RedirectURI, &a.GuideURL, &a.HintURL, &a.CreatedBy, &a.Seen.ChangedBy, &a.Seen.ChangedVia} {
+		*s = unique.Make(*s).Value()
+	}
+	for _, list := range [][]string{a.Scopes.Values, a.UserScopes.Values, a.Tools, a.ToolsForExecution, a.ToolsForConnection, a.CredentialsSet, a.SharedSet} {
+		for i, s := range list {
+			list[i] = unique.Make(s).Value()
+		}
+	}
 }
 
 // FromAPI translates what the API returned.

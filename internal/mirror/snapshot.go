@@ -2,6 +2,8 @@ package mirror
 
 import (
 	"cmp"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -33,44 +35,70 @@ func newEntry(a AuthConfig) *entry {
 
 // compare orders by key; ties are broken by name and id.
 func compare(key int, a, b *entry) int {
-	c := 0
-	switch sortKeys[key] {
-	case "toolkit":
-		c = cmp.Compare(a.Toolkit, b.Toolkit)
-	case "scheme":
-		c = cmp.Compare(a.Scheme, b.Scheme)
-	case "status":
-		c = cmp.Compare(b.Status, a.Status) // enabled first
-	case "connections":
-		c = cmp.Compare(b.Connections, a.Connections) // most first
-	case "changed":
-		c = b.Seen.ChangedAt.Compare(a.Seen.ChangedAt) // newest first
-	}
-	if c != 0 {
+	if c := compareKey(key, a, b); c != 0 {
 		return c
 	}
-	if c = cmp.Compare(a.text, b.text); c != 0 {
+	if c := cmp.Compare(a.text, b.text); c != 0 {
 		return c
 	}
 	return cmp.Compare(a.ID, b.ID)
 }
 
-// NewSnapshot returns the snapshot of these configs.
-func NewSnapshot(configs []AuthConfig) *Snapshot {
-	s := &Snapshot{byID: make(map[string]*entry, len(configs))}
-	for _, a := range configs {
+// compareKey orders by key alone.
+func compareKey(key int, a, b *entry) int {
+	switch sortKeys[key] {
+	case "toolkit":
+		return cmp.Compare(a.Toolkit, b.Toolkit)
+	case "scheme":
+		return cmp.Compare(a.Scheme, b.Scheme)
+	case "status":
+		return cmp.Compare(b.Status, a.Status) // enabled first
+	case "connections":
+		return cmp.Compare(b.Connections, a.Connections) // most first
+	case "changed":
+		return b.Seen.ChangedAt.Compare(a.Seen.ChangedAt) // newest first
+	}
+	return 0
+}
+
+// NewSnapshot returns the snapshot of these configs. An id that comes twice counts
+// the last time.
+func NewSnapshot(configs iter.Seq[AuthConfig]) *Snapshot {
+	s := &Snapshot{byID: map[string]*entry{}}
+	for a := range configs {
 		s.byID[a.ID] = newEntry(a)
 	}
-	for key := range sortKeys {
-		order := make([]*entry, 0, len(s.byID))
-		for _, e := range s.byID {
-			order = append(order, e)
-		}
-		slices.SortFunc(order, func(a, b *entry) int { return compare(key, a, b) })
-		s.orders[key] = order
+	byName := slices.SortedFunc(maps.Values(s.byID), func(a, b *entry) int { return compare(0, a, b) })
+	s.orders[0] = byName
+	for key := 1; key < len(sortKeys); key++ {
+		s.orders[key] = sortedFrom(byName, key)
 	}
 	s.summarize()
 	return s
+}
+
+// sortedFrom returns entries that are sorted by name in the order of a key. Names
+// are not compared again: that takes longest.
+func sortedFrom(byName []*entry, key int) []*entry {
+	type ranked struct {
+		*entry
+		rank int
+	}
+	all := make([]ranked, len(byName))
+	for i, e := range byName {
+		all[i] = ranked{e, i}
+	}
+	slices.SortFunc(all, func(a, b ranked) int {
+		if c := compareKey(key, a.entry, b.entry); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.rank, b.rank)
+	})
+	out := make([]*entry, len(all))
+	for i, r := range all {
+		out[i] = r.entry
+	}
+	return out
 }
 
 // With returns a snapshot in which the changed configs are replaced or added and

@@ -40,7 +40,7 @@ func names(s *Snapshot, sort string) []string {
 func TestWith(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		configs := drawConfigs(t)
-		s := NewSnapshot(configs)
+		s := NewSnapshot(slices.Values(configs))
 		byID := map[string]AuthConfig{}
 		for _, a := range configs {
 			byID[a.ID] = a
@@ -66,7 +66,7 @@ func TestWith(t *testing.T) {
 		for _, a := range byID {
 			all = append(all, a)
 		}
-		fresh := NewSnapshot(all)
+		fresh := NewSnapshot(slices.Values(all))
 		for _, key := range SortKeys() {
 			if diff := cmp.Diff(names(fresh, key), names(s, key)); diff != "" {
 				t.Fatalf("order by %s: %s", key, diff)
@@ -83,7 +83,7 @@ func TestWith(t *testing.T) {
 func TestFindPages(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		configs := drawConfigs(t)
-		s := NewSnapshot(configs)
+		s := NewSnapshot(slices.Values(configs))
 		q := Query{
 			Text: rapid.SampledFrom([]string{"", "git", "PROD git", "ac_1", "x"}).Draw(t, "text"), Toolkit: rapid.SampledFrom([]string{"", "github"}).Draw(t, "toolkit"),
 			Scheme: rapid.SampledFrom([]string{"", "OAUTH2"}).Draw(t, "scheme"), Status: rapid.SampledFrom([]string{"", Disabled}).Draw(t, "status"),
@@ -125,7 +125,7 @@ func TestFindPages(t *testing.T) {
 }
 
 func TestFindAfterOneThatIsGone(t *testing.T) {
-	s := NewSnapshot([]AuthConfig{{ID: "ac_1", Name: "a"}, {ID: "ac_2", Name: "b"}})
+	s := NewSnapshot(slices.Values([]AuthConfig{{ID: "ac_1", Name: "a"}, {ID: "ac_2", Name: "b"}}))
 	if p := s.Find(Query{After: "ac_9", Limit: 1}); p.Position != 0 || len(p.Configs) != 1 {
 		t.Errorf("%+v", p)
 	}

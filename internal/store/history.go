@@ -47,18 +47,28 @@ func (t *tx) recordOne(e audit.Event) error {
 
 // recordPersonal writes all personal data of a row with one statement.
 func (t *tx) recordPersonal(row audit.Row) error {
-	if len(row.Personal) == 0 {
+	n := len(row.Personal)
+	if n == 0 {
 		return nil
 	}
-	var rows []string
-	var args []any
+	args := make([]any, 0, 4*n)
 	for _, p := range row.Personal {
-		n := len(args)
-		rows = append(rows, fmt.Sprintf("($%d, $%d, $%d, $%d)", n+1, n+2, n+3, n+4))
 		args = append(args, row.Seq, p.Field, p.Salt, p.Value)
 	}
-	return t.exec("INSERT INTO history_personal (seq, field, salt, value) VALUES "+strings.Join(rows, ", "), args...)
+	return t.exec(personalQueries[n], args...)
 }
+
+// personalQueries insert so many pieces of personal data.
+var personalQueries = func() (all [7]string) {
+	for n := 1; n < len(all); n++ {
+		var rows []string
+		for i := 0; i < 4*n; i += 4 {
+			rows = append(rows, fmt.Sprintf("($%d, $%d, $%d, $%d)", i+1, i+2, i+3, i+4))
+		}
+		all[n] = "INSERT INTO history_personal (seq, field, salt, value) VALUES " + strings.Join(rows, ", ")
+	}
+	return all
+}()
 
 // lastHead is the end of the chain. It is remembered from one transaction to the
 // next; a trigger refuses a row that doesn't follow the last one.

@@ -38,24 +38,34 @@ func (s *Store) Snapshot(ctx context.Context, projectID string) (*mirror.Snapsho
 		}
 		return snapshot, nil
 	}
-	var configs []mirror.AuthConfig
-	err := s.each(ctx, func(row scanner) error {
-		a, err := scanConfig(row)
-		configs = append(configs, a)
-		return err
-	}, "SELECT "+configColumns+" FROM auth_config WHERE project_id = $1", projectID)
+	snapshot, err := s.readSnapshot(ctx, projectID)
 	if err != nil {
 		return nil, err
 	}
 	if m.all == nil {
 		m.all = map[string]*mirror.Snapshot{}
 	}
-	snapshot := mirror.NewSnapshot(configs)
 	m.all[projectID] = snapshot
-	if len(configs) > 1000 {
+	if snapshot.Len() > 1000 {
 		go debug.FreeOSMemory() // reading leaves several times the snapshot behind, once
 	}
 	return snapshot, nil
+}
+
+func (s *Store) readSnapshot(ctx context.Context, projectID string) (*mirror.Snapshot, error) {
+	var err error
+	snapshot := mirror.NewSnapshot(func(yield func(mirror.AuthConfig) bool) {
+		var a mirror.AuthConfig // one for all: a heap with holes in it stays large
+		err = s.each(ctx, func(row scanner) error {
+			a = mirror.AuthConfig{}
+			err := scanConfig(row, &a)
+			if err == nil {
+				yield(a) // wants all
+			}
+			return err
+		}, "SELECT "+configColumns+" FROM auth_config WHERE project_id = $1", projectID)
+	})
+	return snapshot, err
 }
 
 // takeNews returns what was committed since somebody last asked for a project.
@@ -98,26 +108,27 @@ func (d mirrorDelta) lists() (changed []mirror.AuthConfig, gone []string) {
 
 const configColumns = "version, data, changed_at, changed_by, changed_via"
 
-func scanConfig(row scanner) (mirror.AuthConfig, error) {
-	var a mirror.AuthConfig
+// scanConfig reads a row into an empty config.
+func scanConfig(row scanner, a *mirror.AuthConfig) error {
 	var seen mirror.Seen
-	var data string
+	var data sql.RawBytes
 	var changed int64
 	if err := row.Scan(&seen.Version, &data, &changed, &seen.ChangedBy, &seen.ChangedVia); err != nil {
-		return a, err
+		return err
 	}
-	err := json.Unmarshal([]byte(data), &a)
+	err := json.Unmarshal(data, a)
 	seen.ChangedAt = fromMicros(changed)
 	a.Seen = seen
-	return a, err
+	a.Intern()
+	return err
 }
 
-func (t *tx) config(projectID, id string) (mirror.AuthConfig, bool, error) {
-	a, err := scanConfig(t.row("SELECT "+configColumns+" FROM auth_config WHERE project_id = $1 AND id = $2", projectID, id))
-	if errors.Is(err, sql.ErrNoRows) {
-		return a, false, nil
-	}
-	return a, err == nil, err
+func (t *tx) config(projectID, id string) (a mirror.AuthConfig, found bool, err error) {
+	err = t.each(func(row scanner) error {
+		found = true
+		return scanConfig(row, &a)
+	}, "SELECT "+configColumns+" FROM auth_config WHERE project_id = $1 AND id = $2", projectID, id)
+	return a, found, err
 }
 
 func (t *tx) saveConfig(projectID string, a mirror.AuthConfig) error {

@@ -104,12 +104,8 @@ func snapshotFollows(t *testing.T, s *store.Store) {
 	for a := range snapshot.All {
 		names = append(names, a.Name)
 	}
-	var fresh []mirror.AuthConfig
-	for a := range snapshot.All {
-		fresh = append(fresh, a)
-	}
 	var again []string
-	for a := range mirror.NewSnapshot(fresh).All {
+	for a := range mirror.NewSnapshot(snapshot.All).All {
 		again = append(again, a.Name)
 	}
 	if diff := cmp.Diff(again, names); diff != "" {
