@@ -17,7 +17,9 @@ import (
 
 	"gatehouse/internal/mirror"
 	"gatehouse/internal/notify"
+	"gatehouse/internal/outbound"
 	"gatehouse/internal/secret"
+	"gatehouse/internal/sink"
 )
 
 // directory says where the data lies. Every subcommand that works on it has it.
@@ -47,12 +49,27 @@ type behaviour struct {
 
 // receivers are where notifications may go beside the public internet.
 type receivers struct {
-	NotifyPrivate []string `env:"CONSOLE_NOTIFY_PRIVATE" help:"Receivers of notifications, as host:port, that may have an address which is not public, and plain http."`
+	NotifyPrivate []string `env:"CONSOLE_NOTIFY_PRIVATE" help:"Receivers of notifications and sinks, as host:port, that may have an address which is not public, and go unencrypted."`
+}
+
+// sinks are where history is streamed to.
+type sinks struct {
+	SinkDir string `env:"CONSOLE_SINK_DIR" type:"path" help:"Directory for the files that sinks write (default: sinks in the data directory)."`
+}
+
+// streams are the settings of what streams history.
+func (s sinks) streams(d directory, host string, receivers outbound.Rules) sink.Settings {
+	dir := s.SinkDir
+	if dir == "" {
+		dir = filepath.Join(d.DataDir, "sinks")
+	}
+	return sink.Settings{Host: host, Version: version, Dir: dir, Receivers: receivers, Retry: sink.DefaultRetry, Gather: sink.DefaultGather}
 }
 
 // notifications say how people are told what happens.
 type notifications struct {
 	receivers
+	sinks
 	SMTPAddr         string `name:"smtp-addr" env:"CONSOLE_SMTP_ADDR" help:"Mail server that notifications go to, as host:port. Without it no mail is sent."`
 	SMTPFrom         string `name:"smtp-from" env:"CONSOLE_SMTP_FROM" help:"Sender of notifications, such as gatehouse@example.com."`
 	SMTPUser         string `name:"smtp-user" env:"CONSOLE_SMTP_USER" help:"User at the mail server, if it wants one."`
@@ -63,7 +80,7 @@ type notifications struct {
 // settings are the service's. The password is read once, at start. What is closed
 // tells nobody but the receivers that are named.
 func (n notifications) settings(public string, closed bool) (notify.Settings, error) {
-	s := notify.Settings{PublicURL: public, Closed: closed, Retry: notify.DefaultRetry, Mail: notify.Mail{Addr: n.SMTPAddr, From: n.SMTPFrom, User: n.SMTPUser, TLS: n.SMTPTLS}}
+	s := notify.Settings{PublicURL: public, Receivers: outbound.Rules{Closed: closed}, Retry: notify.DefaultRetry, Mail: notify.Mail{Addr: n.SMTPAddr, From: n.SMTPFrom, User: n.SMTPUser, TLS: n.SMTPTLS}}
 	if n.SMTPPasswordFile != "" {
 		text, err := os.ReadFile(n.SMTPPasswordFile)
 		if err != nil {
@@ -76,7 +93,7 @@ func (n notifications) settings(public string, closed bool) (notify.Settings, er
 		if err != nil || host == "" || port == "" {
 			return s, fmt.Errorf("CONSOLE_NOTIFY_PRIVATE: %q should look like chat.internal:443", p)
 		}
-		s.Private = append(s.Private, net.JoinHostPort(strings.ToLower(host), port))
+		s.Receivers.Private = append(s.Receivers.Private, net.JoinHostPort(strings.ToLower(host), port))
 	}
 	if err := s.Mail.Check(); err != nil {
 		return s, fmt.Errorf("CONSOLE_SMTP_…: %w", err)

@@ -26,6 +26,7 @@ type demoCommand struct {
 	Addr        string `env:"CONSOLE_ADDR" default:"127.0.0.1:8080" help:"Address to listen on; loopback only."`
 	behaviour
 	receivers
+	sinks
 }
 
 // envDemoPassphrase names the passphrase of all demo users. It is no flag, since
@@ -88,7 +89,7 @@ func (d demoCommand) console(ctx context.Context, t terminal, dir, boxURL string
 	if passphrase == "" {
 		passphrase = strings.ToLower(secret.Code(6) + "-" + secret.Code(6) + "-" + secret.Code(6))
 	}
-	k := console{directory: directory{DataDir: dir}, web: web{Addr: d.Addr}, behaviour: d.behaviour, notifications: notifications{receivers: d.receivers}}
+	k := console{directory: directory{DataDir: dir}, web: web{Addr: d.Addr}, behaviour: d.behaviour, notifications: notifications{receivers: d.receivers, sinks: d.sinks}}
 	for _, p := range demoPeople {
 		k.demo = append(k.demo, app.DemoUser{Email: p.email, Role: p.name, Hint: p.hint})
 	}

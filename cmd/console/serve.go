@@ -20,6 +20,7 @@ import (
 	"gatehouse/internal/mirror"
 	"gatehouse/internal/notify"
 	"gatehouse/internal/secret"
+	"gatehouse/internal/sink"
 	"gatehouse/internal/store"
 	"gatehouse/internal/witness"
 )
@@ -67,6 +68,7 @@ type services struct {
 	notify  *notify.Service
 	witness *witness.Service
 	log     *slog.Logger
+	sinks   *sink.Service
 	keys    *secret.Keyring
 	public  string
 }
@@ -157,13 +159,14 @@ func (k console) run(ctx context.Context, t terminal) (err error) {
 		return err
 	}
 	c.notify = notify.NewService(c.store, c.keys, told, now, log)
+	c.sinks = sink.NewService(c.store, c.keys, k.streams(k.directory, public.Hostname(), told.Receivers), now, log)
 	if k.prepare != nil {
 		if err := k.prepare(ctx, c); err != nil {
 			return err
 		}
 	}
 	handler, err := app.New(app.Options{
-		Store: c.store, Mirror: c.mirror, Changes: c.changes, Access: c.access, Notify: c.notify, Witness: c.witness, Keys: c.keys,
+		Store: c.store, Mirror: c.mirror, Changes: c.changes, Access: c.access, Notify: c.notify, Sinks: c.sinks, Witness: c.witness, Keys: c.keys,
 		PublicURL: public, TrustedProxies: proxies, Build: version, Demo: k.demo, Now: now, Log: log, Stop: ctx.Done(),
 	})
 	if err != nil {
@@ -205,6 +208,7 @@ func (k console) serve(ctx context.Context, c *services, handler http.Handler, l
 	loops.Go(func() { c.mirror.Run(ctx) })
 	loops.Go(func() { c.notify.Run(ctx) })
 	loops.Go(func() { c.witness.Run(ctx) })
+	loops.Go(func() { c.sinks.Run(ctx) })
 	stopSocket, err := serveSocket(ctx, filepath.Join(k.DataDir, socketFile), c, log)
 	if err != nil {
 		return err

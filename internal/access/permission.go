@@ -25,6 +25,7 @@ const (
 	ViewSettings   Permission = "settings.view"
 
 	ManageNotifications Permission = "notifications.manage"
+	ManageSinks         Permission = "sinks.manage"
 )
 
 var everyone = []Permission{ViewConfigs, ViewHistory, ViewPeople, SyncProject}
@@ -35,7 +36,7 @@ var permissions = map[Role][]Permission{
 	Editor:   append([]Permission{ProposeChange, SettleChange}, everyone...),
 	Approver: append([]Permission{ApproveChange, ReviewBypass}, everyone...),
 	Auditor:  append([]Permission{ViewPersonal, ExportHistory, ReviewHistory, ViewSettings, ReviewBypass}, everyone...),
-	Admin:    append([]Permission{ViewPersonal, ExportHistory, ViewSettings, ManagePeople, ManageProjects, ManageRules, ManageNotifications, CancelChange, SettleChange}, everyone...),
+	Admin:    append([]Permission{ViewPersonal, ExportHistory, ViewSettings, ManagePeople, ManageProjects, ManageRules, ManageNotifications, ManageSinks, CancelChange, SettleChange}, everyone...),
 }
 
 // Permissions returns what a role allows.

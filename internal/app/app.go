@@ -24,6 +24,7 @@ import (
 	"gatehouse/internal/problem"
 	"gatehouse/internal/review"
 	"gatehouse/internal/secret"
+	"gatehouse/internal/sink"
 	"gatehouse/internal/store"
 	"gatehouse/internal/witness"
 	"gatehouse/web/static"
@@ -37,6 +38,7 @@ type Options struct {
 	Access  *access.Service
 	Notify  *notify.Service
 	Witness *witness.Service
+	Sinks   *sink.Service
 	Keys    *secret.Keyring
 
 	PublicURL      *url.URL // what people type into the browser
@@ -65,6 +67,7 @@ type Server struct {
 	evidence *evidence.Service
 	witness  *witness.Service
 	reviewer *review.Service
+	sinks    *sink.Service
 	keys     *secret.Keyring
 	public   *url.URL
 	build    string
@@ -93,7 +96,7 @@ func build(o Options) (http.Handler, *Server, error) {
 	}
 	s := &Server{
 		evidence: evidence.NewService(o.Store, o.Now), reviewer: review.NewService(o.Store, o.Now),
-		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, witness: o.Witness, keys: o.Keys,
+		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, sinks: o.Sinks, witness: o.Witness, keys: o.Keys,
 		public: o.PublicURL, build: buildTag(o.Build), demo: o.Demo, now: o.Now, log: o.Log,
 		limits: newLimits(o.Now), started: o.Now(), beat: defaultBeat, stop: o.Stop,
 	}

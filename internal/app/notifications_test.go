@@ -14,6 +14,7 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/composio/sandbox"
 	"gatehouse/internal/notify"
+	"gatehouse/internal/outbound"
 	"gatehouse/internal/rig"
 )
 
@@ -113,7 +114,7 @@ func TestChannelPages(t *testing.T) {
 	}))
 	t.Cleanup(receiver.Close)
 	host := receiver.Listener.Addr().String()
-	s.tell(notify.Settings{Private: []string{host}})
+	s.tell(notify.Settings{Receivers: outbound.Rules{Private: []string{host}}})
 	const at = "/settings/notifications"
 	b := s.as("Ada", access.Admin)
 	b.get(at).is(200).has("No channels yet", "no mail is sent")

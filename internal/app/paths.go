@@ -63,6 +63,10 @@ func projectPath(slug string) string { return "/settings/projects/" + url.PathEs
 
 func channelPath(id string) string { return "/settings/notifications/" + url.PathEscape(id) }
 
+const sinksPath = "/settings/sinks"
+
+func sinkPath(id string) string { return sinksPath + "/" + url.PathEscape(id) }
+
 func endSessionPath(id string) string { return "/account/sessions/" + url.PathEscape(id) + "/end" }
 
 // query adds parameters to a path; empty values are left out.

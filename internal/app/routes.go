@@ -162,6 +162,14 @@ func (s *Server) routes() []route {
 		{post, "/settings/notifications/:id/test", access.ManageNotifications, s.channelTest},
 		{post, "/settings/notifications/:id/remove", access.ManageNotifications, s.channelRemove},
 
+		{get, sinksPath, access.ViewSettings, s.sinksPage},
+		{post, sinksPath, access.ManageSinks, s.sinkAdd},
+		{post, sinksPath + "/:id/test", access.ManageSinks, s.sinkTest},
+		{post, sinksPath + "/:id/pause", access.ManageSinks, s.sinkPause},
+		{post, sinksPath + "/:id/resume", access.ManageSinks, s.sinkResume},
+		{post, sinksPath + "/:id/replay", access.ManageSinks, s.sinkReplay},
+		{post, sinksPath + "/:id/remove", access.ManageSinks, s.sinkRemove},
+
 		{get, "/notifications", signedIn, s.notifications},
 		{post, "/notifications/read", signedIn, s.notificationsRead},
 		{get, "/account", signedIn, s.account},

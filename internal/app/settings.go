@@ -18,6 +18,7 @@ func settingsTabs(current string) []templates.TabView {
 		{Text: "About", URL: "/settings", Current: current == "About"},
 		{Text: "Projects", URL: "/settings/projects", Current: current == "Projects"},
 		{Text: "Notifications", URL: "/settings/notifications", Current: current == "Notifications"},
+		{Text: "Sinks", URL: sinksPath, Current: current == "Sinks"},
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"gatehouse/internal/notify"
 	"gatehouse/internal/rig"
 	"gatehouse/internal/secret"
+	"gatehouse/internal/sink"
 	"gatehouse/internal/store"
 )
 
@@ -41,7 +42,7 @@ func openSite(t testing.TB, r *rig.Rig, demo []DemoUser) *site {
 		t.Fatal(err)
 	}
 	h, server, err := build(Options{
-		Store: r.Store, Mirror: r.Mirror, Changes: r.Changes, Access: r.Access, Notify: notifier(r, notify.Settings{PublicURL: public.String()}), Keys: r.Keys, PublicURL: public, Build: "test", Demo: demo,
+		Store: r.Store, Mirror: r.Mirror, Changes: r.Changes, Access: r.Access, Notify: notifier(r, notify.Settings{PublicURL: public.String()}), Sinks: streamer(r, sink.Settings{}), Keys: r.Keys, PublicURL: public, Build: "test", Demo: demo,
 		Now: rig.Now, Log: slog.New(slog.NewTextHandler(r.Log, nil)),
 	})
 	if err != nil {
@@ -58,6 +59,11 @@ func openSite(t testing.TB, r *rig.Rig, demo []DemoUser) *site {
 // notifier tells nobody until it is run.
 func notifier(r *rig.Rig, settings notify.Settings) *notify.Service {
 	return notify.NewService(r.Store, r.Keys, settings, rig.Now, slog.New(slog.NewTextHandler(r.Log, nil)))
+}
+
+// streamer streams nothing until it is run.
+func streamer(r *rig.Rig, settings sink.Settings) *sink.Service {
+	return sink.NewService(r.Store, r.Keys, settings, rig.Now, slog.New(slog.NewTextHandler(r.Log, nil)))
 }
 
 // A browser keeps cookies and follows redirects, as far as it is told to.

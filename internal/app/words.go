@@ -159,7 +159,7 @@ var fieldLabels = map[string]string{
 	mirror.FieldToolsForConnection: "Tools for connecting", mirror.FieldProxyURL: "Proxy", mirror.FieldToolRouter: "Tool router",
 	mirror.FieldCredentials: "Credentials set", "client_secret": "Client secret", "api_key": "API key", "roles": "Roles",
 	"environment": "Environment", "base_url": "Base URL", "proxy_auth_key": "Proxy key", "consumer_secret": "Consumer secret",
-	"url": "Address", "topics": "Events",
+	"url": "Address", "address": "Address", "topics": "Events",
 	"connections_over": "Connections", "subject": "About", "from": "From", "until": "Until", "project": "Project", "zone": "Time zone",
 	"scope": "Where", "steps": "Approvals", "members": "Members", "people": "People", "toolkit": "Toolkit", "operations": "Operations",
 	"condition": "Condition", "reason": "Reason",

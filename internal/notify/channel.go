@@ -2,9 +2,6 @@ package notify
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -15,6 +12,7 @@ import (
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/outbound"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
 )
@@ -83,7 +81,7 @@ func (s *Service) check(in *ChannelInput) map[string]string {
 	if len(in.Topics) == 0 || slices.ContainsFunc(in.Topics, func(t Topic) bool { return !slices.Contains(Topics(), t) }) {
 		wrong["topics"] = "Choose at least one of these."
 	}
-	if _, complaint := s.post.checkURL(in.URL.Reveal()); complaint != "" {
+	if _, complaint := s.out.CheckURL(in.URL.Reveal()); complaint != "" {
 		wrong["url"] = complaint
 	}
 	return wrong
@@ -99,12 +97,12 @@ func (s *Service) AddChannel(ctx context.Context, by access.Reader, in ChannelIn
 		return Channel{}, secret.Value{}, problem.InvalidFields("Nothing was saved. Correct what is marked and send again.", wrong)
 	}
 	address := secret.New(strings.TrimSpace(in.URL.Reveal()))
-	u, _ := s.post.checkURL(address.Reveal())
+	u, _ := s.out.CheckURL(address.Reveal())
 	c := Channel{ID: "chn_" + secret.Code(16), Kind: in.Kind, Name: in.Name, Host: u.Host, Last4: address.Last4(), Topics: in.Topics, Created: s.now()}
 	c.URL = s.keys.Seal(address, channelTable, c.ID, urlField)
 	var key secret.Value
 	if c.Kind == Webhook {
-		key = secret.New("whk_" + secret.Code(40))
+		key = outbound.NewKey()
 		c.Secret = s.keys.Seal(key, channelTable, c.ID, secretField)
 	}
 	e := c.event(by, "channel.added")
@@ -183,23 +181,14 @@ func (s *Service) sendTo(ctx context.Context, c Channel, m Message) error {
 	if err != nil {
 		return err
 	}
-	header := http.Header{}
+	header := http.Header{"Content-Type": {"application/json"}}
 	if c.Kind == Webhook {
 		key, err := s.keys.Open(c.Secret, channelTable, c.ID, secretField)
 		if err != nil {
 			return fmt.Errorf("key of channel %s: %w", c.ID, err)
 		}
-		header.Set("Gatehouse-Signature", sign(key, s.now(), body))
-		header.Set("Gatehouse-Delivery", c.ID+"-"+strconv.FormatInt(m.Seq, 10))
+		header.Set(outbound.SignatureHeader, outbound.Sign(key, s.now(), body))
+		header.Set(outbound.DeliveryHeader, c.ID+"-"+strconv.FormatInt(m.Seq, 10))
 	}
-	return s.post.send(ctx, address.Reveal(), header, body)
-}
-
-// sign is the header by which a receiver knows that a message is ours and new:
-// t=SECONDS,v1=HEX, the HMAC-SHA256 of "SECONDS.BODY" under the channel's key.
-func sign(key secret.Value, at time.Time, body []byte) string {
-	t := strconv.FormatInt(at.Unix(), 10)
-	mac := hmac.New(sha256.New, []byte(key.Reveal()))
-	_, _ = mac.Write(append([]byte(t+"."), body...)) // never fails (hash)
-	return "t=" + t + ",v1=" + hex.EncodeToString(mac.Sum(nil))
+	return s.out.Post(ctx, address.Reveal(), header, body)
 }

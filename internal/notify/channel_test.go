@@ -151,14 +151,14 @@ func TestOutbound(t *testing.T) {
 		t.Errorf("a redirect: %v, %d posts", err, len(k.all()))
 	}
 	// A name is judged by what it stands for when it is used: here the list shrinks.
-	h.settings.Private = nil
+	h.settings.Receivers.Private = nil
 	h.open()
 	if _, err := h.notify.Test(t.Context(), ada, c.ID); err == nil || len(k.all()) != 1 {
 		t.Errorf("a private address was posted to: %v", err)
 	}
 	_, _, err := h.notify.AddChannel(t.Context(), ada, notify.ChannelInput{Kind: notify.Webhook, Name: "by name", URL: secret.New("https://localtest.me.invalid/"), Topics: notify.Topics()})
 	h.must(err)
-	h.settings.Closed = true
+	h.settings.Receivers.Closed = true
 	h.open()
 	_, _, err = h.notify.AddChannel(t.Context(), ada, notify.ChannelInput{Kind: notify.Webhook, Name: "closed", URL: secret.New("https://hooks.example.com/"), Topics: notify.Topics()})
 	if p := problem.Of(err); p == nil || p.Fields["url"] == "" {

@@ -17,6 +17,7 @@ import (
 	"gatehouse/internal/change"
 	"gatehouse/internal/composio/sandbox"
 	"gatehouse/internal/notify"
+	"gatehouse/internal/outbound"
 	"gatehouse/internal/rig"
 	"gatehouse/internal/secret"
 )
@@ -36,7 +37,7 @@ type house struct {
 func newHouse(t *testing.T, private ...string) *house {
 	t.Helper()
 	h := &house{Rig: rig.New(t, sandbox.Options{}), mails: newMailbox(t, nil)}
-	h.settings = notify.Settings{PublicURL: public, Private: private, Retry: time.Millisecond, Mail: notify.Mail{Addr: h.mails.addr, From: "gatehouse@example.com", TLS: notify.NoTLS}}
+	h.settings = notify.Settings{PublicURL: public, Receivers: outbound.Rules{Private: private}, Retry: time.Millisecond, Mail: notify.Mail{Addr: h.mails.addr, From: "gatehouse@example.com", TLS: notify.NoTLS}}
 	t.Cleanup(func() {
 		if h.stop != nil {
 			h.stop()

@@ -11,15 +11,15 @@ import (
 	"time"
 
 	"gatehouse/internal/audit"
+	"gatehouse/internal/outbound"
 	"gatehouse/internal/secret"
 )
 
 // Settings are how the service works.
 type Settings struct {
-	PublicURL string        // of the console
-	Mail      Mail          // no mail without an address
-	Private   []string      // receivers, as host:port, that may have a private address and plain http
-	Closed    bool          // nothing goes to other receivers
+	PublicURL string // of the console
+	Mail      Mail   // no mail without an address
+	Receivers outbound.Rules
 	Retry     time.Duration // before the second try; each later one waits three times as long
 }
 
@@ -33,7 +33,7 @@ type Service struct {
 	settings Settings
 	now      func() time.Time
 	log      *slog.Logger
-	post     *poster
+	out      *outbound.Sender
 
 	wake  chan struct{}
 	slots chan struct{} // how many lanes may send at once
@@ -45,7 +45,7 @@ type Service struct {
 // NewService returns a service. Work begins with [Service.Run].
 func NewService(store Store, keys *secret.Keyring, settings Settings, now func() time.Time, log *slog.Logger) *Service {
 	return &Service{
-		store: store, keys: keys, settings: settings, now: now, log: log, post: newPoster(settings),
+		store: store, keys: keys, settings: settings, now: now, log: log, out: outbound.New(settings.Receivers),
 		wake: make(chan struct{}, 1), slots: make(chan struct{}, 8), busy: map[string]bool{},
 	}
 }

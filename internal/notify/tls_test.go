@@ -70,7 +70,7 @@ func TestTLS(t *testing.T) {
 	hook.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	hook.StartTLS()
 	t.Cleanup(hook.Close)
-	h.settings.Private = []string{hook.Listener.Addr().String()}
+	h.settings.Receivers.Private = []string{hook.Listener.Addr().String()}
 	h.settings.Mail = notify.Mail{Addr: box.addr, From: "gatehouse@example.com", User: "gate", Password: secret.New("right"), TLS: notify.StartTLS}
 	h.open()
 	_, err := h.notify.Test(t.Context(), ada, notify.MailChannel)

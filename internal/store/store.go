@@ -53,6 +53,7 @@ type Store struct {
 
 	version   atomic.Int64 // grows with every commit that pages may show
 	changed   bell.Bell    // rings after that
+	recorded  bell.Bell    // rings when history grew
 	mirrors   mirrors
 	sessions  sessions
 	kept      kept

@@ -186,10 +186,11 @@ func (w *writer) giveUp(err error) {
 
 // publish makes a batch visible to the caches before anyone is answered.
 func (w *writer) publish(batch []*job) {
-	seen := false
+	seen, recorded := false, false
 	for _, j := range batch {
 		if j.err == nil {
 			seen = seen || !j.tx.unseen
+			recorded = recorded || j.tx.entries > 0
 			w.store.mirrors.publish(j.tx.mirror)
 			w.store.forget(j.tx.about)
 			if j.tx.people {
@@ -215,6 +216,9 @@ func (w *writer) publish(batch []*job) {
 	}
 	if seen {
 		w.store.changed.Ring()
+	}
+	if recorded {
+		w.store.recorded.Ring()
 	}
 }
 

@@ -1,4 +1,7 @@
-package notify
+// Package outbound reaches receivers that admins name: only those on the public
+// internet and those of a list, by connections that are looked at when they are
+// made. It follows no redirects, uses no proxy, and reads little of an answer.
+package outbound
 
 import (
 	"bytes"
@@ -11,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -19,48 +23,62 @@ import (
 )
 
 const (
-	postTimeout = 15 * time.Second
-	maxAnswer   = 4 << 10 // bytes of an answer that are read
+	defaultTimeout = 15 * time.Second
+	maxAnswer      = 4 << 10 // bytes of an answer that are read
 )
 
-// A poster posts to receivers on the public internet, and to those of a list that
-// may be private. It follows no redirects and uses no proxy.
-type poster struct {
-	private []string // host:port
-	closed  bool     // nobody else is posted to
-	client  *http.Client
+// Rules say who may be reached.
+type Rules struct {
+	Private []string      // receivers, as host:port in lower case, that may have a private address and go unencrypted
+	Closed  bool          // nobody else is reached
+	Timeout time.Duration // for everything that goes to and fro; 15 seconds if 0
 }
 
-func newPoster(s Settings) *poster {
-	p := &poster{private: s.Private, closed: s.Closed}
-	p.client = &http.Client{
-		Timeout: postTimeout,
+// A Sender reaches receivers. It is safe for concurrent use.
+type Sender struct {
+	rules  Rules
+	client *http.Client
+}
+
+// New returns a sender that keeps to rules.
+func New(rules Rules) *Sender {
+	if rules.Timeout == 0 {
+		rules.Timeout = defaultTimeout
+	}
+	s := &Sender{rules: rules}
+	s.client = &http.Client{
+		Timeout: rules.Timeout,
 		Transport: &http.Transport{
-			DialContext: p.dial, TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: 10 * time.Second,
-			MaxResponseHeaderBytes: 16 << 10, DisableKeepAlives: true, ForceAttemptHTTP2: true,
+			DialContext: s.Dial, MaxResponseHeaderBytes: 16 << 10, DisableKeepAlives: true, ForceAttemptHTTP2: true,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return p
+	return s
 }
 
 // errPrivate is the refusal of an address that is not public.
 var errPrivate = errors.New("not a public address")
 
-// dial connects. The address is looked at once it is known, so that a name can't
-// stand for one thing when it is checked and for another when it is used.
-func (p *poster) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	d := &net.Dialer{Timeout: 10 * time.Second}
-	if !slices.Contains(p.private, strings.ToLower(addr)) {
+// Dial connects to host:port. The address is looked at once it is known, so that
+// a name can't stand for one thing when it is checked and for another when it is
+// used.
+func (s *Sender) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := &net.Dialer{Timeout: s.rules.Timeout}
+	if !s.Named(addr) {
 		d.Control = func(_, address string, _ syscall.RawConn) error {
 			at, err := netip.ParseAddrPort(address)
-			if err != nil || p.closed || !public(at.Addr()) {
+			if err != nil || s.rules.Closed || !public(at.Addr()) {
 				return errPrivate
 			}
 			return nil
 		}
 	}
 	return d.DialContext(ctx, network, addr)
+}
+
+// Named reports whether a receiver, as host:port, is one of the list.
+func (s *Sender) Named(addr string) bool {
+	return slices.Contains(s.rules.Private, strings.ToLower(addr))
 }
 
 // special are the networks that are not the public internet, though Go's own
@@ -88,8 +106,8 @@ func public(a netip.Addr) bool {
 
 const maxURL = 2000 // characters
 
-// checkURL parses the address of a receiver, or says what is wrong with it.
-func (p *poster) checkURL(raw string) (*url.URL, string) {
+// CheckURL parses the URL of a receiver, or says what is wrong with it.
+func (s *Sender) CheckURL(raw string) (*url.URL, string) {
 	u, err := url.Parse(strings.TrimSpace(raw))
 	switch {
 	case raw == "":
@@ -99,17 +117,40 @@ func (p *poster) checkURL(raw string) (*url.URL, string) {
 	case u.User != nil || u.Fragment != "":
 		return nil, "Leave out user names and what follows a #."
 	}
-	listed := slices.Contains(p.private, hostPort(u))
-	ip, err := netip.ParseAddr(u.Hostname())
-	switch {
-	case u.Scheme != "https" && (u.Scheme != "http" || !listed):
+	if u.Scheme != "https" && (u.Scheme != "http" || !s.Named(hostPort(u))) {
 		return nil, "The address must begin with https://."
-	case !listed && p.closed:
-		return nil, "Nothing leaves this machine: only receivers that its operator named can be added."
-	case !listed && (err == nil && !public(ip) || strings.EqualFold(u.Hostname(), "localhost")):
-		return nil, "This address is not on the public internet. An operator can allow it."
 	}
-	return u, ""
+	return u, s.checkHost(u.Hostname(), hostPort(u))
+}
+
+// CheckAddr cleans host:port of a receiver, or says what is wrong with it. A
+// connection that isn't encrypted is for those of the list.
+func (s *Sender) CheckAddr(raw string, encrypted bool) (addr, complaint string) {
+	host, port, err := net.SplitHostPort(strings.TrimSpace(raw))
+	n, portErr := strconv.ParseUint(port, 10, 16)
+	if raw == "" {
+		return "", "Enter the address."
+	}
+	if err != nil || host == "" || portErr != nil || n == 0 || len(raw) > maxURL || strings.ContainsAny(host, "/@?# \t") {
+		return "", "Enter host and port, such as logs.example.com:6514"
+	}
+	addr = net.JoinHostPort(strings.ToLower(host), port)
+	if !encrypted && !s.Named(addr) {
+		return "", "What is not encrypted goes only to receivers that an operator named. Use TLS."
+	}
+	return addr, s.checkHost(host, addr)
+}
+
+func (s *Sender) checkHost(host, addr string) string {
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case s.Named(addr):
+	case s.rules.Closed:
+		return "Nothing leaves this machine: only receivers that its operator named can be added."
+	case err == nil && !public(ip) || strings.EqualFold(host, "localhost"):
+		return "This address is not on the public internet. An operator can allow it."
+	}
+	return ""
 }
 
 func hostPort(u *url.URL) string {
@@ -120,10 +161,10 @@ func hostPort(u *url.URL) string {
 	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
 }
 
-// send posts a body. Failures are problems in words for admins, which hold
+// Post posts a body; the header says of what type it is. Failures are problems in words for admins, which hold
 // nothing of the address but its host.
-func (p *poster) send(ctx context.Context, raw string, header http.Header, body []byte) error {
-	u, complaint := p.checkURL(raw)
+func (s *Sender) Post(ctx context.Context, raw string, header http.Header, body []byte) error {
+	u, complaint := s.CheckURL(raw)
 	if complaint != "" {
 		return problem.New(problem.Invalid, "%s", complaint)
 	}
@@ -132,11 +173,10 @@ func (p *poster) send(ctx context.Context, raw string, header http.Header, body 
 		return problem.New(problem.Invalid, "The address can't be used.")
 	}
 	req.Header = header
-	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "Gatehouse")
-	resp, err := p.client.Do(req) //nolint:gosec // where to is what checkURL and dial are about
+	resp, err := s.client.Do(req) //nolint:gosec // where to is what CheckURL and Dial are about
 	if err != nil {
-		return unreached(u.Hostname(), err)
+		return Unreached(u.Hostname(), err)
 	}
 	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
 	_ = resp.Body.Close() // the status says it all
@@ -146,14 +186,14 @@ func (p *poster) send(ctx context.Context, raw string, header http.Header, body 
 	case resp.StatusCode < 200 || resp.StatusCode >= 300:
 		return problem.New(problem.Unavailable, "The receiver answered %d.", resp.StatusCode)
 	case err != nil:
-		return unreached(u.Hostname(), err)
+		return Unreached(u.Hostname(), err)
 	}
 	return nil
 }
 
-// unreached puts a failed connection into words. The address is taken out of the
+// Unreached puts a failed connection into words. The address is taken out of the
 // error: whoever has it can post.
-func unreached(host string, err error) error {
+func Unreached(host string, err error) error {
 	var with *url.Error
 	if errors.As(err, &with) {
 		err = with.Err

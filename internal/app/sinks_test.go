@@ -1,0 +1,122 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/composio/sandbox"
+	"gatehouse/internal/outbound"
+	"gatehouse/internal/sink"
+)
+
+func TestSinkPages(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	var mu sync.Mutex
+	status, got := 200, map[int64]int{}
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		w.WriteHeader(status)
+		lines := json.NewDecoder(r.Body)
+		var line struct{ Seq int64 }
+		for status == 200 && lines.Decode(&line) == nil {
+			got[line.Seq]++
+		}
+	}))
+	t.Cleanup(receiver.Close)
+	host := receiver.Listener.Addr().String()
+	s.server.sinks = streamer(s.Rig, sink.Settings{Retry: time.Hour, Receivers: outbound.Rules{Private: []string{host}}})
+	ctx, cancel := context.WithCancel(context.Background())
+	var loop sync.WaitGroup
+	loop.Go(func() { s.server.sinks.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		loop.Wait()
+	})
+	b := s.as("Ada", access.Admin)
+	b.get(sinksPath).is(200).has("No sinks yet")
+	b.submit(b.get(sinksPath), sinksPath, "name", " ", "secret.address", "http://169.254.169.254/"+canary, "kind", "https").is(422).
+		has("Enter a name", "must begin with https")
+
+	shown := b.submit(b.get(sinksPath), sinksPath, "name", "SIEM", "secret.address", receiver.URL+"/"+canary+"-tail", "from", "start").is(200).
+		has("It is shown only now", "SIEM", "Signed HTTPS posts", host+"/…tail", "without personal data")
+	key := regexp.MustCompile(`whk_[0-9A-Z]{40}`).FindString(shown.body)
+	if key == "" || shown.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("the key is %q", key)
+	}
+	s.streamed()
+	page := b.get(sinksPath).is(200).has("Up to date")
+	test, _ := page.doc.Find(`form[action$="/test"]`).Attr("action")
+	path := strings.TrimSuffix(test, "/test")
+	b.submit(page, test).has("A test went to SIEM")
+	s.streamed()
+	mu.Lock()
+	status = 500
+	mu.Unlock()
+	b.submit(b.get(sinksPath), test).is(422).has("The test was not delivered", "The receiver answered 500", "Last failure")
+	b.submit(b.get(sinksPath), path+"/pause").has("Paused SIEM", "waits")
+	b.submit(b.get(sinksPath), path+"/replay", "entry", "0").is(422).has("Nothing is delivered again", "Enter a number from 1")
+	b.submit(b.get(sinksPath), path+"/replay", "entry", "x").is(422)
+	b.submit(b.get(sinksPath), path+"/replay", "entry", "2").has("Delivering from entry 2 again", "Has everything up to entry 1")
+	mu.Lock()
+	status = 200
+	mu.Unlock()
+	b.submit(b.get(sinksPath), path+"/resume").has("Resumed SIEM")
+	s.streamed()
+	head, err := s.Store.HistoryHead(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	if got[1] != 1 || got[2] != 2 || got[3] != 2 || int64(len(got)) != head.Seq+1 { // tests are number 0
+		t.Errorf("delivered: %v", got)
+	}
+	mu.Unlock()
+	auditor := s.as("Ayo", access.Auditor).get(sinksPath).is(200).has("SIEM")
+	if auditor.doc.Find("main form").Length() != 0 {
+		t.Error("an auditor is offered something")
+	}
+	for _, page := range []*reply{auditor, b.get(sinksPath), b.get("/history")} {
+		if strings.Contains(page.body, canary) || strings.Contains(page.body, key) {
+			t.Errorf("%s shows an address or a key", page.url)
+		}
+	}
+	b.submit(b.get(sinksPath), path+"/remove").has("Removed SIEM", "No sinks yet")
+	b.do(b.request("POST", test, url.Values{})).is(403)
+	for _, action := range []string{"added", "tested", "paused", "replayed", "resumed", "removed"} {
+		if s.historyOf("sink."+action) == 0 {
+			t.Error("history doesn't know of sink." + action)
+		}
+	}
+}
+
+// streamed waits until the first sink has everything.
+func (s *site) streamed() {
+	s.T.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(10 * time.Second); ; {
+		all, err := s.server.sinks.Sinks(s.T.Context())
+		if err != nil {
+			s.T.Fatal(err)
+		}
+		if len(all) > 0 && all[0].Behind == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			s.T.Fatal("the sink doesn't get everything: entry " + strconv.FormatInt(all[0].Cursor, 10) + " " + all[0].Health.Problem)
+		}
+	}
+}
