@@ -110,17 +110,17 @@ func (s *Server) configConnections(c echo.Context) error {
 }
 
 func (s *Server) configHistory(c echo.Context) error {
-	p, a, frame, head, err := s.configPage(c, "History")
+	p, frame, head, err := s.pastPage(c, "History")
 	if err != nil {
 		return err
 	}
-	q := store.HistoryQuery{Project: p.ID, Object: a.ID, Before: beforeParam(c), Limit: historyPerPage + 1}
+	q := store.HistoryQuery{Project: p.project.ID, Object: p.id, Before: beforeParam(c), Limit: historyPerPage + 1}
 	found, err := s.store.History(c.Request().Context(), q)
 	if err != nil {
 		return err
 	}
 	v := templates.ConfigHistoryView{Page: frame, Head: head}
-	v.Pager, found = historyPager(configPath(p.Slug, a.ID)+"/history", nil, found, q.Before > 0)
+	v.Pager, found = historyPager(p.path()+"/history", nil, found, q.Before > 0)
 	v.Entries, err = s.entryViews(c, found)
 	if err != nil {
 		return err

@@ -32,7 +32,7 @@ func configHead(p mirror.Project, a mirror.AuthConfig, tab, open string, may boo
 			v.Switch = templates.LinkView{Text: "Disable", URL: templates.Local(impactPath(p.Slug, a.ID, "disable"))}
 		}
 	}
-	for _, t := range []struct{ name, path string }{{"Overview", ""}, {"Connections", "/connections"}, {"History", "/history"}, {"Requests", "/requests"}} {
+	for _, t := range []struct{ name, path string }{{"Overview", ""}, {"Connections", "/connections"}, {"History", "/history"}, {"Versions", "/versions"}, {"Requests", "/requests"}} {
 		v.Tabs = append(v.Tabs, templates.TabView{Text: t.name, URL: templates.Local(path + t.path), Current: t.name == tab})
 	}
 	return v

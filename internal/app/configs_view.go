@@ -27,7 +27,7 @@ func (b configsBuilder) build(snapshot *mirror.Snapshot) templates.ConfigsView {
 		Filter: b.filter(snapshot.Facets()), Summary: summary(found), Columns: b.columns(),
 		Rows: make([]templates.ConfigRowView, len(found.Configs)), Dense: b.dense,
 		Density: templates.LinkView{Text: "Dense", URL: templates.Local(b.base + "?density=dense")},
-		Pager:   b.pager(found),
+		Pager:   b.pager(found), AsOf: templates.Local(asOfPath(b.project.Slug)),
 	}
 	if b.dense {
 		v.Density = templates.LinkView{Text: "Roomy", URL: templates.Local(b.base + "?density=roomy")}

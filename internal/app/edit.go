@@ -35,6 +35,9 @@ func (s *Server) newEditor(c echo.Context) (*editor, error) {
 	if e.typed == nil {
 		e.typed, err = s.fromRequest(c, p, a.Values())
 	}
+	if e.typed == nil && err == nil {
+		e.typed, err = s.fromVersion(c)
+	}
 	return e, err
 }
 

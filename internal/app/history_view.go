@@ -1,13 +1,12 @@
 package app
 
 import (
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"gatehouse/internal/audit"
+	"gatehouse/internal/mirror"
 	"gatehouse/web/templates"
 )
 
@@ -139,7 +138,11 @@ func (b entryBuilder) entry(e audit.Entry) templates.EntryView {
 	v := templates.EntryView{
 		Seq: strconv.FormatInt(e.Seq, 10), URL: templates.Local(entryPath(e.Seq)), Avatar: face(actorName(e), e.Actor.ID+e.Actor.Kind),
 		Sentence: b.sentence(e), Badge: outcomeBadge(e.Outcome), Project: b.projects[e.Project].name, Reason: e.Reason,
-		Age: ago(e.Time, b.now), At: exact(e.Time), Diff: b.diff(e),
+		Age: ago(e.Time, b.now), At: exact(e.Time), Diff: b.diff(e), Facts: b.rowFacts(e),
+	}
+	v.Short = shortDiff(v.Diff)
+	if _, step := mirror.StepOf(e.Event); step && b.projects[e.Project].slug != "" {
+		v.Then = templates.LinkView{Text: "the project then", URL: asOfEntry(b.projects[e.Project].slug, e.Seq)}
 	}
 	if e.Request != "" && e.Object.Kind != "change_request" {
 		v.Request = templates.LinkView{Text: "its change request", URL: templates.Local(changePath(e.Request))}
@@ -185,8 +188,11 @@ func (b entryBuilder) object(e audit.Entry) templates.LinkView {
 	l := templates.LinkView{Text: name}
 	project, known := b.projects[e.Project]
 	switch {
-	case e.Object.Kind == "auth_config" && known && e.Object.ID != "" && !strings.Contains(e.Action, "deleted"):
+	case e.Object.Kind == "auth_config" && known && e.Object.ID != "":
 		l.URL = templates.Local(configPath(project.slug, e.Object.ID))
+		if strings.Contains(e.Action, "deleted") {
+			l.URL += "/versions" // what is left of it
+		}
 	case e.Object.Kind == "change_request":
 		l.URL = templates.Local(changePath(e.Object.ID))
 	case ruleKinds[e.Object.Kind]:
@@ -223,24 +229,15 @@ func changesDiff(changes []audit.Change) templates.DiffView {
 
 // facts are all that is stored of an entry, in words.
 func (b entryBuilder) facts(e audit.Entry, row audit.Row) []templates.FactView {
-	facts := []templates.FactView{{Name: "Time", Time: exact(e.Time)}, {Name: "Action", Text: e.Action}, {Name: "Outcome", Text: e.Outcome}, {Name: "Actor", Text: actorName(e)}}
+	facts := []templates.FactView{{Name: "Time", Time: exact(e.Time)}, {Name: "Actor", Text: actorName(e)}}
 	add := func(name, text string) {
 		if text != "" {
 			facts = append(facts, templates.FactView{Name: name, Text: text})
 		}
 	}
-	add("Actor id", e.Actor.ID)
-	if b.personal {
-		add("E-mail", e.Actor.Email)
-		add("Address", e.Actor.IP)
-		add("Browser", e.Actor.Agent)
-	}
-	add("Object", strings.TrimSpace(e.Object.Kind+" "+e.Object.ID))
 	add("Project", b.projects[e.Project].name)
 	add("Change request", e.Request)
 	add("Reason", e.Reason)
-	for _, k := range slices.Sorted(maps.Keys(e.Detail)) {
-		add(capital(strings.ReplaceAll(k, "_", " ")), e.Detail[k])
-	}
+	facts = append(facts, b.rowFacts(e)...)
 	return append(facts, templates.FactView{Name: "Hash", Code: row.Hash.String()}, templates.FactView{Name: "Follows", Code: row.Prev.String()})
 }

@@ -184,6 +184,15 @@ func TestHistoryPages(t *testing.T) {
 	b.get("/history?q=nothinglikethis").has("Nothing found")
 	b.get("/history?actor=" + editor.ID + "&action=auth_config.disabled&from=2020-01-01&to=2099-01-01").has("Emil disabled")
 	b.get("/history?from=2099-01-01").has("Nothing found")
+	row := b.get("/history?action=auth_config.disabled").doc.Find("[data-seq]").First()
+	if got := strings.Join(strings.Fields(row.Find(".short").First().Text()), " "); got != "Status ENABLED → DISABLED" {
+		t.Errorf("the row says %q", got)
+	}
+	if fields := row.Find("details").Text(); !strings.Contains(fields, "auth_config.disabled") || !strings.Contains(fields, a.ID) {
+		t.Errorf("its fields are %q", fields)
+	}
+	b.get(personPath(editor.ID)+"/history").is(200).has("What they did", "Emil disabled "+a.Name)
+	b.get(personPath(editor.ID)+"/history?of=them").is(200).has("What was done to them", "added Emil")
 	seq := s.History(store.HistoryQuery{Action: "session.signed_in"})[0].Seq
 	b.get(entryPath(seq)).has("192.0.2.1", "Hash", `"action":"session.signed_in"`)
 	s.as("Vera", access.Viewer).get(entryPath(seq)).is(200)

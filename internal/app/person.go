@@ -36,6 +36,7 @@ func (s *Server) personPage(c echo.Context, u access.User, in personEdit, compla
 		return err
 	}
 	v := personView(u, addressFor(reader(c), u), n, s.now())
+	v.Tabs = personTabs(c, u, "Account")
 	v.Page, v.Link, v.Complaints, v.RolesWrong = frame, in.link, complaintsView(complaint, fieldLabels), fieldComplaints(complaint)["roles"]
 	if in.roles != nil {
 		v.Roles = roleChecks(in.roles)

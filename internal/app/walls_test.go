@@ -101,7 +101,7 @@ func TestOtherProject(t *testing.T) {
 	other := s.AddProject("production", sandbox.ProductionKey, "production")
 	b := s.as("Emil", access.Editor)
 	a := s.Config(rig.OwnOAuth)
-	for _, tail := range []string{"", "/edit", "/history", "/connections", "/requests", "/impact?do=disable"} {
+	for _, tail := range []string{"", "/edit", "/history", "/versions", "/restore", "/connections", "/requests", "/impact?do=disable"} {
 		b.get(configPath(other.Slug, a.ID) + tail).is(404)
 		b.get(configPath("nosuch", a.ID) + tail).is(404)
 		b.get(configPath(s.Project.Slug, "ac_nosuch") + tail).is(404)

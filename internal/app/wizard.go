@@ -266,13 +266,9 @@ func (s *Server) fromRequest(c echo.Context, p mirror.Project, live mirror.Value
 		values = mirror.Values{}
 	}
 	maps.Copy(values, r.Revision.Items[0].Set)
-	for name, value := range values {
-		separator := ""
-		if mirror.ListField(name) {
-			separator = "\n"
-		}
-		if change.Editable(r.Revision.Items[0].Managed, name) {
-			form.Set("field."+name, strings.Join(value, separator))
+	for name, value := range formFields(values) {
+		if change.Editable(r.Revision.Items[0].Managed, strings.TrimPrefix(name, "field.")) {
+			form[name] = value
 		}
 	}
 	return form, nil

@@ -3,6 +3,7 @@ package change
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"gatehouse/internal/audit"
@@ -123,7 +124,10 @@ func (s *Service) itemEvent(r *Request, i int, action string) audit.Event {
 		Actor:  audit.Actor{Kind: audit.ActorUser, ID: who.ID, Name: who.Name},
 		Action: action, Project: r.Project, Request: r.ID,
 		Object: audit.Object{Kind: "auth_config", ID: r.Progress[i].Target, Name: it.Name},
-		Detail: map[string]string{"item": itoa(i), "revision": itoa(r.Revision.Number), "effect": r.Revision.EffectHash, "toolkit": it.Toolkit},
+		Detail: map[string]string{
+			"item": itoa(i), "revision": itoa(r.Revision.Number), "effect": r.Revision.EffectHash,
+			mirror.DetailToolkit: it.Toolkit, mirror.DetailScheme: it.Scheme, mirror.DetailManaged: strconv.FormatBool(it.Managed),
+		},
 	}
 }
 

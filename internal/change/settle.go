@@ -120,6 +120,7 @@ func (s *Service) applied(r *Request, i int, step Step, rep report, effect *Effe
 	}
 	e := s.itemEvent(r, i, pastTense[it.Operation])
 	e.Changes = it.changes(rep)
+	it.describe(e.Detail, rep)
 	effect.add(e)
 	effect.Destroy = []int{i}
 	if len(effect.Mirror) > 0 {
@@ -129,7 +130,8 @@ func (s *Service) applied(r *Request, i int, step Step, rep report, effect *Effe
 		*p = Progress{Target: p.Target, State: ItemPending, Step: StepRename}
 		for _, extra := range rep.extra {
 			incident := unknownOutcome(s.itemEvent(r, i, "auth_config.duplicate_found"))
-			incident.Object = extra.Object()
+			incident.Object, incident.Changes = extra.Object(), mirror.ChangesBetween(nil, extra.Values())
+			extra.Describe(incident.Detail)
 			effect.add(incident)
 			effect.Mirror = append(effect.Mirror, MirrorChange{Config: extra})
 		}
@@ -149,11 +151,7 @@ func (it Item) changes(rep report) []audit.Change {
 		after[mirror.FieldName] = it.Set[mirror.FieldName]
 		changes = mirror.ChangesBetween(nil, after)
 	case Delete:
-		for _, f := range slices.Sorted(maps.Keys(it.Base)) {
-			if len(it.Base[f]) > 0 {
-				changes = append(changes, audit.Change{Field: f, Before: it.Base[f], After: []string{}})
-			}
-		}
+		changes = mirror.ChangesGone(it.Base)
 	default:
 		for _, f := range slices.Sorted(maps.Keys(it.Set)) {
 			changes = append(changes, audit.Change{Field: f, Before: it.Base[f], After: it.Set[f]})
@@ -163,6 +161,17 @@ func (it Item) changes(rep report) []audit.Change {
 		changes = append(changes, audit.Change{Field: c.Field, Before: []string{}, After: []string{"fingerprint " + c.Fingerprint}})
 	}
 	return changes
+}
+
+// describe adds to the details of what an item made or deleted which of its
+// fields are hidden.
+func (it Item) describe(detail map[string]string, rep report) {
+	switch it.Operation {
+	case Create:
+		rep.live.Values().Hidden(detail)
+	case Delete:
+		it.Base.Hidden(detail)
+	}
 }
 
 func (s *Service) refused(r *Request, i int, step Step, rep report, effect *Effect) {
@@ -250,6 +259,10 @@ func (s *Service) decided(r *Request, i int, happened bool, saw report, by acces
 	}
 	e := s.itemEvent(r, i, action)
 	e.Actor = by.Actor()
+	if happened {
+		e.Changes, e.Detail[mirror.DetailOperation] = it.changes(saw), string(it.Operation)
+		it.describe(e.Detail, saw)
+	}
 	effect := Effect{Events: []audit.Event{e}, Release: []int{i}, Mirror: mirrorChange(saw, p.Target)}
 	if happened {
 		effect.Destroy = []int{i}
@@ -310,12 +323,13 @@ func (s *Service) noteOutside(r *Request, i int, happened bool, f Facts, effect 
 		}
 		if m.Gone {
 			if it.Operation != Delete || !happened {
-				effect.add(mirror.OutsideEvent(r.Project, "auth_config.deleted_outside", before, nil))
+				effect.add(mirror.OutsideEvent(r.Project, "auth_config.deleted_outside", before, mirror.ChangesGone(before.Values())))
 			}
 			continue
 		}
 		changes := mirror.ChangesBetween(before.Values(), m.Config.Values())
 		if happened {
+			effect.tellCredentials(m.Config.ID, changes)
 			changes = slices.DeleteFunc(changes, func(c audit.Change) bool { return it.explains(c.Field) })
 		}
 		switch {
@@ -329,6 +343,21 @@ func (s *Service) noteOutside(r *Request, i int, happened bool, f Facts, effect 
 		}
 	}
 	return nil
+}
+
+// tellCredentials adds which credentials are set now to what an effect says of a
+// config.
+func (e *Effect) tellCredentials(id string, changes []audit.Change) {
+	for k := range e.Events {
+		if _, step := mirror.StepOf(e.Events[k]); !step || e.Events[k].Object.ID != id {
+			continue
+		}
+		for _, c := range changes {
+			if c.Field == mirror.FieldCredentials {
+				e.Events[k].Changes = append(e.Events[k].Changes, c)
+			}
+		}
+	}
 }
 
 // explains reports whether a field differs because the item took effect.

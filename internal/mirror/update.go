@@ -74,7 +74,7 @@ func (u *update) build(now Current, ids []string) error {
 		}
 		if left {
 			u.Gone = append(u.Gone, id)
-			u.outside("auth_config.deleted_outside", current, nil)
+			u.outside("auth_config.deleted_outside", current, ChangesGone(current.Values()))
 		}
 	}
 	return nil
@@ -140,10 +140,7 @@ func (u *update) outside(action string, a AuthConfig, changes []audit.Change) {
 
 // OutsideEvent says what somebody did to a config at Composio directly.
 func OutsideEvent(project, action string, a AuthConfig, changes []audit.Change) audit.Event {
-	return audit.Event{
-		Actor: audit.Actor{Kind: audit.ActorOutside}, Action: action, Project: project, Object: a.Object(), Changes: changes,
-		Detail: map[string]string{"toolkit": a.Toolkit},
-	}
+	return audit.Event{Actor: audit.Actor{Kind: audit.ActorOutside}, Action: action, Project: project, Object: a.Object(), Changes: changes, Detail: a.Describe(nil)}
 }
 
 // Object is the config as history names it.

@@ -42,6 +42,9 @@ func (t *tx) recordOne(e audit.Event) error {
 	t.isAbout(e.Request)
 	t.entries++
 	t.weighty = t.weighty || e.Weighty()
+	if err := t.noteStep(row.Seq, e); err != nil {
+		return err
+	}
 	return t.noteNews(row.Seq, e)
 }
 
