@@ -47,7 +47,7 @@ func (c historyVerifyCommand) Run(ctx context.Context, t terminal) error {
 }
 
 func (c historyVerifyCommand) examine(ctx context.Context) witness.Report {
-	st, err := store.Open(c.DataDir, store.Options{ReadOnly: true})
+	st, err := store.OpenFile(filepath.Join(c.DataDir, store.DatabaseFile))
 	if err != nil {
 		return witness.Report{Result: witness.Unreadable, Problem: err.Error()}
 	}
@@ -96,7 +96,7 @@ type historyCheckpointCommand struct{ directory }
 
 // Run prints the newest checkpoint, even while a console runs.
 func (c historyCheckpointCommand) Run(ctx context.Context, t terminal) error {
-	st, err := store.Open(c.DataDir, store.Options{ReadOnly: true})
+	st, err := store.OpenFile(filepath.Join(c.DataDir, store.DatabaseFile))
 	if err != nil {
 		return exitCode{exitUnreadable, err}
 	}

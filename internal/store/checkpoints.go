@@ -46,21 +46,12 @@ func (s *Store) LatestCheckpoint(ctx context.Context) (audit.Signed, error) {
 // Checkpoints returns the last checkpoints, the newest first. Their signatures
 // are not checked.
 func (s *Store) Checkpoints(ctx context.Context, limit int) ([]audit.Signed, error) {
-	return s.checkpoints(ctx, "ORDER BY id DESC LIMIT $1", limit)
-}
-
-// CheckpointsFrom returns the checkpoints of at least a size, the oldest first.
-func (s *Store) CheckpointsFrom(ctx context.Context, size int64) ([]audit.Signed, error) {
-	return s.checkpoints(ctx, "WHERE size >= $1 ORDER BY id", size)
-}
-
-func (s *Store) checkpoints(ctx context.Context, rest string, args ...any) ([]audit.Signed, error) {
 	var out []audit.Signed
 	err := s.each(ctx, func(row scanner) error {
 		c, err := scanCheckpoint(row)
 		out = append(out, c)
 		return err
-	}, "SELECT "+checkpointColumns+" FROM checkpoint "+rest, args...)
+	}, "SELECT "+checkpointColumns+" FROM checkpoint ORDER BY id DESC LIMIT $1", limit)
 	return out, err
 }
 

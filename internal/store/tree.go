@@ -53,6 +53,7 @@ func (x *historyTree) open(ctx context.Context) error {
 	if x.db != nil || x.path == "" {
 		return nil
 	}
+	ctx = context.WithoutCancel(ctx) // half a file would be of no use
 	err := x.tryOpen(ctx)
 	if err == nil && x.fits(ctx) {
 		return nil
@@ -71,7 +72,12 @@ func (x *historyTree) remake(ctx context.Context) error {
 			return err
 		}
 	}
-	return x.tryOpen(ctx)
+	err := x.tryOpen(context.WithoutCancel(ctx))
+	if err != nil && x.db != nil {
+		_ = x.db.Close() // it is made anew the next time
+		x.db = nil
+	}
+	return err
 }
 
 func (x *historyTree) tryOpen(ctx context.Context) error {

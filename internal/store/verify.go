@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -141,11 +142,11 @@ func (s *Store) verifySegment(ctx context.Context, one *segment, after audit.Hea
 		if wanted[r.Seq] {
 			one.trees[r.Seq] = one.v.Tree().Clone()
 		}
-		return ctx.Err()
+		return nil
 	}
 	for from := one.from; from <= one.to && one.err == nil; from += verifyBatch {
 		to := min(from+verifyBatch-1, one.to)
-		if one.err = s.HistoryRows(ctx, from, to, next); one.err == nil && one.v.Head().Seq < to {
+		if one.err = cmp.Or(s.evidence(ctx, from, to, next), ctx.Err()); one.err == nil && one.v.Head().Seq < to {
 			one.err = fmt.Errorf("%w: rows after %d are missing", audit.ErrTampered, one.v.Head().Seq)
 		}
 	}
@@ -213,6 +214,34 @@ func (s *Store) SetVerified(ctx context.Context, at time.Time) error {
 	}
 	_, err := s.tree.db.ExecContext(ctx, "INSERT OR REPLACE INTO verified (id, at) VALUES (1, ?)", micros(at))
 	return err
+}
+
+// StoredCheckpoints returns all checkpoints as they lie there, the oldest first,
+// for verification: their numbers have no gap, and the size beside each is its own.
+func (s *Store) StoredCheckpoints(ctx context.Context) ([]audit.Signed, error) {
+	rows, err := s.reads.QueryContext(ctx, "SELECT id, size, note FROM checkpoint ORDER BY id")
+	if err != nil {
+		return nil, err
+	}
+	var out []audit.Signed
+	err = drain(rows, func(row scanner) error {
+		var id int64
+		var size, note any
+		if err := row.Scan(&id, &size, &note); err != nil {
+			return err
+		}
+		if want := int64(len(out) + 1); id != want {
+			return fmt.Errorf("%w: checkpoint %d is missing", audit.ErrTampered, want)
+		}
+		n, ok := size.(int64)
+		text, ok2 := note.([]byte)
+		if !ok || !ok2 {
+			return fmt.Errorf("%w: checkpoint %d has another form", audit.ErrTampered, id)
+		}
+		out = append(out, audit.Signed{ID: id, Checkpoint: audit.Checkpoint{Size: n}, Note: text})
+		return nil
+	})
+	return out, err
 }
 
 // CheckFile has SQLite look over the tables that verification reads.

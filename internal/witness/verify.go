@@ -19,6 +19,9 @@ func openStored(keys audit.PublicKeys, stored []audit.Signed) ([]audit.Checkpoin
 		if err != nil {
 			return nil, fmt.Errorf("%w: checkpoint %d: %w", audit.ErrTampered, one.ID, err)
 		}
+		if c.Size != one.Size {
+			return nil, fmt.Errorf("%w: checkpoint %d covers another number of rows than beside it", audit.ErrTampered, one.ID)
+		}
 		all[i] = c
 	}
 	return all, nil
@@ -88,7 +91,7 @@ func examine(ctx context.Context, st *store.Store, keys func() (audit.PublicKeys
 	if err := st.CheckFile(ctx); err != nil {
 		return err
 	}
-	stored, err := st.CheckpointsFrom(ctx, 0)
+	stored, err := st.StoredCheckpoints(ctx)
 	if err != nil {
 		return err
 	}

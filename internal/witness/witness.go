@@ -99,7 +99,7 @@ func (s *Service) Start(ctx context.Context, accept bool) error {
 // known returns all checkpoints that are signed, of the database and of anchors
 // that can be read again.
 func (s *Service) known(ctx context.Context) ([]audit.Checkpoint, error) {
-	stored, err := s.store.CheckpointsFrom(ctx, 0)
+	stored, err := s.store.StoredCheckpoints(ctx)
 	if err != nil {
 		return nil, err
 	}
