@@ -33,8 +33,12 @@ func (s *Server) export(c echo.Context, format evidence.Format) error {
 	if !s.limits.export(reader(c).ID) {
 		return tooManyExports()
 	}
+	a := ask(c)
+	if err := a.problem(); err != nil {
+		return err
+	}
 	ctx := c.Request().Context()
-	e, err := s.evidence.Begin(ctx, reader(c), evidence.Wish{Query: historyQuery(c), Text: searchText(c), Format: format})
+	e, err := s.evidence.Begin(ctx, reader(c), evidence.Wish{Query: a.history, Text: searchText(c), Format: format})
 	if err != nil {
 		return err
 	}

@@ -2,14 +2,12 @@ package app
 
 import (
 	"strconv"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/problem"
-	"gatehouse/internal/store"
 	"gatehouse/web/templates"
 )
 
@@ -25,15 +23,6 @@ func beforeParam(c echo.Context) int64 {
 	return n
 }
 
-// dateParam reads a day from the query; the zero time if there is none.
-func dateParam(c echo.Context, name string) time.Time {
-	t, err := time.Parse(time.DateOnly, c.QueryParam(name))
-	if err != nil {
-		return time.Time{}
-	}
-	return t
-}
-
 // history is the page of all history.
 func (s *Server) history(c echo.Context) error {
 	if same, err := s.unchanged(c); same || err != nil {
@@ -43,66 +32,44 @@ func (s *Server) history(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	q := historyQuery(c)
-	found, err := s.store.History(c.Request().Context(), q)
+	v := templates.HistoryView{Page: frame, Exports: exportLinks(c), Reviews: reviewLinks(c)}
+	a := ask(c)
+	b, err := s.searchBuilder(c, a)
 	if err != nil {
 		return err
 	}
-	v := templates.HistoryView{Page: frame, Exports: exportLinks(c), Reviews: reviewLinks(c)}
-	if v.Filter, err = s.historyFilter(c, q); err != nil {
+	v.Search = b.search()
+	if a.wrong != nil {
+		return again(c, templates.History(v))
+	}
+	found, err := s.store.History(c.Request().Context(), a.history)
+	if err != nil {
 		return err
 	}
-	keep := []string{"q", q.Text, "project", q.Project, "actor", q.Actor, "action", q.Action, "from", v.Filter.From, "to", v.Filter.To}
-	v.Pager, found = historyPager("/history", keep, found, q.Before > 0)
+	v.Pager, found = historyPager(historyPath, a.params(), found, a.history.Before > 0)
 	if v.Entries, err = s.entryViews(c, found); err != nil {
 		return err
 	}
-	v.Empty = templates.EmptyView{Title: "Nothing found", Text: "No entry of history fits this search.", Action: templates.LinkView{Text: "Clear the search", URL: "/history"}}
-	if head, err := s.store.HistoryHead(c.Request().Context()); err == nil && v.Filter.Active && head.Seq-s.store.HistoryIndexed() > 1000 {
+	v.Days, v.Facets = b.histogram(), b.facets()
+	v.Empty = templates.EmptyView{Title: "Nothing found", Text: "No entry of history fits this search.", Action: templates.LinkView{Text: "Clear the search", URL: historyPath}}
+	if head, err := s.store.HistoryHead(c.Request().Context()); err == nil && a.active() && head.Seq-s.store.HistoryIndexed() > 1000 {
 		v.Verified = templates.NoticeView{Tone: "warn", Text: "The search index is being made anew and covers history up to entry " + number(int(s.store.HistoryIndexed())) + "."}
 	}
 	return page(c, templates.History(v))
 }
 
-func historyQuery(c echo.Context) store.HistoryQuery {
-	q := store.HistoryQuery{
-		Text: c.QueryParam("q"), Project: c.QueryParam("project"), Actor: c.QueryParam("actor"), Action: c.QueryParam("action"),
-		From: dateParam(c, "from"), To: dateParam(c, "to"), Before: beforeParam(c), Limit: historyPerPage + 1,
-		Public: !reader(c).May(access.ViewPersonal),
-	}
-	if !q.To.IsZero() {
-		q.To = q.To.AddDate(0, 0, 1) // the last day is part of it
-	}
-	return q
-}
-
-func (s *Server) historyFilter(c echo.Context, q store.HistoryQuery) (templates.HistoryFilterView, error) {
-	v := templates.HistoryFilterView{
-		Query: q.Text, From: c.QueryParam("from"), To: c.QueryParam("to"),
-		Active: q.Text+q.Project+q.Actor+q.Action != "" || !q.From.IsZero() || !q.To.IsZero(),
-	}
+// searchBuilder gathers what a search is shown with.
+func (s *Server) searchBuilder(c echo.Context, a asked) (b searchBuilder, err error) {
+	b.asked = a
 	ctx := c.Request().Context()
-	projects, err := s.store.Projects(ctx)
-	if err != nil {
-		return v, err
+	if b.names, err = s.names(c); err != nil {
+		return b, err
 	}
-	users, err := s.store.Users(ctx)
-	if err != nil {
-		return v, err
+	if b.projects, err = s.store.Projects(ctx); err != nil || a.wrong != nil {
+		return b, err
 	}
-	v.Projects = []templates.OptionView{{Text: "All projects"}}
-	for _, p := range projects {
-		v.Projects = append(v.Projects, templates.OptionView{Value: p.ID, Text: p.Name, Selected: p.ID == q.Project})
-	}
-	v.People = []templates.OptionView{{Text: "Everybody"}}
-	for _, u := range users {
-		v.People = append(v.People, templates.OptionView{Value: u.ID, Text: u.Name, Selected: u.ID == q.Actor})
-	}
-	v.Actions = []templates.OptionView{{Text: "All actions"}}
-	for _, a := range actionNames {
-		v.Actions = append(v.Actions, templates.OptionView{Value: a.action, Text: a.name, Selected: a.action == q.Action})
-	}
-	return v, nil
+	b.summary, err = s.store.HistorySummary(ctx, a.history)
+	return b, err
 }
 
 // historyPager cuts off the entry that was read beyond the page, if any.

@@ -27,7 +27,7 @@ type Key struct {
 
 // History is the language of history.
 var History = Language{Keys: []Key{
-	{Name: "actor", Help: "who did it: an id, an e-mail address or the name at the time; system is Gatehouse itself, outside is somebody at Composio directly", Example: "actor:ada@example.com"},
+	{Name: "actor", Help: "who did it: an id, an e-mail address, the name at the time or a word of it; system is Gatehouse itself, outside is somebody at Composio directly", Example: "actor:ada@example.com"},
 	{Name: "action", Help: "what was done, or a family of actions", Example: "action:auth_config.updated"},
 	{Name: "toolkit", Help: "the toolkit of the auth config that it is about", Example: "toolkit:github"},
 	{Name: "config", Help: "the auth config that it is about: an id or the name at the time", Example: "config:github-prod"},

@@ -84,6 +84,9 @@ func entryFilters(e audit.Entry) []filter {
 		{byProject, e.Project}, {byActor, actorValue(e)}, {byActorName, strings.ToLower(e.Actor.Name)}, {byActorEmail, strings.ToLower(e.Actor.Email)},
 		{byAction, e.Action}, {byObject, e.Object.ID}, {byRequest, e.Request}, {byOutcome, outcomeValue(e)}, {byIP, e.Actor.IP},
 	}
+	for _, word := range tokens(e.Actor.Name) {
+		all = append(all, filter{byActorName, word})
+	}
 	for i, c := range e.Action {
 		if c == '.' {
 			all = append(all, filter{byAction, e.Action[:i]})

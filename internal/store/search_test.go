@@ -200,7 +200,7 @@ func TestMatches(t *testing.T) {
 		Reason:  "Rotated by hand, as agreed", Detail: map[string]string{"toolkit": "github", "effect": "0123456789abcdef0123"},
 	}}
 	for text, want := range map[string]bool{
-		"": true, "actor:usr_Ab": true, "actor:usr_ab": false, "actor:ada@example.com": true, `actor:"ada lovelace"`: true, "actor:ada": false,
+		"": true, "actor:usr_Ab": true, "actor:usr_ab": false, "actor:ada@example.com": true, `actor:"ada lovelace"`: true, "actor:ADA": true, "actor:lovel": false,
 		"actor:bo actor:usr_Ab": true, "actor:bo -actor:usr_Ab": false, "-actor:bo": true, "actor:system": false,
 		"action:auth_config": true, "action:auth_config.updated": true, "action:auth": false, "action:AUTH_CONFIG.updated": true,
 		"toolkit:GitHub": true, "toolkit:git": false, "config:ac_X1": true, "config:ac_x1": false, `config:"github PROD"`: true, "config:github": false,

@@ -1,0 +1,64 @@
+package app
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/PuerkitoBio/goquery"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/composio/sandbox"
+)
+
+func searching(text string) string { return "/history?q=" + url.QueryEscape(text) }
+
+// One field finds everything; its terms are chips that can be taken away, and
+// what was found can be narrowed.
+func TestHistorySearch(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	b := s.as("Ada", access.Admin, access.Editor)
+	page := b.get(searching(`action:session is:system`)).is(200)
+	page.has("Nothing found")
+	page = b.get(searching(`actor:Ada -is:drift signed`) + "&action=session.signed_in&from=2020-01-01").is(200)
+	page.has("Ada signed in")
+	if got := page.doc.Find(`input[data-terms]`).AttrOr("value", ""); got != "actor:Ada -is:drift signed action:session.signed_in" {
+		t.Errorf("the field holds %q", got)
+	}
+	chips := page.doc.Find(".chip.term")
+	if chips.Length() != 5 {
+		t.Errorf("%d chips", chips.Length())
+	}
+	without := chips.Eq(1).Find("a")
+	if label, href := without.AttrOr("aria-label", ""), without.AttrOr("href", ""); label != "Remove not is drift" || strings.Contains(href, "drift") || !strings.Contains(href, "from=2020-01-01") {
+		t.Errorf("%q leads to %q", label, href)
+	}
+	facet := b.get("/history").is(200).doc.Find(".facets a").FilterFunction(func(_ int, a *goquery.Selection) bool { return strings.HasPrefix(a.Text(), "Signed in") })
+	b.get(facet.AttrOr("href", "")).is(200).has("Ada signed in")
+}
+
+// What can't be read is answered with the place, and what was typed is kept.
+func TestHistorySearchMistakes(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	auditor := s.as("Ada", access.Auditor)
+	for text, place := range map[string]string{
+		"is:drift colour:red": "colour:red", `actor:ada "open`: `"open`, "after:2026-02-31": "after:2026-02-31", "is:no": "is:no",
+		"<script>:x": "<script>:x", strings.Repeat("w ", 5000): "",
+	} {
+		page := auditor.get(searching(text)).is(422)
+		if got := page.doc.Find("#query-wrong mark").Text(); place != "" && got != place {
+			t.Errorf("%q: the place is %q", text, got)
+		}
+		if got := page.doc.Find(`input[data-terms]`).AttrOr("value", ""); got != text || page.doc.Find("#entries").Length() > 0 {
+			t.Errorf("%.40q: the field holds %.40q", text, got)
+		}
+	}
+	auditor.get("/history?from=2026-02-31").is(422).has("There is no day 31 in February")
+	auditor.get("/history?from=2026-03-02&to=2026-03-01").is(422).has("Nothing can be there")
+	auditor.get(searching("ip:192.0.2.1")).is(200)
+	viewer := s.as("Vera", access.Viewer)
+	for _, text := range []string{"ip:192.0.2.1", "-actor:ada@example.com"} {
+		viewer.get(searching(text)).is(422).has("You may not see people")
+	}
+	viewer.get(searching("example.com")).is(200).has("Nothing found")
+}
