@@ -39,8 +39,10 @@
     mark(g.parentNode, [g]);
   });
   document.addEventListener('pointermove', (event) => {
-    const g = from && bar(event);
-    if (g && g.parentNode === from.parentNode) mark(g.parentNode, span(g));
+    if (!event.target.closest?.('[data-histogram]')) return;
+    const g = bar(event);
+    if (g) g.closest('figure').querySelector('[data-under]').textContent = g.dataset.label; // what is pointed at
+    if (g && from && g.parentNode === from.parentNode) mark(g.parentNode, span(g));
   });
   document.addEventListener('pointerup', (event) => {
     if (!from) return;
