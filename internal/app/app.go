@@ -76,6 +76,7 @@ type Server struct {
 	log      *slog.Logger
 	sessions sessions.Store
 	limits   *limits
+	reads    *reads
 	lists    lists
 	streams  streams
 	beat     time.Duration // between the signs of life of a stream
@@ -98,7 +99,7 @@ func build(o Options) (http.Handler, *Server, error) {
 		evidence: evidence.NewService(o.Store, o.Now), reviewer: review.NewService(o.Store, o.Now),
 		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, sinks: o.Sinks, witness: o.Witness, keys: o.Keys,
 		public: o.PublicURL, build: buildTag(o.Build), demo: o.Demo, now: o.Now, log: o.Log,
-		limits: newLimits(o.Now), started: o.Now(), beat: defaultBeat, stop: o.Stop,
+		limits: newLimits(o.Now), reads: newReads(o.Now), started: o.Now(), beat: defaultBeat, stop: o.Stop,
 	}
 	s.sessions = newSessionStore(s.secureCookies())
 	e := echo.New()

@@ -123,6 +123,9 @@ func (s *Server) historyEntry(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if !reader(c).May(access.ViewPersonal) && !(store.HistoryQuery{Public: true}).Matches(e) {
+		return problem.New(problem.NotFound, "There is no such entry, or you may not see it.")
+	}
 	var row audit.Row
 	if err := s.store.HistoryRows(c.Request().Context(), seq, seq, func(r audit.Row) error { row = r; return nil }); err != nil {
 		return err

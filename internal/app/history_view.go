@@ -110,6 +110,7 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"group.removed", "Group removed", "removed the group", ""},
 	{"freeze.added", "Freeze window added", "added the freeze window", ""},
 	{"freeze.removed", "Freeze window removed", "removed the freeze window", ""},
+	{"history.read", "History read", "read", ""},
 	{"history.export_begun", "Export begun", "began to export", ""},
 	{"history.exported", "History exported", "exported", ""},
 	{"review.opened", "Review opened", "opened the review", ""},

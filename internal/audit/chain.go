@@ -257,10 +257,17 @@ func Open(r Row) (Entry, error) {
 	return e, nil
 }
 
+// Read is the action of an entry that says that history was read. Its reason is
+// what was searched for.
+const Read = "history.read"
+
 // Words are the texts of an entry that a search looks into, with or without the
-// addresses of people.
+// addresses of people. Who searches doesn't find that somebody searched for it.
 func (e Entry) Words(addresses bool) []string {
-	words := []string{e.Actor.Name, e.Action, e.Object.Name, e.Object.ID, e.Outcome, e.Reason, e.Request}
+	words := []string{e.Actor.Name, e.Action, e.Object.Name, e.Object.ID, e.Outcome, e.Request}
+	if e.Action != Read {
+		words = append(words, e.Reason)
+	}
 	if addresses {
 		words = append(words, e.Actor.Email, e.Actor.IP)
 	}

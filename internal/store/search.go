@@ -25,7 +25,7 @@ type HistoryQuery struct {
 	To      time.Time // exclusive
 	Before  int64     // only entries before this one; 0 for the newest
 	Limit   int
-	Public  bool // don't look into addresses of people
+	Public  bool // nothing of people: addresses, sign-ins, accounts, reviews, and what they read
 }
 
 // aboutRequest reports whether the query asks for all of one request and nothing
@@ -92,10 +92,12 @@ func (s *Store) search(ctx context.Context, q HistoryQuery) ([]audit.Entry, erro
 	if err != nil {
 		return nil, err
 	}
-	if !found.narrows() {
-		return s.recent(ctx, found.before, q.Limit)
+	out, err := s.recent(ctx, &found, q.Limit)
+	if err != nil || len(out) >= q.Limit || !found.narrows() {
+		return out, err
 	}
-	out, err := s.searchTail(ctx, found, q.Limit)
+	tail, err := s.searchTail(ctx, found, q.Limit-len(out))
+	out = append(out, tail...)
 	if err != nil || len(out) >= q.Limit {
 		return out, err
 	}
@@ -151,17 +153,30 @@ func (s *Store) prepareSearch(ctx context.Context, q HistoryQuery) (search, erro
 	return f, nil
 }
 
-// recent returns the last entries before one.
-func (s *Store) recent(ctx context.Context, before int64, limit int) ([]audit.Entry, error) {
+// recent returns the last entries of a search that leaves out little or nothing,
+// as far as they are quickly found, and moves its beginning past them.
+func (s *Store) recent(ctx context.Context, f *search, limit int) ([]audit.Entry, error) {
 	var out []audit.Entry
-	from := max(1, before-int64(limit)) // numbers have no gaps
-	err := s.HistoryRows(ctx, from, before-1, func(r audit.Row) error {
-		e, err := audit.Open(r)
-		out = append(out, e)
-		return err
-	})
-	slices.Reverse(out)
-	return out, err
+	if f.narrows() && !f.little {
+		return nil, nil
+	}
+	for tries := int64(1); tries <= 8 && len(out) < limit && f.before > 1; tries *= 2 {
+		from := max(1, f.before-tries*int64(limit)) // numbers have no gaps
+		var some []audit.Entry
+		err := s.HistoryRows(ctx, from, f.before-1, func(r audit.Row) error {
+			e, err := audit.Open(r)
+			if err == nil && f.matches(e) {
+				some = append(some, e)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		slices.Reverse(some)
+		out, f.before = append(out, some...), from
+	}
+	return out[:min(len(out), limit)], nil
 }
 
 // tailMost is how many entries that are not indexed yet are looked through. More

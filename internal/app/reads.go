@@ -1,0 +1,126 @@
+package app
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"gatehouse/internal/audit"
+	"gatehouse/internal/store"
+)
+
+// That history was read is recorded once per person and search within a window,
+// and no more than so many times: the records must not drown what they guard.
+const (
+	readWindow = 10 * time.Minute
+	mostReads  = 60
+	mostText   = 500 // bytes of a search that are recorded
+)
+
+// reads remember what was recorded of each person's reading. After a restart it
+// is recorded again.
+type reads struct {
+	now func() time.Time
+	mu  sync.Mutex
+	by  map[string]*reading
+}
+
+// A reading is what a person read since a moment.
+type reading struct {
+	since time.Time
+	seen  map[string]bool
+}
+
+func newReads(now func() time.Time) *reads { return &reads{now: now, by: map[string]*reading{}} }
+
+// first reports whether a person reads something for the first time within the
+// window, and whether they have read so much that what follows isn't recorded.
+func (r *reads) first(person, what string) (first, last bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	one := r.by[person]
+	if one == nil || r.now().Sub(one.since) >= readWindow {
+		one = &reading{since: r.now(), seen: map[string]bool{}}
+		r.by[person] = one
+	}
+	if one.seen[what] || len(one.seen) >= mostReads {
+		return false, false
+	}
+	one.seen[what] = true
+	return true, len(one.seen) == mostReads
+}
+
+// forget makes that something counts as not read yet.
+func (r *reads) forget(person, what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if one := r.by[person]; one != nil {
+		delete(one.seen, what)
+	}
+}
+
+// recorded answers with a page of history and leaves in history that it was read,
+// and what was searched for. Where that can't be written, nothing is shown.
+func (s *Server) recorded(page echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		who, path, text := reader(c), c.Request().URL.Path, readText(c)
+		if c.Param("id") == who.ID { // what they did themselves
+			return page(c)
+		}
+		first, last := s.reads.first(who.ID, path+"?"+text)
+		if !first {
+			return page(c)
+		}
+		e := audit.Event{Actor: who.Actor(), Action: audit.Read, Object: audit.Object{Kind: "history"}, Reason: text, Detail: map[string]string{"page": path}}
+		if last {
+			e.Detail["more"] = "what follows within 10 minutes is not recorded"
+		}
+		if err := s.store.AddRead(c.Request().Context(), e); err != nil {
+			s.reads.forget(who.ID, path+"?"+text)
+			return err
+		}
+		return page(c)
+	}
+}
+
+// recordedUnlessOwn is [Server.recorded] for the history of one auth config, which
+// whoever changed it may read without that.
+func (s *Server) recordedUnlessOwn(page echo.HandlerFunc) echo.HandlerFunc {
+	recorded := s.recorded(page)
+	return func(c echo.Context) error {
+		mine, err := s.store.History(c.Request().Context(), store.HistoryQuery{Object: c.Param("id"), Actor: reader(c).ID, Limit: 1})
+		if err != nil {
+			return err
+		}
+		if len(mine) > 0 {
+			return page(c)
+		}
+		return recorded(c)
+	}
+}
+
+// readText is what a page was asked for, without where in it.
+func readText(c echo.Context) string {
+	values := c.Request().URL.Query()
+	var parts []string
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		for _, v := range values[key] {
+			switch {
+			case v == "" || key == "before" || key == "draft":
+			case key == "q":
+				parts = append(parts, v)
+			default:
+				parts = append(parts, key+":"+v)
+			}
+		}
+	}
+	text := strings.ToValidUTF8(strings.Join(parts, " "), "\ufffd")
+	if len(text) > mostText {
+		text = strings.ToValidUTF8(text[:mostText], "") + "…"
+	}
+	return text
+}

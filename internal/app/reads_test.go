@@ -1,0 +1,113 @@
+package app
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/composio/sandbox"
+	"gatehouse/internal/rig"
+	"gatehouse/internal/store"
+)
+
+// reads are the records of reading, the newest first: page and search.
+func (s *site) readRecords() []string {
+	s.T.Helper()
+	out := []string{}
+	for _, e := range s.History(store.HistoryQuery{Action: "history.read"}) {
+		out = append(out, e.Detail["page"]+" "+e.Reason)
+	}
+	return out
+}
+
+// Reading history is recorded: once per person, page and search within a while,
+// also where the browser has the page already.
+func TestReadingIsRecorded(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	ayo, vera := s.as("Ayo", access.Auditor), s.as("Vera", access.Viewer)
+	s.wantReads()
+	first := ayo.get("/history").is(200)
+	ayo.get("/history?before=3").is(200)
+	ayo.header.Set("If-None-Match", first.header.Get("Etag"))
+	if got := ayo.get("/history"); got.status != 304 {
+		t.Errorf("the page was sent again: %d", got.status)
+	}
+	ayo.header.Del("If-None-Match")
+	s.wantReads("/history ")
+	ayo.get("/history?q=github+-failed&action=session.signed_in").is(200)
+	ayo.get("/history?action=session.signed_in&q=github+-failed&before=9").is(200)
+	vera.get("/history").is(200)
+	vera.get(entryPath(1)).is(200)
+	s.wantReads("/history/1 ", "/history ", "/history action:session.signed_in github -failed", "/history ")
+	now := rig.Now
+	s.server.reads.now = func() time.Time { return now().Add(readWindow) }
+	ayo.get("/history").is(200)
+	if n := len(s.readRecords()); n != 5 {
+		t.Errorf("%d records, later", n)
+	}
+	if got := s.History(store.HistoryQuery{Text: "github"}); len(got) > 0 && got[0].Action == "history.read" {
+		t.Error("a search finds searches")
+	}
+	ayo.get("/history?action=history.read").has("Vera read", "github -failed")
+}
+
+func (s *site) wantReads(want ...string) {
+	s.T.Helper()
+	if got := s.readRecords(); fmt.Sprint(got) != fmt.Sprint(want) {
+		s.T.Errorf("recorded: %q, want %q", got, want)
+	}
+}
+
+// Whoever reads a great deal doesn't flood history.
+func TestReadingDoesNotFlood(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	b := s.as("Ayo", access.Auditor)
+	for i := range mostReads + 5 {
+		b.get(fmt.Sprintf("/history?q=w%d", i)).is(200)
+	}
+	all := s.History(store.HistoryQuery{Action: "history.read"})
+	if len(all) != mostReads || all[0].Detail["more"] == "" || all[1].Detail["more"] != "" {
+		t.Errorf("%d records, the last of them %v", len(all), all[0].Detail)
+	}
+}
+
+// One's own auth configs are read without a record.
+func TestReadingOwnConfigs(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	emil, edna := s.as("Emil", access.Editor), s.as("Edna", access.Editor)
+	a := s.Config(rig.Enabled)
+	emil.submit(emil.get(s.page(a.ID)+"/impact?do=disable"), s.page(a.ID)+"/disable").is(200)
+	emil.get(s.page(a.ID) + "/history").is(200)
+	s.wantReads()
+	edna.get(s.page(a.ID) + "/history").is(200)
+	edna.get(s.page(a.ID)).is(200)
+	s.wantReads(s.page(a.ID) + "/history ")
+}
+
+// What is about people is for auditors and admins, in lists and searches too.
+func TestWhoReadsWhat(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	vera, ayo := s.as("Vera", access.Viewer), s.as("Ayo", access.Auditor)
+	ayo.get("/history").has("Vera signed in", "read")
+	for _, search := range []string{"", "?action=session.signed_in", "?q=vera", "?action=user.added", "?action=history.read"} {
+		page := vera.get("/history" + search).is(200)
+		for _, e := range s.History(store.HistoryQuery{}) {
+			hidden := !(store.HistoryQuery{Public: true}).Matches(e)
+			if hidden && page.doc.Find(fmt.Sprintf(`[data-seq="%d"]`, e.Seq)).Length() > 0 {
+				t.Errorf("%q shows a viewer %s", search, e.Action)
+			}
+		}
+	}
+	vera.get("/history").has("added the project")
+	for _, e := range s.History(store.HistoryQuery{}) {
+		want := 200
+		if !(store.HistoryQuery{Public: true}).Matches(e) {
+			want = 404
+		}
+		vera.get(entryPath(e.Seq)).is(want)
+		if e.Action == "session.signed_in" {
+			ayo.get(entryPath(e.Seq)).is(200)
+		}
+	}
+}
