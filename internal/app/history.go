@@ -123,7 +123,7 @@ func (s *Server) historyEntry(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if !reader(c).May(access.ViewPersonal) && !(store.HistoryQuery{Public: true}).Matches(e) {
+	if !mayRead(reader(c), e) {
 		return problem.New(problem.NotFound, "There is no such entry, or you may not see it.")
 	}
 	var row audit.Row

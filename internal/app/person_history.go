@@ -31,11 +31,15 @@ func (s *Server) personHistory(c echo.Context) error {
 		return err
 	}
 	path := personPath(u.ID) + "/history"
-	q := store.HistoryQuery{Actor: u.ID, Before: beforeParam(c), Limit: historyPerPage + 1}
-	v := templates.PersonHistoryView{Title: "What they did", Other: templates.LinkView{Text: "What was done to them", URL: templates.Local(path + "?of=them")}}
+	all := u.ID == reader(c).ID || reader(c).May(access.ViewPersonal)
+	q := store.HistoryQuery{Actor: u.ID, Before: beforeParam(c), Limit: historyPerPage + 1, Public: !all}
+	v := templates.PersonHistoryView{Title: "What they did"}
+	if all {
+		v.Other = templates.LinkView{Text: "What was done to them", URL: templates.Local(path + "?of=them")}
+	}
 	v.Empty = templates.EmptyView{Title: "Nothing yet", Text: u.Name + " has done nothing that history tells of."}
 	of := ""
-	if c.QueryParam("of") == "them" {
+	if all && c.QueryParam("of") == "them" {
 		of, q.Actor, q.Object = "them", "", u.ID
 		v.Title, v.Other = "What was done to them", templates.LinkView{Text: "What they did", URL: templates.Local(path)}
 		v.Empty.Text = "Nothing was done to the account of " + u.Name + "."

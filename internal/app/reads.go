@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/store"
 )
@@ -61,6 +62,12 @@ func (r *reads) forget(person, what string) {
 	if one := r.by[person]; one != nil {
 		delete(one.seen, what)
 	}
+}
+
+// mayRead reports whether somebody may read an entry: those about people are for
+// who may see such things, and for who did what they tell.
+func mayRead(who access.Reader, e audit.Entry) bool {
+	return who.May(access.ViewPersonal) || e.Actor.ID == who.ID || (store.HistoryQuery{Public: true}).Matches(e)
 }
 
 // recorded answers with a page of history and leaves in history that it was read,

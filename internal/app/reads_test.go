@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,9 +101,23 @@ func TestWhoReadsWhat(t *testing.T) {
 		}
 	}
 	vera.get("/history").has("added the project")
+	users, err := s.Store.Users(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range users {
+		page := vera.get(personPath(u.ID) + "/history").is(200)
+		if signedIn := strings.Contains(page.text(), "signed in"); signedIn != (u.Name == "Vera") {
+			t.Errorf("a viewer sees that %s signed in: %v", u.Name, signedIn)
+		}
+		if strings.Contains(vera.get(personPath(u.ID)+"/history?of=them").text(), "was added") {
+			t.Error("a viewer sees what was done to an account")
+		}
+		ayo.get(personPath(u.ID) + "/history").is(200).has("signed in")
+	}
 	for _, e := range s.History(store.HistoryQuery{}) {
 		want := 200
-		if !(store.HistoryQuery{Public: true}).Matches(e) {
+		if !(store.HistoryQuery{Public: true}).Matches(e) && e.Actor.Name != "Vera" {
 			want = 404
 		}
 		vera.get(entryPath(e.Seq)).is(want)

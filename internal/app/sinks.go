@@ -100,14 +100,12 @@ func (s *Server) sinkForms(c echo.Context, row *templates.SinkView, k sink.Statu
 func (s *Server) sinkForm(c echo.Context, v *templates.SinksView, p sinkPage) {
 	wrong := fieldComplaints(p.complaint)
 	v.Form, v.Complaints = s.newForm(c, sinksPath), complaintsView(p.complaint, fieldLabels)
-	address := secretInput("secret.address", "Address", "A URL with https, host:port of a syslog collector, or the name of a file. It is stored encrypted.", wrong["address"])
-	address.Required = true
-	v.Inputs = []templates.InputView{{Name: "name", Label: "Name", Value: p.in.Name, Required: true, Complete: "off", Complaint: wrong["name"], Hint: "Such as SIEM."}, address}
-	v.Selects = []templates.SelectView{
-		fixedChoice("kind", "Kind", sink.Kinds(), sinkKindWords, p.in.Kind, wrong),
-		fixedChoice("format", "Format", sink.Formats(), formatWords, p.in.Format, wrong),
-		fixedChoice("from", "Begin with", []string{sink.FromNow, sink.FromStart}, beginWords, p.in.From, wrong),
-	}
+	v.Name = templates.InputView{Name: "name", Label: "Name", Value: p.in.Name, Required: true, Complete: "off", Complaint: wrong["name"], Hint: "Such as SIEM."}
+	v.Kind = fixedChoice("kind", "Kind", sink.Kinds(), sinkKindWords, p.in.Kind, wrong)
+	v.Address = secretInput("secret.address", "Address", "A URL with https, host:port of a syslog collector, or the name of a file. It is stored encrypted.", wrong["address"])
+	v.Address.Required = true
+	v.Format = fixedChoice("format", "Format", sink.Formats(), formatWords, p.in.Format, wrong)
+	v.From = fixedChoice("from", "Begin with", []string{sink.FromNow, sink.FromStart}, beginWords, p.in.From, wrong)
 	v.Filter = templates.InputView{
 		Name: "filter", Label: "Filter", Value: p.in.Filter, Optional: true, Complete: "off", Complaint: wrong["filter"],
 		Hint: "A search as on the page History. Only what it finds is delivered.",
