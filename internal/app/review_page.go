@@ -142,7 +142,8 @@ func (s *Server) reviewEntries(c echo.Context, v *templates.AuditReviewView, r r
 		if err != nil {
 			return err
 		}
-		v.Entries = append(v.Entries, s.markedView(c, r, m, b.entry(e), picked))
+		one := s.markedView(c, r, m, b.entry(e), picked)
+		v.Entries, v.Picks = append(v.Entries, one), v.Picks || one.Pick
 	}
 	return nil
 }
@@ -189,7 +190,10 @@ func (s *Server) reviewForms(c echo.Context, v *templates.AuditReviewView, r rev
 	v.To = templates.SelectView{Name: "to", Label: "Who is to answer a flag", Options: people, Complaint: wrong["to"]}
 	for i := range v.Entries {
 		if f := v.Entries[i].Flag; f != nil {
-			f.People = people
+			f.People = slices.Clone(people)
+			for j := range f.People {
+				f.People[j].Selected = f.People[j].Text == f.Assignee
+			}
 		}
 	}
 	left := p.Entries - p.Looked

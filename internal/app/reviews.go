@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/problem"
+	ql "gatehouse/internal/query"
 	"gatehouse/internal/review"
 	"gatehouse/internal/store"
 	"gatehouse/web/templates"
@@ -123,6 +125,9 @@ func (s *Server) reviewOpen(c echo.Context) error {
 		return err
 	}
 	scope, err := s.reviewScope(c.Request().Context(), o)
+	if problem.Is(err, problem.Invalid) {
+		return s.reviewFormPage(c, in, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -169,7 +174,11 @@ func (s *Server) reviewScope(ctx context.Context, o review.Opening) (review.Scop
 	if err != nil {
 		return review.Scope{}, err
 	}
-	q := store.HistoryQuery{Text: o.Query, From: o.From, To: o.To, Before: head.Seq + 1, Limit: perRead}
+	where, err := ql.Parse(o.Query)
+	if err != nil {
+		return review.Scope{}, wrongSearch(o.Query, err)
+	}
+	q := store.HistoryQuery{Where: where, From: o.From, To: o.To, Before: head.Seq + 1, Limit: perRead}
 	scope, sum := review.Scope{UpTo: head.Seq}, review.NewSetHash()
 	for len(scope.Seqs) <= review.MaxEntries {
 		found, err := s.store.History(ctx, q)
@@ -195,6 +204,16 @@ func (s *Server) reviewScope(ctx context.Context, o review.Opening) (review.Scop
 	}
 	scope.Set = sum.String()
 	return scope, nil
+}
+
+// wrongSearch says what is wrong with a search, and where.
+func wrongSearch(text string, err error) error {
+	complaint := err.Error()
+	var at *ql.Error
+	if errors.As(err, &at) && at.At+at.Len <= len(text) && at.Len > 0 {
+		complaint += " See “" + text[at.At:at.At+at.Len] + "”."
+	}
+	return problem.InvalidFields("No review was opened. Correct what is marked and send again.", map[string]string{"q": complaint})
 }
 
 // reviewMarkForm is what is done to entries of a review.

@@ -191,6 +191,7 @@ func TestReviewForm(t *testing.T) {
 	form("name", "").is(422).has("Enter a name")
 	form("name", "x", "from", "2026-02-31").is(422).has("Enter a date")
 	form("name", "x", "from", "2026-03-02", "to", "2026-03-01").is(422).has("The last day is before the first")
+	form("name", "x", "q", "is:nonsense").is(422).has("nonsense")
 	form("name", "x", "q", "nothinglikethis").is(422).has("No entry of history fits")
 	if n := s.historyOf("review.opened"); n != 0 {
 		t.Errorf("%d reviews were opened", n)
