@@ -19,17 +19,19 @@ import (
 	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/store"
+	"gatehouse/internal/witness"
 )
 
 // A Service hands history out and records that it did.
 type Service struct {
-	store *store.Store
-	now   func() time.Time
+	store   *store.Store
+	witness *witness.Service
+	now     func() time.Time
 }
 
-// NewService returns a service over a store.
-func NewService(s *store.Store, now func() time.Time) *Service {
-	return &Service{store: s, now: now}
+// NewService returns a service over a store. Without a witness there are no packs.
+func NewService(s *store.Store, w *witness.Service, now func() time.Time) *Service {
+	return &Service{store: s, witness: w, now: now}
 }
 
 // A Format is how rows are written.
@@ -79,30 +81,32 @@ func (s *Service) Begin(ctx context.Context, by access.Reader, w Wish) (*Export,
 	if err := by.Check(access.ExportHistory); err != nil {
 		return nil, err
 	}
-	head, err := s.store.HistoryHead(ctx)
+	head, err := s.ready(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if head.Seq-s.store.HistoryIndexed() > mostLag {
+	e := &Export{service: s, by: by, wish: w, id: "exp_" + secret.Code(16), head: head, at: s.now()}
+	return e, s.store.Record(ctx, e.event("history.export_begun"))
+}
+
+// ready returns the end of history if all of it can be found.
+func (s *Service) ready(ctx context.Context) (audit.Head, error) {
+	head, err := s.store.HistoryHead(ctx)
+	if err == nil && head.Seq-s.store.HistoryIndexed() > mostLag {
 		p := problem.New(problem.Unavailable, "The search index is being made anew, so a result could lack entries. Nothing was exported. Try again in a minute.")
 		p.RetryAfter = time.Minute
-		return nil, p
+		err = p
 	}
-	e := &Export{service: s, by: by, wish: w, id: "exp_" + secret.Code(16), head: head, at: s.now()}
-	return e, s.store.Record(ctx, e.event("history.export_begun", nil))
+	return head, err
 }
 
 // event is an entry about the export. What was asked for lies beside the chain:
 // it may name people.
-func (e *Export) event(action string, detail map[string]string) audit.Event {
-	ev := audit.Event{
+func (e *Export) event(action string) audit.Event {
+	return audit.Event{
 		Actor: e.by.Actor(), Action: action, Object: audit.Object{Kind: "history", ID: e.id, Name: e.wish.Format.File()},
 		Reason: e.wish.Text, Detail: map[string]string{"up_to": strconv.FormatInt(e.head.Seq, 10)},
 	}
-	for k, v := range detail {
-		ev.Detail[k] = v
-	}
-	return ev
 }
 
 // Write writes the result, the newest entry first, and records what came of it,
@@ -114,17 +118,21 @@ func (e *Export) Write(ctx context.Context, to io.Writer) (Receipt, error) {
 	if err == nil {
 		err = m.out.Flush()
 	}
-	r := Receipt{Rows: rows, Bytes: m.bytes, SHA256: [sha256.Size]byte(m.sum.Sum(nil))}
-	detail := map[string]string{"rows": strconv.FormatInt(r.Rows, 10), "bytes": strconv.FormatInt(r.Bytes, 10)}
-	done := e.event("history.exported", detail)
+	r := m.receipt(rows)
+	return r, errors.Join(err, e.service.done(ctx, e.event("history.exported"), r, err))
+}
+
+// done records what was handed out, or how far it came.
+func (s *Service) done(ctx context.Context, e audit.Event, r Receipt, err error) error {
+	e.Detail["rows"], e.Detail["bytes"] = strconv.FormatInt(r.Rows, 10), strconv.FormatInt(r.Bytes, 10)
 	if err == nil {
-		done.Detail["sha256"] = hex.EncodeToString(r.SHA256[:])
+		e.Detail["sha256"] = hex.EncodeToString(r.SHA256[:])
 	} else {
-		done.Outcome = audit.Failed
-		done.Detail["note"] = "Broken off: " + why(err) + " What had been sent until then may have arrived."
+		e.Outcome = audit.Failed
+		e.Detail["note"] = "Broken off: " + why(err) + " What had been sent until then may have arrived."
 	}
 	// The reader may be gone; that they had some of it is still to be recorded.
-	return r, errors.Join(err, e.service.store.Record(context.WithoutCancel(ctx), done))
+	return s.store.Record(context.WithoutCancel(ctx), e)
 }
 
 // why says in words for readers why an export ended early.
@@ -234,6 +242,10 @@ func newMeter(to io.Writer) *meter {
 	m := &meter{to: to, sum: sha256.New()}
 	m.out = bufio.NewWriterSize(m, 32<<10)
 	return m
+}
+
+func (m *meter) receipt(rows int64) Receipt {
+	return Receipt{Rows: rows, Bytes: m.bytes, SHA256: [sha256.Size]byte(m.sum.Sum(nil))}
 }
 
 // Write implements [io.Writer].

@@ -61,7 +61,7 @@ func open(t *testing.T, entries int) (*Service, *store.Store) {
 			t.Fatal("history is not indexed")
 		}
 	}
-	return NewService(s, time.Now), s
+	return NewService(s, nil, time.Now), s
 }
 
 func export(t *testing.T, s *Service, w Wish, to io.Writer) (Receipt, error) {
