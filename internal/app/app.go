@@ -96,7 +96,7 @@ func build(o Options) (http.Handler, *Server, error) {
 		return nil, nil, problem.New(problem.Unavailable, "%s", missing)
 	}
 	s := &Server{
-		evidence: evidence.NewService(o.Store, o.Now), reviewer: review.NewService(o.Store, o.Now),
+		evidence: evidence.NewService(o.Store, o.Witness, o.Now), reviewer: review.NewService(o.Store, o.Now),
 		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, sinks: o.Sinks, witness: o.Witness, keys: o.Keys,
 		public: o.PublicURL, build: buildTag(o.Build), demo: o.Demo, now: o.Now, log: o.Log,
 		limits: newLimits(o.Now), reads: newReads(o.Now), started: o.Now(), beat: defaultBeat, stop: o.Stop,

@@ -50,6 +50,9 @@ func (s *Server) changePage(c echo.Context, r change.Request, state changeState)
 		return err
 	}
 	v := templates.ChangeView{Page: frame, Card: b.card()}
+	if !r.Private() {
+		v.Card.Evidence = s.evidenceLink(c, changePath(r.ID))
+	}
 	if state.complaint != nil {
 		return again(c, templates.Change(v))
 	}

@@ -42,6 +42,7 @@ func (s *Server) configPage(c echo.Context, tab string) (p mirror.Project, a mir
 		return
 	}
 	head = configHead(p, a, tab, open[a.ID], mayPropose(c, p), s.now())
+	head.Evidence = s.evidenceLink(c, configPath(p.Slug, a.ID))
 	frame, err = s.frame(c, place{title: head.Name, nav: "Auth configs", project: &p, crumbs: []templates.LinkView{
 		{Text: p.Name, URL: templates.Local(configsPath(p.Slug))}, {Text: "Auth configs", URL: templates.Local(configsPath(p.Slug))},
 	}})

@@ -1,10 +1,12 @@
 package app
 
 import (
+	"context"
 	"encoding/base64"
+	"io"
 	"net/http"
-	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -26,26 +28,38 @@ func (s *Server) historyCSV(c echo.Context) error { return s.export(c, evidence.
 func (s *Server) historyJSONL(c echo.Context) error { return s.export(c, evidence.JSONL) }
 
 func (s *Server) export(c echo.Context, format evidence.Format) error {
+	return s.handOut(c, exportTypes[format], format.File(), func() (handout, error) {
+		a := ask(c)
+		if err := a.problem(); err != nil {
+			return nil, err
+		}
+		return s.evidence.Begin(c.Request().Context(), reader(c), evidence.Wish{Query: a.history, Text: a.words(), Format: format})
+	})
+}
+
+// A handout is a file that is about to be written.
+type handout interface {
+	Write(context.Context, io.Writer) (evidence.Receipt, error)
+}
+
+// handOut sends a file as it is made. Nothing of it leaves before begin has
+// recorded that it will.
+func (s *Server) handOut(c echo.Context, kind, name string, begin func() (handout, error)) error {
 	if c.Request().Method == http.MethodHead {
-		attach(c, exportTypes[format], format.File())
+		attach(c, kind, name)
 		return c.NoContent(http.StatusOK)
 	}
 	if !s.limits.export(reader(c).ID) {
 		return tooManyExports()
 	}
-	a := ask(c)
-	if err := a.problem(); err != nil {
-		return err
-	}
-	ctx := c.Request().Context()
-	e, err := s.evidence.Begin(ctx, reader(c), evidence.Wish{Query: a.history, Text: searchText(c), Format: format})
+	e, err := begin()
 	if err != nil {
 		return err
 	}
-	attach(c, exportTypes[format], format.File())
+	attach(c, kind, name)
 	c.Response().Header().Set("Trailer", headerDigest)
 	c.Response().WriteHeader(http.StatusOK)
-	receipt, err := e.Write(ctx, newSlowWriter(c))
+	receipt, err := e.Write(c.Request().Context(), newSlowWriter(c))
 	if err != nil {
 		s.log.Error("an export was broken off", "request", requestID(c), "err", err)
 		panic(http.ErrAbortHandler) // so that the browser doesn't take it for whole
@@ -89,16 +103,16 @@ func (w slowWriter) Write(p []byte) (int, error) {
 	return w.to.Write(p)
 }
 
-// searchText is a search of history as it stands in the address, without the
-// place in the result. It is empty if all is searched for.
-func searchText(c echo.Context) string {
-	text := url.Values{}
-	for name, values := range c.QueryParams() {
-		if name != "before" && values[0] != "" {
-			text.Set(name, values[0])
-		}
+// words are the search as a reader would type it, empty if all is asked for.
+func (a asked) words() string {
+	text := a.query.String()
+	if a.from != "" {
+		text += " from " + a.from
 	}
-	return text.Encode()
+	if a.to != "" {
+		text += " to " + a.to
+	}
+	return strings.TrimSpace(text)
 }
 
 // exportLinks lead to the whole result of a search as files.
@@ -106,14 +120,15 @@ func exportLinks(c echo.Context) []templates.LinkView {
 	if !reader(c).May(access.ExportHistory) {
 		return nil
 	}
-	link := func(text string, f evidence.Format) templates.LinkView {
-		path := historyFile(f)
-		if q := searchText(c); q != "" {
-			path += "?" + q
-		}
-		return templates.LinkView{Text: text, URL: templates.Local(path)}
+	a := ask(c)
+	link := func(text, path string) templates.LinkView {
+		return templates.LinkView{Text: text, URL: templates.Local(query(path, a.params()...))}
 	}
-	return []templates.LinkView{link("Export CSV", evidence.CSV), link("Export JSON lines", evidence.JSONL)}
+	links := []templates.LinkView{link("Export CSV", historyFile(evidence.CSV)), link("Export JSON lines", historyFile(evidence.JSONL))}
+	if a.active() {
+		links = append(links, link("Evidence pack", evidencePath(historyPath)))
+	}
+	return links
 }
 
 // exportSentence says how much was exported.

@@ -47,7 +47,7 @@ func ruleSentence(e audit.Entry, v *templates.SentenceView) {
 		if e.Detail["verdict"] == "objected" {
 			v.Did = "reviewed and objected to the break-glass of"
 		}
-	case "history.exported":
+	case "history.exported", "evidence.exported":
 		v.More = exportSentence(e)
 	case "policy.added":
 		if len(e.Changes) == 0 {

@@ -113,6 +113,8 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"history.read", "History read", "read", ""},
 	{"history.export_begun", "Export begun", "began to export", ""},
 	{"history.exported", "History exported", "exported", ""},
+	{"evidence.export_begun", "Evidence pack begun", "began to hand out", ""},
+	{"evidence.exported", "Evidence handed out", "handed out", ""},
 	{"review.opened", "Review opened", "opened the review", ""},
 	{"review.marked", "Looked at in a review", "looked at entries in the review", ""},
 	{"review.unmarked", "Marks taken off in a review", "took marks off in the review", ""},

@@ -40,6 +40,9 @@ func flagPath(id string, seq int64) string {
 // historyFile is where the whole result of a search of history is downloaded.
 func historyFile(f evidence.Format) string { return "/" + f.File() }
 
+// evidencePath is where evidence about what a page shows is downloaded.
+func evidencePath(page string) string { return page + "/" + evidence.PackFile }
+
 func personPath(id string) string { return "/people/" + url.PathEscape(id) }
 
 const (

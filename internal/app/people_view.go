@@ -51,6 +51,8 @@ var permissionWords = []struct {
 	{access.SettleChange, "say what became of a change that Gatehouse can't follow"},
 	{access.ViewHistory, "read history"},
 	{access.ViewPersonal, "see addresses of people, in history too"},
+	{access.ExportHistory, "take history and evidence away as files"},
+	{access.ReviewHistory, "review history, and close reviews of others"},
 	{access.ManagePeople, "invite people, and propose their roles and groups"},
 	{access.ManageRules, "propose policies, freeze windows and the break-glass list"},
 	{access.ReviewBypass, "review what was applied without approval"},

@@ -38,6 +38,7 @@ func (s *Server) personPage(c echo.Context, u access.User, in personEdit, compla
 	v := personView(u, addressFor(reader(c), u), n, s.now())
 	v.Tabs = personTabs(c, u, "Account")
 	v.Page, v.Link, v.Complaints, v.RolesWrong = frame, in.link, complaintsView(complaint, fieldLabels), fieldComplaints(complaint)["roles"]
+	v.Evidence = s.evidenceLink(c, personPath(u.ID))
 	if in.roles != nil {
 		v.Roles = roleChecks(in.roles)
 	}

@@ -57,6 +57,7 @@ func (s *Server) personHistory(c echo.Context) error {
 		return err
 	}
 	v.Person = personView(u, addressFor(reader(c), u), n, s.now())
+	v.Person.Evidence = s.evidenceLink(c, personPath(u.ID))
 	v.Person.Page, v.Person.Tabs = frame, personTabs(c, u, "History")
 	return page(c, templates.PersonHistory(v))
 }

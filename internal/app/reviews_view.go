@@ -32,7 +32,7 @@ func reviewLinks(c echo.Context) []templates.LinkView {
 	if !reader(c).May(access.ReviewHistory) {
 		return nil
 	}
-	review := query(reviewsPath+"/new", "q", c.QueryParam("q"), "from", c.QueryParam("from"), "to", c.QueryParam("to"))
+	review := query(reviewsPath+"/new", ask(c).params()...)
 	return []templates.LinkView{{Text: "Reviews", URL: reviewsPath}, {Text: "Review this", URL: templates.Local(review)}}
 }
 

@@ -101,6 +101,10 @@ func (s *Server) routes() []route {
 
 		{get, "/history", access.ViewHistory, s.recorded(s.history)},
 		{get, "/history/:seq", access.ViewHistory, s.recorded(s.historyEntry)},
+		{get, evidencePath(historyPath), access.ExportHistory, s.historyEvidence},
+		{get, evidencePath("/changes/:id"), access.ExportHistory, s.changeEvidence},
+		{get, evidencePath(config), access.ExportHistory, s.configEvidence},
+		{get, evidencePath("/people/:id"), access.ExportHistory, s.personEvidence},
 		{get, historyFile(evidence.CSV), access.ExportHistory, s.historyCSV},
 		{get, historyFile(evidence.JSONL), access.ExportHistory, s.historyJSONL},
 

@@ -243,24 +243,25 @@ type earlier struct {
 // earlier are the checkpoints that covered entries of the pack first: they tell
 // by when those were there.
 func (p *Pack) earlier(ctx context.Context) ([]earlier, error) {
-	all, err := p.service.store.CheckpointsFrom(ctx, p.seqs[0])
-	if err != nil {
-		return nil, err
-	}
-	out, covered := []earlier{}, int64(0)
-	for _, c := range all {
-		next := firstAfter(p.seqs, covered)
-		if next == 0 || len(out) == mostEarlier || c.Size >= p.checkpoint.Size {
-			break
+	st, out := p.service.store, []earlier{}
+	for next := p.seqs[0]; next > 0 && len(out) < mostEarlier; {
+		c, err := st.FirstCheckpoint(ctx, next)
+		if err != nil || c.Size == 0 || c.Size >= p.checkpoint.Size {
+			return out, err
 		}
-		if c.Size < next {
-			continue
-		}
-		proof, err := p.service.store.ConsistencyProof(ctx, c.Size, p.checkpoint.Size)
+		next = firstAfter(p.seqs, c.Size)
+		root, err := st.TreeRoot(ctx, c.Size)
 		if err != nil {
 			return nil, err
 		}
-		out, covered = append(out, earlier{string(c.Note), hashes(proof)}), c.Size
+		if root != c.Root {
+			continue // of a history that was taken back since
+		}
+		proof, err := st.ConsistencyProof(ctx, c.Size, p.checkpoint.Size)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, earlier{string(c.Note), hashes(proof)})
 	}
 	return out, nil
 }

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 
 	"gatehouse/internal/audit"
 )
@@ -65,4 +67,14 @@ func (s *Store) someRows(ctx context.Context, seqs []int64) (map[int64]audit.Row
 		return nil
 	}, personalOfQuery, args...)
 	return found, err
+}
+
+// FirstCheckpoint returns the first checkpoint that covers an entry, the zero
+// value if there is none. Its signature is not checked.
+func (s *Store) FirstCheckpoint(ctx context.Context, seq int64) (audit.Signed, error) {
+	c, err := scanCheckpoint(s.row(ctx, "SELECT "+checkpointColumns+" FROM checkpoint WHERE size >= $1 ORDER BY size, id LIMIT 1", seq))
+	if errors.Is(err, sql.ErrNoRows) {
+		return audit.Signed{}, nil
+	}
+	return c, err
 }

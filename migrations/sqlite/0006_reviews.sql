@@ -62,3 +62,6 @@ BEGIN SELECT RAISE(ABORT, 'remarks never change'); END;
 CREATE TRIGGER review_remark_no_delete BEFORE DELETE ON review_remark
 BEGIN SELECT RAISE(ABORT, 'remarks never change'); END;
 -- +goose StatementEnd
+
+-- Which checkpoint was the first to cover an entry.
+CREATE INDEX checkpoint_size ON checkpoint (size, id);

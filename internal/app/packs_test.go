@@ -1,0 +1,247 @@
+package app
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/audit"
+	"gatehouse/internal/composio/sandbox"
+	"gatehouse/internal/store"
+)
+
+// A bare machine has Python and OpenSSL, and nothing of ours.
+type bareMachine struct {
+	t    *testing.T
+	path string // where its two programs are
+}
+
+func newBareMachine(t *testing.T) bareMachine {
+	t.Helper()
+	m := bareMachine{t, t.TempDir()}
+	python, err := exec.CommandContext(t.Context(), "python3", "-c", "import sys; print(sys.executable)").Output() // what is in PATH may be a script
+	openssl, err2 := exec.LookPath("openssl")
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatalf("%v: Python and OpenSSL are needed to verify evidence", err)
+	}
+	for name, found := range map[string]string{"python3": strings.TrimSpace(string(python)), "openssl": openssl} {
+		if err := os.Symlink(found, filepath.Join(m.path, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+// follow runs the commands of the pack's README as they stand there, and returns
+// what they printed and whether all went well.
+func (m bareMachine) follow(dir string) (printed string, ok bool) {
+	m.t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "README.txt"))
+	if err != nil {
+		return err.Error(), false
+	}
+	commands := commandsOf(string(text))
+	if len(commands) != 3 {
+		return string(text), false
+	}
+	for _, c := range commands {
+		cmd := exec.CommandContext(m.t.Context(), "/bin/sh", "-c", c)
+		cmd.Dir, cmd.Env = dir, []string{"PATH=" + m.path}
+		out, err := cmd.CombinedOutput()
+		printed += string(out)
+		if err != nil {
+			return printed, false
+		}
+	}
+	return printed, true
+}
+
+// commandsOf are the indented blocks of a text.
+func commandsOf(text string) []string {
+	var all []string
+	inside := false
+	for line := range strings.Lines(text) {
+		command, indented := strings.CutPrefix(line, "    ")
+		switch {
+		case indented && inside:
+			all[len(all)-1] += command
+		case indented && !strings.HasPrefix(command, " "):
+			all = append(all, command)
+		}
+		inside = indented && (inside || !strings.HasPrefix(command, " "))
+	}
+	return all
+}
+
+func unpack(t *testing.T, pack string) (dir string, names []string) {
+	t.Helper()
+	dir = t.TempDir()
+	z, err := zip.NewReader(strings.NewReader(pack), int64(len(pack)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range z.File {
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, filepath.FromSlash(f.Name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, body)
+		names = append(names, f.Name)
+	}
+	return dir, names
+}
+
+func write(t *testing.T, path string, body []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, body, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	body, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+// approved is a site with a request that was approved by somebody and applied.
+func approvedSite(t *testing.T) (s *site, auditor *browser, request, config string) {
+	t.Helper()
+	s, anna, r := reviewedSite(t, 1)
+	anna.submit(anna.get(changePath(r.ID)), changePath(r.ID)+"/approve")
+	emil := s.signedIn("Emil")
+	emil.submit(emil.get(changePath(r.ID)), changePath(r.ID)+"/apply")
+	if got := s.Settled(r.ID); got.State != "applied" {
+		t.Fatalf("the request is %s", got.State)
+	}
+	return s, s.as("Ayo", access.Auditor), r.ID, r.Revision.Items[0].Target
+}
+
+// The evidence about a request verifies on a machine that has only Python and
+// OpenSSL, by what its README says; with any file changed it doesn't.
+func TestEvidencePack(t *testing.T) {
+	s, b, id, _ := approvedSite(t)
+	link, _ := b.get(changePath(id)).doc.Find(`a[download]`).Attr("href")
+	got := b.get(link).is(200)
+	if got.header.Get("Content-Disposition") != `attachment; filename="evidence.zip"` {
+		t.Error(got.header)
+	}
+	dir, names := unpack(t, got.body)
+	m := newBareMachine(t)
+	printed, ok := m.follow(dir)
+	if !ok || !strings.Contains(printed, "files as they were signed") || !strings.Contains(printed, "ok: ") {
+		t.Fatalf("a good pack fails:\n%s", printed)
+	}
+
+	var file struct {
+		Votes []struct {
+			Decision        string
+			AuthenticatedBy string `json:"authenticated_by"`
+			SignedInAt      string `json:"signed_in_at"`
+		}
+		Policies []any `json:"policies_at_submission"`
+		Outcome  struct{ State string }
+	}
+	if err := json.Unmarshal(read(t, filepath.Join(dir, "requests", id+".json")), &file); err != nil {
+		t.Fatal(err)
+	}
+	if len(file.Votes) != 1 || file.Votes[0].AuthenticatedBy != "passphrase" || file.Votes[0].SignedInAt == "" || len(file.Policies) == 0 || file.Outcome.State != "applied" {
+		t.Errorf("the request: %+v", file)
+	}
+	rows := string(read(t, filepath.Join(dir, "rows.jsonl")))
+	for _, action := range []string{"change.submitted", "change.voted", "session.signed_in", "auth_config.disabled", "change.applied"} {
+		if !strings.Contains(rows, action) {
+			t.Errorf("no entry %s", action)
+		}
+	}
+
+	for _, name := range names {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		whole := read(t, path)
+		for _, at := range []int{0, len(whole) - 1} {
+			broken := slices.Clone(whole)
+			broken[at] ^= 1
+			write(t, path, broken)
+			if printed, ok := m.follow(dir); ok {
+				t.Errorf("%s was changed at %d, and nothing said so:\n%s", name, at, printed)
+			}
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := m.follow(dir); ok {
+			t.Errorf("%s was taken away, and nothing said so", name)
+		}
+		write(t, path, whole)
+	}
+	write(t, filepath.Join(dir, "more.txt"), []byte("more"))
+	if _, ok := m.follow(dir); ok {
+		t.Error("a file was added, and nothing said so")
+	}
+
+	e := s.History(store.HistoryQuery{Action: "evidence.exported"})
+	if len(e) != 1 || e[0].Outcome != audit.OK || e[0].Request != id || e[0].Detail["sha256"] == "" {
+		t.Errorf("recorded %+v", e)
+	}
+}
+
+// Packs about a config, a person and a search hold what they should, and verify.
+func TestEvidencePacks(t *testing.T) {
+	s, b, _, config := approvedSite(t)
+	m := newBareMachine(t)
+	anna := s.readerOf("Anna")
+	for page, want := range map[string][]string{
+		s.page(config):      {"auth_config.disabled", "change.voted", "session.signed_in"},
+		personPath(anna.ID): {"change.voted", "session.signed_in", "user.added"},
+		"/history":          {"policy.added", "change.voted", "user.added"},
+	} {
+		got := b.get(evidencePath(page)).is(200)
+		dir, _ := unpack(t, got.body)
+		if printed, ok := m.follow(dir); !ok {
+			t.Errorf("%s: %s", page, printed)
+		}
+		rows := read(t, filepath.Join(dir, "rows.jsonl"))
+		for _, action := range want {
+			if !bytes.Contains(rows, []byte(action)) {
+				t.Errorf("%s has no entry %s", page, action)
+			}
+		}
+	}
+	b.get(evidencePath("/history") + "?q=nothinglikethis").is(404).has("no evidence")
+	if s.as("Vera", access.Viewer).get(s.page(config)).doc.Find("a[download]").Length() != 0 {
+		t.Error("a viewer is offered evidence")
+	}
+}
+
+// What people typed can't become a command of the README.
+func TestEvidenceReadme(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	b := s.as("Ayo", access.Auditor)
+	evil := s.Person("Eve", access.Viewer)
+	eve := s.signedIn("Eve")
+	eve.submit(eve.get("/account"), "/account", "name", "Eve     echo owned")
+	dir, _ := unpack(t, b.get(evidencePath(personPath(evil.ID))).is(200).body)
+	if n := len(commandsOf(string(read(t, filepath.Join(dir, "README.txt"))))); n != 3 {
+		t.Errorf("%d commands", n)
+	}
+}
