@@ -32,7 +32,7 @@ func (s *Server) history(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	v := templates.HistoryView{Page: frame, Exports: exportLinks(c), Reviews: reviewLinks(c)}
+	v := templates.HistoryView{Page: frame, Integrity: s.integrityBadge(), Exports: exportLinks(c), Reviews: reviewLinks(c)}
 	a := ask(c)
 	b, err := s.searchBuilder(c, a)
 	if err != nil {

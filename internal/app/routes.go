@@ -105,6 +105,9 @@ func (s *Server) routes() []route {
 		{get, evidencePath("/changes/:id"), access.ExportHistory, s.changeEvidence},
 		{get, evidencePath(config), access.ExportHistory, s.configEvidence},
 		{get, evidencePath("/people/:id"), access.ExportHistory, s.personEvidence},
+		{get, integrityPath, access.ViewHistory, s.integrity},
+		{post, integrityPath + "/verify", access.ViewSettings, s.integrityVerify},
+		{get, checkpointPath, access.ViewHistory, s.checkpoint},
 		{get, historyFile(evidence.CSV), access.ExportHistory, s.historyCSV},
 		{get, historyFile(evidence.JSONL), access.ExportHistory, s.historyJSONL},
 

@@ -19,7 +19,6 @@ import (
 	"gatehouse/internal/secret"
 	"gatehouse/internal/sink"
 	"gatehouse/internal/store"
-	"gatehouse/internal/witness"
 )
 
 // A site is a console that answers on a loopback address.
@@ -43,8 +42,7 @@ func openSite(t testing.TB, r *rig.Rig, demo []DemoUser) *site {
 		t.Fatal(err)
 	}
 	h, server, err := build(Options{
-		Witness: witnessOf(t, r),
-		Store:   r.Store, Mirror: r.Mirror, Changes: r.Changes, Access: r.Access, Notify: notifier(r, notify.Settings{PublicURL: public.String()}), Sinks: streamer(r, sink.Settings{}), Keys: r.Keys, PublicURL: public, Build: "test", Demo: demo,
+		Store: r.Store, Mirror: r.Mirror, Changes: r.Changes, Access: r.Access, Witness: r.Witness, Notify: notifier(r, notify.Settings{PublicURL: public.String()}), Sinks: streamer(r, sink.Settings{}), Keys: r.Keys, PublicURL: public, Build: "test", Demo: demo,
 		Now: rig.Now, Log: slog.New(slog.NewTextHandler(r.Log, nil)),
 	})
 	if err != nil {
@@ -56,20 +54,6 @@ func openSite(t testing.TB, r *rig.Rig, demo []DemoUser) *site {
 	t.Cleanup(ts.Close)
 	s.url = ts.URL
 	return s
-}
-
-// witnessOf signs when it is asked to.
-func witnessOf(t testing.TB, r *rig.Rig) *witness.Service {
-	t.Helper()
-	keys, err := witness.LoadKeys(t.TempDir(), true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := witness.New(r.Store, witness.Settings{Keys: keys}, rig.Now, slog.New(slog.NewTextHandler(r.Log, nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return w
 }
 
 // notifier tells nobody until it is run.

@@ -12,6 +12,7 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/composio/sandbox"
 	"gatehouse/internal/rig"
+	"gatehouse/internal/witness"
 )
 
 // fill puts real values into a route's path.
@@ -47,6 +48,9 @@ func TestRoutePermissions(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Settled(r.ID)
+	if err := s.Witness.Checkpoint(t.Context(), witness.ForNews); err != nil {
+		t.Fatal(err)
+	}
 	browsers := map[string]*browser{"nobody": s.browser()}
 	may := map[string]func(access.Permission) bool{"nobody": func(access.Permission) bool { return false }}
 	for _, role := range access.Roles() {

@@ -20,6 +20,7 @@ import (
 	"gatehouse/internal/mirror"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/store"
+	"gatehouse/internal/witness"
 )
 
 // Grace is the grace time of tests.
@@ -37,6 +38,7 @@ type Rig struct {
 	Mirror  *mirror.Service
 	Changes *change.Service
 	Access  *access.Service
+	Witness *witness.Service // it does nothing by itself
 	Keys    *secret.Keyring
 	Project mirror.Project // staging, synced
 	Log     *Log
@@ -96,6 +98,10 @@ func (r *Rig) open() {
 	r.Access = access.NewService(st, Now)
 	r.Mirror = mirror.NewService(st, r.Keys, mirror.Settings{SyncInterval: time.Hour, APIVersion: "v3.1", Timeout: Timeout}, Now, log)
 	r.Changes = change.NewService(st, r.Mirror, r.Keys, change.Settings{Grace: Grace, Lease: time.Minute}, Now, log)
+	signing, err := witness.LoadKeys(r.Dir, true)
+	r.must(err)
+	r.Witness, err = witness.New(st, witness.Settings{Keys: signing, Anchors: []string{"file:" + filepath.Join(r.Dir, "anchors.log")}}, Now, log)
+	r.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	var loops sync.WaitGroup
 	loops.Go(func() { r.Changes.Run(ctx) })

@@ -91,7 +91,7 @@ func specimens(t *testing.T) []*specimen {
 			c.sign()
 			last, err := c.store.LatestCheckpoint(t.Context())
 			c.must(err)
-			c.run(func() { c.until(func(a []witness.AnchorState) bool { return a[0].Reached >= last.ID }) })
+			c.run(func() { c.until(func(a []witness.Anchor) bool { return a[0].Reached >= last.ID }) })
 		}
 		c.people(20)
 		anchor()

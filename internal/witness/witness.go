@@ -50,13 +50,13 @@ type Service struct {
 
 	signing sync.Mutex // held while a checkpoint is made
 
-	mu       sync.Mutex
-	begun    bool // checked says something
-	checked  store.Checked
-	at       time.Time // when it was verified last
-	wholeAt  time.Time // when all of it was
-	problem  error     // what was found wrong
-	verifing bool      // the whole chain is being verified
+	mu        sync.Mutex
+	begun     bool // checked says something
+	checked   store.Checked
+	at        time.Time // when it was verified last
+	wholeAt   time.Time // when all of it was
+	problem   error     // what was found wrong
+	verifying bool      // the whole chain is being verified
 }
 
 // New returns a service. It does nothing before [Service.Start].
@@ -208,6 +208,9 @@ func (s *Service) sign(ctx context.Context, why string, restored func(last *audi
 	if err != nil {
 		return err
 	}
+	if why == ForDecision && last.Size == c.Head.Seq {
+		return nil // it was signed with others
+	}
 	next := audit.Checkpoint{Origin: s.keys.Signing.Name(), Size: c.Head.Seq, Root: c.Tree.Root(), Time: s.now().Truncate(time.Second), Restored: restored(&last.Checkpoint)}
 	note, err := s.keys.Signing.Sign(next.Text())
 	if err != nil {
@@ -294,16 +297,16 @@ func (s *Service) begin(ctx context.Context) (store.Checked, error) {
 // can be read again.
 func (s *Service) VerifyWhole(ctx context.Context) error {
 	s.mu.Lock()
-	if s.verifing {
+	if s.verifying {
 		s.mu.Unlock()
 		return nil
 	}
-	s.verifing = true
+	s.verifying = true
 	s.mu.Unlock()
 	err := s.verifyWhole(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.verifing = false
+	s.verifying = false
 	if err == nil {
 		s.wholeAt, s.problem = s.now(), nil
 	}
@@ -328,34 +331,38 @@ func (s *Service) verifyWhole(ctx context.Context) error {
 // AskVerify has the whole chain verified soon.
 func (s *Service) AskVerify() { poke(s.recheck) }
 
-// A State is what the service knows.
-type State struct {
+// Knowledge is what the service knows of history.
+type Knowledge struct {
 	Size      int64     // rows that are verified
 	At        time.Time // when
 	WholeAt   time.Time // when all rows were last verified in one go
 	Verifying bool      // that is going on
 	Problem   error     // what is wrong with history
-	Anchors   []AnchorState
 }
 
-// An AnchorState says how it goes with one anchor.
-type AnchorState struct {
+// Known returns what the service knows now.
+func (s *Service) Known() Knowledge {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Knowledge{Size: s.checked.Head.Seq, At: s.at, WholeAt: s.wholeAt, Verifying: s.verifying, Problem: s.problem}
+}
+
+// An Anchor is a place that is given checkpoints, and how that goes.
+type Anchor struct {
 	Name   string
 	Beside bool // it is a file in the data directory
 	store.Anchored
 }
 
-// State returns what the service knows now.
-func (s *Service) State(ctx context.Context) (State, error) {
-	s.mu.Lock()
-	st := State{Size: s.checked.Head.Seq, At: s.at, WholeAt: s.wholeAt, Verifying: s.verifing, Problem: s.problem}
-	s.mu.Unlock()
+// Anchors returns how it goes with the anchors.
+func (s *Service) Anchors(ctx context.Context) ([]Anchor, error) {
+	var out []Anchor
 	for _, a := range s.anchors {
 		reached, err := s.store.Anchored(ctx, a.id)
 		if err != nil {
-			return st, err
+			return nil, err
 		}
-		st.Anchors = append(st.Anchors, AnchorState{Name: a.name, Beside: s.store.Holds(a.file), Anchored: reached})
+		out = append(out, Anchor{Name: a.name, Beside: s.store.Holds(a.file), Anchored: reached})
 	}
-	return st, nil
+	return out, nil
 }

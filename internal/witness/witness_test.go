@@ -87,12 +87,12 @@ func (c *console) run(fn func()) {
 }
 
 // until waits until the anchors are as they should be.
-func (c *console) until(ok func([]witness.AnchorState) bool) {
+func (c *console) until(ok func([]witness.Anchor) bool) {
 	c.t.Helper()
 	c.wait(func() bool {
-		st, err := c.witness.State(c.t.Context())
+		all, err := c.witness.Anchors(c.t.Context())
 		c.must(err)
-		return ok(st.Anchors)
+		return ok(all)
 	})
 }
 
@@ -138,7 +138,7 @@ func TestCheckpoints(t *testing.T) {
 	c := start(t, "file:"+file)
 	c.rows(5)
 	c.run(func() {
-		c.until(func(a []witness.AnchorState) bool { return a[0].Reached == 1 })
+		c.until(func(a []witness.Anchor) bool { return a[0].Reached == 1 })
 	})
 	c.rows(3)
 	c.sign()
@@ -153,8 +153,8 @@ func TestCheckpoints(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	c.must(c.witness.VerifyWhole(t.Context()))
-	if st, err := c.witness.State(t.Context()); err != nil || st.WholeAt.IsZero() || st.Problem != nil || st.Size != 8 {
-		t.Errorf("%+v, %v", st, err)
+	if known := c.witness.Known(); known.WholeAt.IsZero() || known.Problem != nil || known.Size != 8 {
+		t.Errorf("%+v", known)
 	}
 }
 
@@ -195,7 +195,7 @@ func TestRestore(t *testing.T) {
 	c.sign()
 	old := c.copy()
 	c.rows(4)
-	c.run(func() { c.until(func(a []witness.AnchorState) bool { return a[0].Reached == 2 }) })
+	c.run(func() { c.until(func(a []witness.Anchor) bool { return a[0].Reached == 2 }) })
 	if r := old.examineWith(c.public, file); r.Result != witness.RolledBack {
 		t.Errorf("%+v", r)
 	}
@@ -213,7 +213,7 @@ func TestRestore(t *testing.T) {
 		t.Errorf("%+v, %v", e, err)
 	}
 	old.rows(9)
-	old.run(func() { old.until(func(a []witness.AnchorState) bool { return a[0].Reached == 3 }) })
+	old.run(func() { old.until(func(a []witness.Anchor) bool { return a[0].Reached == 3 }) })
 	if r := old.examineWith(old.public, file); r.Result != witness.OK || r.Restored != 1 {
 		t.Errorf("%+v", r)
 	}
@@ -261,9 +261,8 @@ func TestTamperedIsFound(t *testing.T) {
 	if err := c.witness.VerifyWhole(t.Context()); !errors.Is(err, audit.ErrTampered) {
 		t.Error(err)
 	}
-	st, err := c.witness.State(t.Context())
-	if err != nil || st.Problem == nil || !strings.Contains(st.Problem.Error(), "row 4") {
-		t.Errorf("%+v, %v", st, err)
+	if known := c.witness.Known(); known.Problem == nil || !strings.Contains(known.Problem.Error(), "row 4") {
+		t.Errorf("%+v", known)
 	}
 	if r := c.examine(); r.Result != witness.Tampered {
 		t.Errorf("%+v", r)
@@ -300,22 +299,22 @@ func TestFailingAnchors(t *testing.T) {
 	c := start(t, "file:"+filepath.Join(t.TempDir(), "no", "such", "directory"), web.URL+secretPath, silent.URL)
 	c.rows(1)
 	c.run(func() {
-		c.until(func(a []witness.AnchorState) bool { return a[0].Problem != "" && a[1].Problem != "" })
+		c.until(func(a []witness.Anchor) bool { return a[0].Problem != "" && a[1].Problem != "" })
 		begun := time.Now()
 		c.rows(50)
 		c.sign()
 		if took := time.Since(begun); took > 5*time.Second {
 			t.Errorf("writing took %s beside broken anchors", took)
 		}
-		st, err := c.witness.State(t.Context())
+		all, err := c.witness.Anchors(t.Context())
 		c.must(err)
-		if strings.Contains(st.Anchors[1].Name+st.Anchors[1].Problem, "s3cret") {
-			t.Errorf("the address is shown: %+v", st.Anchors[1])
+		if strings.Contains(all[1].Name+all[1].Problem, "s3cret") {
+			t.Errorf("the address is shown: %+v", all[1])
 		}
 		works.Lock()
 		broken = false
 		works.Unlock()
-		c.until(func(a []witness.AnchorState) bool { return a[1].Reached == 2 })
+		c.until(func(a []witness.Anchor) bool { return a[1].Reached == 2 })
 	})
 	if len(got) != 1 {
 		t.Fatalf("%q", got)
