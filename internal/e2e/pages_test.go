@@ -77,6 +77,13 @@ func (c *console) scene() map[string]string {
 	p.fill("Address", "https://hooks.example.com/services/"+canary)
 	p.click(p.button("Add channel"))
 	p.sees("Added #changes")
+	p.to("/settings/sinks")
+	p.fill("Name", "Archive")
+	_, err = p.GetByLabel("Kind").SelectOption(playwright.SelectOptionValues{Values: &[]string{"file"}})
+	must(c.t, err)
+	p.fill("Address", "history.jsonl")
+	p.click(p.button("Add sink"))
+	p.sees("Added Archive")
 	must(c.t, c.box.Fail(sandbox.Fault{Kind: "status=422", Method: "PATCH"}))
 	p.to(list + "?toolkit=slack&status=enabled")
 	p.click(p.Locator("tr[data-id] .config-name a"))
@@ -105,7 +112,7 @@ func (c *console) scene() map[string]string {
 		"policies-recommended": "/policies/recommended/default", "freeze-new": "/policies/freezes/new", "break-glass": "/policies/break-glass",
 		"groups": "/people/groups", "group-new": "/people/groups/new", "settings": "/settings",
 		"projects": "/settings/projects", "project": "/settings/projects/default", "account": "/account", "sessions": "/account/sessions",
-		"notifications": "/notifications", "account-notifications": "/account/notifications", "settings-notifications": "/settings/notifications", "not-found": "/nosuchpage",
+		"notifications": "/notifications", "account-notifications": "/account/notifications", "settings-notifications": "/settings/notifications", "settings-sinks": "/settings/sinks", "not-found": "/nosuchpage",
 	}
 }
 

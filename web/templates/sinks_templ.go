@@ -371,7 +371,7 @@ func sinkActions(r SinkView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = sinkButton(r.Test, "Send a test", r.Name).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = sinkButton(r.Test, "Send a test", "to "+r.Name).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
