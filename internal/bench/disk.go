@@ -91,6 +91,7 @@ func (b *bench) append(ctx context.Context, st *store.Store) error {
 	return nil
 }
 
+// depth compares pages of history anywhere in it with the newest.
 func (b *bench) depth(ctx context.Context, st *store.Store) error {
 	for _, kind := range []struct {
 		name  string

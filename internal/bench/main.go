@@ -54,7 +54,13 @@ func run(ctx context.Context) (err error) {
 	flag.IntVar(&b.requests, "requests", 10_000, "change requests")
 	flag.BoolVar(&b.lighthouse, "lighthouse", true, "run Lighthouse (needs a Chromium; see make bench)")
 	out := flag.String("out", "bench", "directory for bench.json")
+	large := flag.Int("history", 0, "fill a history of so many entries, measure searches in it and nothing else, into history.json")
+	keep := flag.String("keep", "", "with -history: the data directory to fill and keep; one that has entries is filled up")
 	flag.Parse()
+	if *large > 0 {
+		b.rows = *large
+		return b.onlyHistory(ctx, *keep, filepath.Join(*out, "history.json"))
+	}
 	if b.dir, err = os.MkdirTemp("", "gatehouse-bench-"); err != nil {
 		return err
 	}

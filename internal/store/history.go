@@ -174,25 +174,15 @@ func (s *Store) HistoryEntry(ctx context.Context, seq int64) (audit.Entry, error
 
 // entries reads entries by number, in the order asked for; missing ones are left out.
 func (s *Store) entries(ctx context.Context, seqs []int64) ([]audit.Entry, error) {
-	out := make([]audit.Entry, 0, len(seqs))
-	for _, seq := range seqs {
-		r, err := scanHistory(s.row(ctx, "SELECT "+historyColumns+" FROM history WHERE seq = $1", seq))
-		if errors.Is(err, sql.ErrNoRows) {
-			continue
-		}
-		if err != nil {
+	rows, err := s.HistoryRowsOf(ctx, seqs)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]audit.Entry, len(rows))
+	for i, r := range rows {
+		if out[i], err = audit.Open(r); err != nil {
 			return nil, err
 		}
-		personal, err := s.personal(ctx, seq, seq)
-		if err != nil {
-			return nil, err
-		}
-		r.Personal = personal[seq]
-		e, err := audit.Open(r)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, e)
 	}
 	return out, nil
 }
