@@ -28,6 +28,9 @@ func (s *Server) changesPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.QueryParams().Has("q") {
+		return s.changesSearch(c, inbox)
+	}
 	tab := c.QueryParam("tab")
 	later := beforeParam(c)
 	found, tab, err := s.listed(c, tab, later, inbox)

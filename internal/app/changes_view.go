@@ -9,12 +9,16 @@ import (
 
 	"gatehouse/internal/change"
 	"gatehouse/internal/mirror"
+	ql "gatehouse/internal/query"
 	"gatehouse/internal/store"
 	"gatehouse/web/templates"
 )
 
 func changesView(frame templates.PageView, tab string, found []change.Line, inbox store.Inbox, n names, later bool, now time.Time) templates.ChangesView {
-	v := templates.ChangesView{Page: frame}
+	v := templates.ChangesView{Page: frame, Search: templates.AskedView{
+		Action: changesPath, Placeholder: "Words, or terms such as author:emil is:open after:7d",
+		Help: helpView(ql.Requests, func(q ql.Query) templates.URL { return templates.Local(query(changesPath, "q", q.String())) }),
+	}}
 	for _, t := range []struct {
 		key, text string
 		count     int

@@ -1,12 +1,14 @@
 package app
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
 	"gatehouse/internal/mirror"
+	ql "gatehouse/internal/query"
 	"gatehouse/web/templates"
 )
 
@@ -31,6 +33,11 @@ func (s *Server) configs(c echo.Context) error {
 	frame, err := s.frame(c, place{title: "Auth configs", nav: "Auth configs", project: &p, crumbs: []templates.LinkView{{Text: p.Name, URL: templates.Local(configsPath(p.Slug))}}})
 	if err != nil {
 		return err
+	}
+	var wrong *ql.Error
+	if _, err := ql.Configs.Parse(c.QueryParam("q")); errors.As(err, &wrong) {
+		v := configsBuilder{project: p, base: configsPath(p.Slug), query: configQuery(c), now: s.now()}.mistaken(wrong)
+		return again(c, templates.Configs(frame, templates.ConfigList(v, nil)))
 	}
 	list, err := s.configList(c, p)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatehouse/internal/mirror"
+	ql "gatehouse/internal/query"
 	"gatehouse/web/templates"
 )
 
@@ -39,6 +40,16 @@ func (b configsBuilder) build(snapshot *mirror.Snapshot) templates.ConfigsView {
 		b.row(&v.Rows[i], a)
 	}
 	v.Empty = b.empty(found, v.Create)
+	return v
+}
+
+// mistaken is the list for a search that can't be read.
+func (b configsBuilder) mistaken(wrong *ql.Error) templates.ConfigsView {
+	v := templates.ConfigsView{Filter: b.filter(mirror.Facets{}), Wrong: wrongView(b.query.Text, wrong)}
+	v.Filter.Help = helpView(ql.Configs, func(q ql.Query) templates.URL {
+		return templates.Local(query(b.base, "q", q.String(), "sort", b.query.Sort))
+	})
+	v.Empty = templates.EmptyView{Title: "Nothing was searched", Text: "Say it differently, or clear the search.", Action: templates.LinkView{Text: "Clear the search", URL: templates.Local(b.base)}}
 	return v
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/composio/sandbox"
+	"gatehouse/internal/rig"
 )
 
 func searching(text string) string { return "/history?q=" + url.QueryEscape(text) }
@@ -61,4 +62,33 @@ func TestHistorySearchMistakes(t *testing.T) {
 		viewer.get(searching(text)).is(422).has("You may not see people")
 	}
 	viewer.get(searching("example.com")).is(200).has("Nothing found")
+}
+
+// Lists speak the same language.
+func TestListSearch(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	b := s.as("Ada", access.Admin, access.Editor)
+	a := s.Config(rig.Enabled)
+	r, err := s.Changes.ProposeSwitch(t.Context(), s.Person("Emil", access.Editor), proposal(s), []string{a.ID}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Settled(r.ID)
+	list := s.list() + "?q="
+	b.get(list + url.QueryEscape("is:disabled owner:emil")).is(200).has(a.Name)
+	b.get(list + url.QueryEscape("is:enabled config:"+a.ID)).is(200).has("Nothing matches")
+	wrong := b.get(list + url.QueryEscape("is:disabled colour:red")).is(422)
+	if got := wrong.doc.Find("#query-wrong mark").Text(); got != "colour:red" || wrong.doc.Find("#filter-q").AttrOr("value", "") != "is:disabled colour:red" {
+		t.Errorf("the place is %q", got)
+	}
+	for text, finds := range map[string]bool{
+		"author:emil": true, "author:ada": false, "is:mine": false, "state:applied": true, "is:open": false, "project:staging " + a.Name: true, "before:2020-01": false, "-state:applied": false,
+	} {
+		page := b.get("/changes?q=" + url.QueryEscape(text)).is(200)
+		if got := page.doc.Find("#requests #row-"+r.ID).Length() == 1; got != finds {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+	b.get("/changes?q=" + url.QueryEscape("state:sideways")).is(422).has("state: takes draft")
+	b.get("/changes").is(200).has("How to search")
 }

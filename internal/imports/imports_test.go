@@ -30,7 +30,7 @@ var may = map[string][]string{
 	"internal/composio":                     {"secret"},
 	"internal/composio/sandbox":             {},
 	"internal/composio/sandbox/sandboxtest": {"composio", "composio/sandbox"},
-	"internal/mirror":                       {"access", "audit", "bell", "composio", "problem", "secret"},
+	"internal/mirror":                       {"access", "audit", "bell", "composio", "problem", "query", "secret"},
 	"internal/change":                       {"access", "audit", "composio", "failpoint", "mirror", "problem", "secret"},
 	"internal/notify":                       {"access", "audit", "change", "mirror", "outbound", "problem", "secret"},
 	"internal/evidence":                     {"access", "audit", "change", "problem", "secret", "store", "witness", "docs"},

@@ -171,7 +171,7 @@ func (s *Snapshot) All(yield func(AuthConfig) bool) {
 
 // A Query asks for a page of a list. Empty fields don't narrow it.
 type Query struct {
-	Text    string // every word of it must occur in name, id or toolkit
+	Text    string // in the language of auth configs; words must occur in name, id or toolkit
 	Toolkit string
 	Scheme  string
 	Status  string
@@ -233,31 +233,19 @@ func (q Query) narrows() bool {
 }
 
 func (q Query) filter(order []*entry) []*entry {
-	words := strings.Fields(strings.ToLower(q.Text))
+	w := newWhere(q.Text)
 	var out []*entry
 	for _, e := range order {
-		if q.matches(e, words) {
+		if q.matches(e) && w.matches(e) {
 			out = append(out, e)
 		}
 	}
 	return out
 }
 
-func (q Query) matches(e *entry, words []string) bool {
-	switch {
-	case q.Toolkit != "" && e.Toolkit != q.Toolkit,
-		q.Scheme != "" && e.Scheme != q.Scheme,
-		q.Status != "" && !strings.EqualFold(e.Status, q.Status),
-		q.Managed == "managed" && !e.Managed,
-		q.Managed == "own" && e.Managed:
-		return false
-	}
-	for _, w := range words {
-		if !strings.Contains(e.text, w) {
-			return false
-		}
-	}
-	return true
+func (q Query) matches(e *entry) bool {
+	return (q.Toolkit == "" || e.Toolkit == q.Toolkit) && (q.Scheme == "" || e.Scheme == q.Scheme) &&
+		(q.Status == "" || strings.EqualFold(e.Status, q.Status)) && (q.Managed != "managed" || e.Managed) && (q.Managed != "own" || !e.Managed)
 }
 
 // Facets are the values that configs of a project have, sorted.

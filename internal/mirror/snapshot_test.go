@@ -3,7 +3,6 @@ package mirror
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -92,7 +91,7 @@ func TestFindPages(t *testing.T) {
 		}
 		want := 0
 		for _, a := range configs {
-			if q.matches(newEntry(a), strings.Fields(strings.ToLower(q.Text))) {
+			if e := newEntry(a); q.matches(e) && newWhere(q.Text).matches(e) {
 				want++
 			}
 		}

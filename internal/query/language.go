@@ -55,8 +55,8 @@ var Configs = Language{Keys: []Key{
 	{Name: After, Help: "changed since a day or month began, or in the last days", Example: "after:7d", date: true},
 	{Name: Before, Help: "last changed before a day or month began", Example: "before:2026-01", date: true},
 	{Name: Is, Help: "a property", Example: "is:disabled",
-		Values: []string{"enabled", "disabled", "managed", "own", "drift", "open", "unused"},
-		Helps:  []string{"may be used for new connections", "may not be used for new connections", "uses Composio's app", "uses your own app", "was last changed at Composio directly", "has an open change request", "has no connections"}},
+		Values: []string{"enabled", "disabled", "managed", "own", "drift", "unused"},
+		Helps:  []string{"may be used for new connections", "may not be used for new connections", "uses Composio's app", "uses your own app", "was last changed at Composio directly", "has no connections"}},
 }}
 
 // Requests is the language of the list of change requests.

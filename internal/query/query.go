@@ -101,6 +101,32 @@ func (q Query) Without(i int) Query {
 	return Query{slices.Delete(slices.Clone(q.Terms), i, i+1)}
 }
 
+// Match reports whether a row is what the query asks for, given whether it holds
+// what a term says, its Not aside.
+func (q Query) Match(holds func(Term) bool) bool {
+	either := map[string]bool{} // key that is given more than once → whether one holds
+	for _, t := range q.Terms {
+		switch is := holds(t); {
+		case t.Not && is:
+			return false
+		case t.Not || is && t.all():
+		case t.all():
+			return false
+		default:
+			either[t.Key] = either[t.Key] || is
+		}
+	}
+	for _, is := range either {
+		if !is {
+			return false
+		}
+	}
+	return true
+}
+
+// all reports whether each of several terms of the key must hold, not just one.
+func (t Term) all() bool { return t.Key == "" || t.Key == Is || t.Key == After || t.Key == Before }
+
 // Of returns the values of the terms of a key that must hold.
 func (q Query) Of(key string) []string {
 	var all []string
