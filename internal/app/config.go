@@ -41,7 +41,12 @@ func (s *Server) configPage(c echo.Context, tab string) (p mirror.Project, a mir
 	if err != nil {
 		return
 	}
-	head = configHead(p, a, tab, open[a.ID], mayPropose(c, p), s.now())
+	drifts, err := s.store.Drifts(c.Request().Context(), p.ID)
+	if err != nil {
+		return
+	}
+	head = configHead(p, a, tab, open[a.ID], mayPropose(c, p))
+	head.Badge = driftBadge(drifts, p, a.ID)
 	head.Evidence = s.evidenceLink(c, configPath(p.Slug, a.ID))
 	frame, err = s.frame(c, place{title: head.Name, nav: "Auth configs", project: &p, crumbs: []templates.LinkView{
 		{Text: p.Name, URL: templates.Local(configsPath(p.Slug))}, {Text: "Auth configs", URL: templates.Local(configsPath(p.Slug))},
@@ -51,27 +56,40 @@ func (s *Server) configPage(c echo.Context, tab string) (p mirror.Project, a mir
 
 // config shows one auth config: facts from the mirror, connections from Composio.
 func (s *Server) config(c echo.Context) error {
-	p, a, frame, head, err := s.configPage(c, "Overview")
+	v, err := s.configPageView(c, driftState{})
 	if err != nil {
 		return err
+	}
+	return page(c, templates.Config(v))
+}
+
+// configPageView is the page of one auth config, with what was typed into the
+// form about its drift.
+func (s *Server) configPageView(c echo.Context, state driftState) (v templates.ConfigView, err error) {
+	p, a, frame, head, err := s.configPage(c, "Overview")
+	if err != nil {
+		return v, err
 	}
 	ctx := c.Request().Context()
 	prints, err := s.store.Fingerprints(ctx, p.ID, a.ID)
 	if err != nil {
-		return err
+		return v, err
 	}
 	recent, err := s.store.History(ctx, store.HistoryQuery{Project: p.ID, Object: a.ID, Limit: 6})
 	if err != nil {
-		return err
+		return v, err
 	}
 	entries, err := s.entryViews(c, recent)
 	if err != nil {
-		return err
+		return v, err
 	}
-	v := configView(p, a, prints, s.now())
+	v = configView(p, a, prints, s.now())
 	v.Page, v.Head, v.Recent = frame, head, entries
+	if v.Drift, err = s.driftView(c, p, a.ID, state); err != nil {
+		return v, err
+	}
 	v.Connections = s.liveConnections(c, p, a)
-	return page(c, templates.Config(v))
+	return v, nil
 }
 
 // liveConnections counts connections at Composio, or says what the mirror knows.

@@ -11,16 +11,13 @@ import (
 	"gatehouse/web/templates"
 )
 
-func configHead(p mirror.Project, a mirror.AuthConfig, tab, open string, may bool, now time.Time) templates.ConfigHeadView {
+func configHead(p mirror.Project, a mirror.AuthConfig, tab, open string, may bool) templates.ConfigHeadView {
 	path := configPath(p.Slug, a.ID)
 	v := templates.ConfigHeadView{
 		ID: a.ID, Name: a.Name, Avatar: avatar(a.Toolkit, a.Toolkit), Toolkit: a.Toolkit + " · " + a.Scheme + " · " + owner(a.Managed), Status: statusBadge(a.Status),
 	}
 	if v.Name == "" {
 		v.Name = a.ID
-	}
-	if a.Seen.ChangedVia == mirror.ViaOutside && now.Sub(a.Seen.ChangedAt) < 7*24*time.Hour {
-		v.Badge = templates.BadgeView{Text: "Changed outside", Tone: "warn"}
 	}
 	if open != "" {
 		v.Request = templates.LinkView{Text: "See the change request", URL: templates.Local(changePath(open))}

@@ -18,6 +18,7 @@ type configsBuilder struct {
 	query      mirror.Query
 	now        time.Time
 	open       map[string]string // config → open change request
+	drifts     map[string]mirror.Drift
 	mayPropose bool
 	dense      bool
 }
@@ -75,11 +76,9 @@ func (b configsBuilder) row(v *templates.ConfigRowView, a *mirror.AuthConfig) {
 	if v.Name == "" {
 		v.Name = a.ID
 	}
-	switch {
-	case b.open[a.ID] != "":
+	v.Badge = driftBadge(b.drifts, b.project, a.ID)
+	if v.Badge.Text == "" && b.open[a.ID] != "" {
 		v.Badge = templates.BadgeView{Text: "Open request", Tone: "info"}
-	case a.Seen.ChangedVia == mirror.ViaOutside && b.now.Sub(a.Seen.ChangedAt) < 7*24*time.Hour:
-		v.Badge = templates.BadgeView{Text: "Changed outside", Tone: "warn"}
 	}
 	if b.mayPropose {
 		v.Switch, v.SwitchText = path+"/impact?do=enable", "Enable"

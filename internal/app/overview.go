@@ -62,7 +62,11 @@ func (s *Server) overviewState(c echo.Context) (b overviewBuilder, err error) {
 		if err != nil {
 			return b, err
 		}
-		b.projects = append(b.projects, projectState{p, snapshot})
+		drifts, err := s.store.Drifts(ctx, p.ID)
+		if err != nil {
+			return b, err
+		}
+		b.projects = append(b.projects, projectState{p, snapshot, drifts})
 	}
 	inbox, err := s.store.Inbox(ctx, reader(c).User)
 	if err != nil {

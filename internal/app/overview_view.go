@@ -15,6 +15,7 @@ import (
 type projectState struct {
 	mirror.Project
 	configs *mirror.Snapshot
+	drifts  map[string]mirror.Drift
 }
 
 // overviewBuilder turns what there is into the first page.
@@ -70,30 +71,37 @@ func (b overviewBuilder) needs() []templates.NeedView {
 		if p.ReadOnly {
 			out = append(out, templates.NeedView{Tone: "warn", Text: "The API key of " + p.Name + " may only read, so nothing can be changed there."})
 		}
-		out = append(out, b.outside(p)...)
+		out = append(out, b.drift(p)...)
 	}
 	return out
 }
 
-// outsideMost is how many outside changes of a project stand on the overview.
-const outsideMost = 3
+// driftsShown is how many drifts of a project stand on the overview.
+const driftsShown = 5
 
-func (b overviewBuilder) outside(p projectState) []templates.NeedView {
+// drift lists what was changed outside in a project, the loudest first.
+func (b overviewBuilder) drift(p projectState) []templates.NeedView {
 	var out []templates.NeedView
-	n := 0
-	for _, a := range p.configs.Find(mirror.Query{Sort: "changed", Limit: 200}).Configs {
-		if a.Seen.ChangedVia != mirror.ViaOutside || b.now.Sub(a.Seen.ChangedAt) >= 7*24*time.Hour {
-			continue
-		}
-		if n++; n <= outsideMost {
+	more := 0
+	for _, d := range loudest(p.drifts, p.Environment) {
+		switch {
+		case !d.Open():
+		case len(out) == driftsShown:
+			more++
+		default:
+			severity := severityBadge(d.Severity(p.Environment))
+			name := d.Name
+			if name == "" {
+				name = d.Config
+			}
 			out = append(out, templates.NeedView{
-				Tone: "warn", Text: "Changed at Composio directly, in " + p.Name + ":", Age: ago(a.Seen.ChangedAt, b.now),
-				Link: templates.LinkView{Text: a.Name, URL: templates.Local(configPath(p.Slug, a.ID))},
+				Tone: cmp.Or(severity.Tone, "info"), Text: severity.Text + " drift in " + p.Name + ":", Age: ago(d.FoundAt, b.now),
+				Link: templates.LinkView{Text: name, URL: driftURL(p.Project, d)},
 			})
 		}
 	}
-	if n > outsideMost {
-		out = append(out, templates.NeedView{Tone: "warn", Text: number(n-outsideMost) + " more changed outside in " + p.Name + ".", Link: templates.LinkView{Text: "See them", URL: templates.Local(configsPath(p.Slug) + "?sort=changed")}})
+	if more > 0 {
+		out = append(out, templates.NeedView{Tone: "warn", Text: number(more) + " more drifted in " + p.Name + ".", Link: templates.LinkView{Text: "See them", URL: templates.Local(driftsPath(p.Slug))}})
 	}
 	return out
 }

@@ -86,7 +86,7 @@ func (s *Server) pastPage(c echo.Context, tab string) (p pastConfig, frame templ
 		_, _, frame, head, err = s.configPage(c, tab)
 		return p, frame, head, err
 	}
-	head = configHead(p.project, p.now, tab, "", false, s.now())
+	head = configHead(p.project, p.now, tab, "", false)
 	head.Status, head.Badge = templates.BadgeView{Text: "Deleted", Tone: "bad"}, templates.BadgeView{}
 	if p.now.Toolkit == "" {
 		head.Toolkit = "toolkit not known"

@@ -22,7 +22,22 @@ type restorer struct {
 	past    pastConfig
 	version int
 	was     mirror.State
+	drift   *mirror.Values // instead of a version: what was there before the drift
 	view    templates.RestoreView
+}
+
+// driftParam returns what was there before a config drifted, if that is to be
+// restored.
+func (s *Server) driftParam(c echo.Context, p pastConfig) (*mirror.Values, error) {
+	if c.QueryParam("drift") == "" {
+		return nil, nil //nolint:nilnil // a version is asked for
+	}
+	d, known, err := s.store.Drift(c.Request().Context(), p.project.ID, p.id)
+	if err == nil && !known {
+		err = problem.New(problem.Conflict, "Nothing that was changed outside waits here any more. Somebody has dealt with it.")
+	}
+	before := d.Earlier()
+	return &before, err
 }
 
 // configRestore shows what bringing back a version would change and what can't be
@@ -43,6 +58,12 @@ func (s *Server) configRestore(c echo.Context) error {
 	if _, r.was, err = s.versionState(c, p, r.version); err != nil {
 		return err
 	}
+	if r.drift, err = s.driftParam(c, p); err != nil {
+		return err
+	}
+	if r.drift != nil {
+		r.was.Values = *r.drift
+	}
 	if !r.was.Exists {
 		return problem.New(problem.Conflict, "In version %d it was deleted. Choose an earlier version.", r.version)
 	}
@@ -50,6 +71,9 @@ func (s *Server) configRestore(c echo.Context) error {
 		return err
 	}
 	r.view.Title = "Restore version " + strconv.Itoa(r.version) + " of " + r.past.now.Name
+	if r.drift != nil {
+		r.view.Title = "Revert what was changed outside on " + r.past.now.Name
+	}
 	r.view.Back = templates.LinkView{Text: "Cancel", URL: templates.Local(p.versionsPath())}
 	if p.exists {
 		r.edit()
@@ -76,6 +100,9 @@ func (r *restorer) hide(name, value string) {
 }
 
 func (r *restorer) reason() string {
+	if r.drift != nil {
+		return "Revert what was changed at Composio directly."
+	}
 	return "Restore version " + strconv.Itoa(r.version) + "."
 }
 
@@ -93,7 +120,9 @@ func (r *restorer) edit() {
 	}
 	r.view.Button = "Review the change"
 	r.view.Form = r.s.newForm(r.c, r.past.path()+"/review")
-	r.view.Edit = templates.LinkView{Text: "Edit it first", URL: templates.Local(r.past.path() + "/edit?restore=" + strconv.Itoa(r.version))}
+	if r.drift == nil {
+		r.view.Edit = templates.LinkView{Text: "Edit it first", URL: templates.Local(r.past.path() + "/edit?restore=" + strconv.Itoa(r.version))}
+	}
 	for name, values := range formFields(want) {
 		r.hide(name, values[0])
 	}
@@ -112,7 +141,7 @@ func (r *restorer) notInEdit(live mirror.Values) {
 		value, known := r.was.Values[f]
 		now, readable := live[f]
 		switch {
-		case f == mirror.FieldCredentials:
+		case f == mirror.FieldCredentials, !known && r.drift != nil:
 		case !known:
 			r.not(fieldLabel(f), "What it was is not known. It stays as it is.", templates.LinkView{})
 		case readable && mirror.SameValue(f, value, now):

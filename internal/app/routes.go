@@ -68,6 +68,8 @@ func (s *Server) routes() []route {
 		{post, config + "/review", access.ProposeChange, s.editReview},
 		{get, config + "/connections", access.ViewConfigs, s.configConnections},
 		{get, config + "/history", access.ViewConfigs, s.recordedUnlessOwn(s.configHistory)},
+		{post, config + "/drift/adopt", access.ViewConfigs, s.driftAdopt},
+		{post, config + "/drift/ignore", access.ViewConfigs, s.driftIgnore},
 		{get, config + "/versions", access.ViewHistory, s.recordedUnlessOwn(s.configVersions)},
 		{get, config + "/restore", access.ProposeChange, s.configRestore},
 		{get, config + "/requests", access.ViewConfigs, s.configRequests},
@@ -75,6 +77,7 @@ func (s *Server) routes() []route {
 		{post, config + "/enable", access.ProposeChange, s.configEnable},
 		{post, config + "/disable", access.ProposeChange, s.configDisable},
 		{post, config + "/delete", access.ProposeChange, s.configDelete},
+		{get, "/projects/:slug/drift", access.ViewConfigs, s.drifts},
 		{get, "/projects/:slug/as-of", access.ViewHistory, s.recorded(s.projectThen)},
 		{post, "/projects/:slug/sync", access.SyncProject, s.syncProject},
 

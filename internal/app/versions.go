@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -16,30 +17,45 @@ const versionsPerPage = 50
 // configVersions lists the versions of a config. ?v= shows one of them, ?a= and
 // ?b= the difference between two.
 func (s *Server) configVersions(c echo.Context) error {
-	p, frame, head, err := s.pastPage(c, "Versions")
+	v, err := s.versionsView(c, driftState{})
 	if err != nil {
 		return err
 	}
-	v := templates.VersionsView{Page: frame, Head: head, Action: templates.Local(p.versionsPath())}
+	return page(c, templates.Versions(v))
+}
+
+// versionsView is the page of the versions of a config. Of one that is gone it
+// also holds what was changed outside, with what was typed into the form.
+func (s *Server) versionsView(c echo.Context, state driftState) (v templates.VersionsView, err error) {
+	p, frame, head, err := s.pastPage(c, "Versions")
+	if err != nil {
+		return v, err
+	}
+	v = templates.VersionsView{Page: frame, Head: head, Action: templates.Local(p.versionsPath())}
+	if !p.exists {
+		if v.Drift, err = s.driftView(c, p.project, p.id, state); err != nil {
+			return v, err
+		}
+	}
 	one, err := versionParam(c, "v")
 	if err == nil && one > 0 {
 		v.One, err = s.versionView(c, p, one)
 	}
 	if err != nil {
-		return err
+		return v, err
 	}
 	a, aerr := versionParam(c, "a")
 	b, berr := versionParam(c, "b")
-	if aerr != nil || berr != nil {
-		return aerr
+	if err := errors.Join(aerr, berr); err != nil {
+		return v, err
 	}
 	if a > 0 && b > 0 {
 		if v.Compare, err = s.compareView(c, p, a, b); err != nil {
-			return err
+			return v, err
 		}
 	}
 	if v.Rows, err = s.versionRows(c, p, &v.Pager); err != nil {
-		return err
+		return v, err
 	}
 	if a == 0 || b == 0 {
 		a, b = max(1, p.versions()-1), p.versions()
@@ -47,7 +63,7 @@ func (s *Server) configVersions(c echo.Context) error {
 	for i := range v.Rows {
 		v.Rows[i].A, v.Rows[i].B = v.Rows[i].Number == strconv.Itoa(a), v.Rows[i].Number == strconv.Itoa(b)
 	}
-	return page(c, templates.Versions(v))
+	return v, nil
 }
 
 // versionRows lists a page of versions, the newest first.

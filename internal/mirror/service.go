@@ -20,6 +20,7 @@ import (
 // write them in the transaction of the change. What is missing is a problem of
 // kind NotFound.
 type Store interface {
+	DriftStore
 	Projects(ctx context.Context) ([]Project, error) // by name, archived ones too
 	Project(ctx context.Context, id string) (Project, error)
 	// AddProject also gives the project its first policy. A slug that is taken is

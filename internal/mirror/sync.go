@@ -79,6 +79,9 @@ func (s *Service) syncAll(ctx context.Context) {
 		if p.Archived() || ctx.Err() != nil {
 			continue
 		}
+		if err := s.wakeDrift(ctx, p.ID); err != nil && ctx.Err() == nil {
+			s.log.Error("look for drift that was ignored", "project", p.Slug, "err", err)
+		}
 		if err := s.Sync(ctx, p.ID); err != nil && ctx.Err() == nil {
 			s.log.Warn("sync", "project", p.Slug, "err", err)
 		}

@@ -42,10 +42,10 @@ func (t *tx) recordOne(e audit.Event) error {
 	t.isAbout(e.Request)
 	t.entries++
 	t.weighty = t.weighty || e.Weighty()
-	if err := t.noteStep(row.Seq, e); err != nil {
+	if err := errors.Join(t.noteStep(row.Seq, e), t.noteNews(row.Seq, e)); err != nil {
 		return err
 	}
-	return t.noteNews(row.Seq, e)
+	return t.noteDrift(audit.Entry{Event: e, Seq: row.Seq, Time: t.now})
 }
 
 // recordPersonal writes all personal data of a row with one statement.
