@@ -84,7 +84,7 @@ func (s *Server) driftView(c echo.Context, p mirror.Project, id string, state dr
 		return templates.DriftView{}, err
 	}
 	v := templates.DriftView{
-		Title: "Changed at Composio directly", Badge: severityBadge(d.Severity(p.Environment)), Say: driftWords(d), Since: ago(d.FoundAt, s.now()),
+		Title: "Changed at Composio directly", Badge: severityBadge(d.Severity(p.Environment)), All: templates.Local(driftsPath(p.Slug)), Say: driftWords(d), Since: ago(d.FoundAt, s.now()),
 		Entry: templates.LinkView{Text: "entry #" + strconv.FormatInt(d.Last, 10), URL: templates.Local(entryPath(d.Last))},
 		Diff:  changesDiff(d.Changes), Seen: strconv.FormatInt(d.Last, 10),
 	}

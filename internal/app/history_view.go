@@ -1,6 +1,8 @@
 package app
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -228,10 +230,25 @@ func outcomeBadge(outcome string) templates.BadgeView {
 
 func changesDiff(changes []audit.Change) templates.DiffView {
 	d := templates.DiffView{Before: "Before", After: "After"}
-	for _, ch := range changes {
+	for _, ch := range inPageOrder(changes) {
 		d.Rows = append(d.Rows, diffRow(ch.Field, ch.Before, ch.After))
 	}
 	return d
+}
+
+// inPageOrder puts the fields of auth configs in the order of pages, before
+// others.
+func inPageOrder(changes []audit.Change) []audit.Change {
+	order := mirror.AllFields()
+	place := func(c audit.Change) int {
+		if i := slices.Index(order, c.Field); i >= 0 {
+			return i
+		}
+		return len(order)
+	}
+	out := slices.Clone(changes)
+	slices.SortStableFunc(out, func(a, b audit.Change) int { return cmp.Compare(place(a), place(b)) })
+	return out
 }
 
 // facts are all that is stored of an entry, in words.

@@ -54,7 +54,10 @@ func (s *Server) configRestore(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	r := restorer{s: s, c: c, past: p, version: max(1, version)}
+	if version == 0 {
+		version = max(1, p.versions()-1) // the one before
+	}
+	r := restorer{s: s, c: c, past: p, version: version}
 	if _, r.was, err = s.versionState(c, p, r.version); err != nil {
 		return err
 	}
@@ -178,7 +181,7 @@ func (r *restorer) recreate() {
 		}
 	}
 	r.view.Diff = changesDiff(mirror.ChangesBetween(nil, want))
-	r.view.Diff.Before = ""
+	r.view.Diff.Before, r.view.Diff.After = "", "Then"
 	r.view.Same = "History doesn't tell any of its fields."
 	if r.was.Toolkit == "" || r.was.Scheme == "" || r.was.Type == "" || len(want[mirror.FieldName]) == 0 {
 		r.view.Notices = append(r.view.Notices, templates.NoticeView{Tone: "warn", Text: "History doesn't tell its toolkit, scheme or name, so it can't be made anew from here. Make a new auth config by hand."})

@@ -59,7 +59,7 @@ func (s *Server) projectThen(c echo.Context) error {
 	}
 	v.Moment, v.At = exact(m.at), m.at.Format("2006-01-02T15:04:05")
 	if m.seq > 0 {
-		v.Entry = templates.LinkView{Text: "entry #" + strconv.FormatInt(m.seq, 10), URL: templates.Local(entryPath(m.seq))}
+		v.Entry = templates.LinkView{Text: "Last change before: #" + strconv.FormatInt(m.seq, 10), URL: templates.Local(entryPath(m.seq))}
 	}
 	if err := s.asOfRows(c, p, m, &v); err != nil {
 		return err
@@ -86,6 +86,9 @@ func (s *Server) moment(c echo.Context, p mirror.Project) (moment, error) {
 		var ok bool
 		if at, ok = readMoment(text); !ok {
 			return moment{}, problem.New(problem.Invalid, "This is not a moment. Write one such as 2026-03-01T10:00, in UTC.")
+		}
+		if at.After(s.now()) {
+			at = s.now()
 		}
 	}
 	seq, err := s.store.LastStepAt(ctx, p.ID, at)

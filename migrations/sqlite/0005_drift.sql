@@ -39,7 +39,7 @@ WHERE kind IS NOT NULL AND j ->> 'project' <> '' AND (j ->> '$.object.id' <> '' 
 
 -- What somebody changed at Composio directly and nobody has dealt with yet.
 CREATE TABLE drift (
-  project_id     TEXT NOT NULL REFERENCES project (id),
+  project_id     TEXT NOT NULL,
   auth_config_id TEXT NOT NULL,
   name           TEXT NOT NULL,
   kind           TEXT NOT NULL,
