@@ -41,7 +41,7 @@ func (q HistoryQuery) conditions() []condition {
 		all = append(all, condition{any: []choice{{atoms: []atom{q.word(w, false)}}}})
 	}
 	if q.Public {
-		all = append(all, condition{not: true, any: exactly(aboutPeople...)})
+		all = append(all, condition{any: []choice{{atoms: []atom{{token: open}}}}})
 	}
 	same := map[string]int{} // key → the condition that its choices go to
 	for _, t := range q.Where.Terms {
@@ -62,10 +62,10 @@ func (q HistoryQuery) conditions() []condition {
 }
 
 // aboutPeople are the actions that not everybody may read of.
-var aboutPeople = []filter{{byAction, "session"}, {byAction, "user"}, {byAction, "setup"}, {byAction, "review"}, {byAction, audit.Read}, {byAction, "history.export_begun"}, {byAction, "history.exported"}}
+var aboutPeople = []string{"session", "user", "setup", "review", audit.Read, "history.export_begun", "history.exported"}
 
 func isAboutPeople(action string) bool {
-	return slices.ContainsFunc(aboutPeople, func(f filter) bool { return action == f.value || strings.HasPrefix(action, f.value+".") })
+	return slices.ContainsFunc(aboutPeople, func(kind string) bool { return action == kind || strings.HasPrefix(action, kind+".") })
 }
 
 // exactly are choices of one filter each.

@@ -25,8 +25,14 @@ type document struct {
 // every is the token that all entries have.
 const every = "all."
 
+// open is the token of those that everybody may read.
+const open = "open."
+
 func newDocument(e audit.Entry) document {
 	d := document{tokens: map[string]bool{every: true}}
+	if !isAboutPeople(e.Action) {
+		d.tokens[open] = true
+	}
 	for _, text := range e.Words(false) {
 		d.texts = d.add(d.texts, text, "")
 	}

@@ -27,7 +27,7 @@ type historyIndex struct {
 }
 
 const (
-	indexVersion = 2
+	indexVersion = 3
 	indexBatch   = 256
 	indexRush    = 4096            // a batch while much is missing
 	indexPause   = 5 * time.Second // after a failure
