@@ -264,6 +264,8 @@ func (s *Service) SetDisabled(ctx context.Context, by Reader, id string, disable
 		switch {
 		case a.ID == by.ID:
 			return nil, problem.New(problem.Conflict, "You can't disable yourself. Ask another admin.")
+		case a.Erased():
+			return nil, problem.New(problem.Conflict, "This person was erased. Invite somebody new instead.")
 		case disabled == (a.State == Disabled):
 			return nil, problem.New(problem.Conflict, "%s is already %s.", a.Name, a.State)
 		}

@@ -34,6 +34,9 @@ type Store interface {
 	// new passphrase, take effect with the commit; keep says which of the
 	// account's sessions go on.
 	UpdateAccount(ctx context.Context, id string, fn func(*Account) ([]audit.Event, error), keep func(Session) bool) (Account, error)
+	// EraseAccount lets fn change an account whose personal data is to go, which
+	// then happens by and by; number counts the erased. Their sessions end.
+	EraseAccount(ctx context.Context, id string, fn func(a *Account, number int) ([]audit.Event, error)) error
 	AddLink(ctx context.Context, l Link, e audit.Event) error
 	Link(ctx context.Context, key TokenHash) (Link, error)
 	// UseLink uses up a link and lets fn change its account, whose sessions and

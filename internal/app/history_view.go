@@ -86,6 +86,7 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"user.renamed", "Person renamed", "changed their name to", ""},
 	{"user.roles_set", "Roles changed", "changed the roles of", ""},
 	{"user.disabled", "Person disabled", "disabled", ""},
+	{"user.erased", "Person erased", "erased the personal data of", ""},
 	{"user.enabled", "Person enabled", "enabled", ""},
 	{"project.added", "Project added", "added the project", ""},
 	{"project.edited", "Project edited", "edited the project", ""},
@@ -145,7 +146,7 @@ type entryBuilder struct {
 
 func (b entryBuilder) entry(e audit.Entry) templates.EntryView {
 	v := templates.EntryView{
-		Seq: strconv.FormatInt(e.Seq, 10), URL: templates.Local(entryPath(e.Seq)), Avatar: face(actorName(e), e.Actor.ID+e.Actor.Kind),
+		Seq: strconv.FormatInt(e.Seq, 10), URL: templates.Local(entryPath(e.Seq)), Avatar: face(b.actor(e), e.Actor.ID+e.Actor.Kind),
 		Sentence: b.sentence(e), Badge: outcomeBadge(e.Outcome), Project: b.projects[e.Project].name, Reason: e.Reason,
 		Age: ago(e.Time, b.now), At: exact(e.Time), Diff: b.diff(e), Facts: b.rowFacts(e),
 	}
@@ -159,7 +160,9 @@ func (b entryBuilder) entry(e audit.Entry) templates.EntryView {
 	return v
 }
 
-func actorName(e audit.Entry) string {
+// actor names who did it: as they were called then, or by a number if they were
+// erased.
+func (b entryBuilder) actor(e audit.Entry) string {
 	switch {
 	case e.Actor.Name != "":
 		return e.Actor.Name
@@ -167,6 +170,8 @@ func actorName(e audit.Entry) string {
 		return "Gatehouse"
 	case e.Actor.Kind == audit.ActorOutside:
 		return "Somebody"
+	case e.Actor.Kind == audit.ActorUser && b.names[e.Actor.ID] != "":
+		return b.names[e.Actor.ID]
 	case e.Actor.Kind == audit.ActorUser:
 		return "An erased person"
 	}
@@ -174,7 +179,7 @@ func actorName(e audit.Entry) string {
 }
 
 func (b entryBuilder) sentence(e audit.Entry) templates.SentenceView {
-	v := templates.SentenceView{Who: actorName(e), Did: strings.ReplaceAll(e.Action, "_", " "), Object: b.object(e)}
+	v := templates.SentenceView{Who: b.actor(e), Did: strings.ReplaceAll(e.Action, "_", " "), Object: b.object(e)}
 	for _, a := range actionNames {
 		if a.action == e.Action {
 			v.Did, v.More = a.did, a.more
@@ -191,6 +196,9 @@ func (b entryBuilder) sentence(e audit.Entry) templates.SentenceView {
 // object names what an entry is about, with a link where there is a page.
 func (b entryBuilder) object(e audit.Entry) templates.LinkView {
 	name := e.Object.Name
+	if name == "" {
+		name = b.names[e.Object.ID]
+	}
 	if name == "" {
 		name = e.Object.ID
 	}
@@ -253,7 +261,7 @@ func inPageOrder(changes []audit.Change) []audit.Change {
 
 // facts are all that is stored of an entry, in words.
 func (b entryBuilder) facts(e audit.Entry, row audit.Row) []templates.FactView {
-	facts := []templates.FactView{{Name: "Time", Time: exact(e.Time)}, {Name: "Actor", Text: actorName(e)}}
+	facts := []templates.FactView{{Name: "Time", Time: exact(e.Time)}, {Name: "Actor", Text: b.actor(e)}}
 	add := func(name, text string) {
 		if text != "" {
 			facts = append(facts, templates.FactView{Name: name, Text: text})

@@ -34,3 +34,27 @@ func TestIntegrityPage(t *testing.T) {
 		t.Error("a viewer is offered to verify")
 	}
 }
+
+func TestPersonErase(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	admin := s.as("Ada", access.Admin)
+	victim := s.Person("Vic", access.Viewer)
+	path := personPath(victim.ID)
+	if admin.get(path).doc.Find("form[action$='/erase']").Length() > 0 {
+		t.Error("somebody who may sign in can be erased")
+	}
+	admin.submit(admin.get(path), path+"/disable")
+	admin.submit(admin.get(path), path+"/erase", "confirm", "somebody@example.com").has("Nothing was erased", "Type the e-mail")
+	admin.submit(admin.get(path), path+"/erase", "confirm", "vic@example.com").has("Erased person 1")
+	if err := s.Store.FinishErasures(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	admin.get("/history").has("erased the personal data of Erased person 1", "added Erased person 1")
+	page := admin.get(path)
+	if page.doc.Find("form[action$='/erase'], form[action$='/enable']").Length() > 0 {
+		t.Error("an erased person can be enabled or erased again")
+	}
+	if _, err := s.Store.VerifyHistory(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

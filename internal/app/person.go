@@ -1,6 +1,8 @@
 package app
 
 import (
+	"strings"
+
 	"github.com/labstack/echo/v4"
 
 	"gatehouse/internal/access"
@@ -51,6 +53,7 @@ func (s *Server) personPage(c echo.Context, u access.User, in personEdit, compla
 			return err
 		}
 	}
+	v.Confirm.Complaint = fieldComplaints(complaint)["confirm"]
 	if complaint != nil {
 		return again(c, templates.Person(v))
 	}
@@ -71,7 +74,11 @@ func (s *Server) personActions(c echo.Context, u access.User, v *templates.Perso
 		v.Reset.Text, v.Reset.Hint = "Create a new invitation link", "The one before stops working."
 	}
 	switch {
+	case u.Erased():
+		v.RolesForm = templates.FormView{}
 	case u.State == access.Disabled:
+		v.Erase = s.newForm(c, path+"/erase")
+		v.Confirm = templates.InputView{Name: "confirm", Label: "Their e-mail, to confirm", Required: true, Complete: "off"}
 		v.Switch = templates.ActionView{Form: s.newForm(c, path+"/enable"), Text: "Enable account", Hint: "They may sign in again."}
 	case u.ID != reader(c).ID:
 		v.Switch = templates.ActionView{Form: s.newForm(c, path+"/disable"), Text: "Disable account", Hint: "Ends all their sessions at once. What they did stays in History."}
@@ -141,4 +148,25 @@ func (s *Server) rolesAsked(c echo.Context, u access.User, r change.Request) err
 		return s.see(c, personPath(u.ID), "Requested. The roles change once the request is approved and applied.")
 	}
 	return s.see(c, changePath(r.ID), "")
+}
+
+// personErase erases somebody's personal data.
+func (s *Server) personErase(c echo.Context) error {
+	var in struct {
+		Confirm string `form:"confirm"`
+	}
+	u, err := s.findPerson(c)
+	if err != nil {
+		return err
+	}
+	if err := decode(c, &in); err != nil {
+		return err
+	}
+	if !strings.EqualFold(strings.TrimSpace(in.Confirm), u.Email) {
+		return s.personPage(c, u, personEdit{}, problem.InvalidFields("Nothing was erased.", map[string]string{"confirm": "Type the e-mail of this person."}))
+	}
+	if err := s.access.Erase(c.Request().Context(), reader(c), u.ID); err != nil {
+		return err
+	}
+	return s.see(c, personPath(u.ID), "Erased. In history it may take some minutes.")
 }

@@ -140,6 +140,7 @@ func (s *Server) routes() []route {
 		{post, "/people/:id/roles", access.ManagePeople, s.personRoles},
 		{post, "/people/:id/disable", access.ManagePeople, s.personDisable},
 		{post, "/people/:id/enable", access.ManagePeople, s.personEnable},
+		{post, "/people/:id/erase", access.ManagePeople, s.personErase},
 		{post, "/people/:id/reset", access.ManagePeople, s.personReset},
 
 		{get, policiesPath, access.ViewConfigs, s.policies},

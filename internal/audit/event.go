@@ -80,3 +80,17 @@ type Entry struct {
 	Seq  int64
 	Time time.Time // microseconds, UTC
 }
+
+// Concerns reports whether a piece of personal data of an entry is that of a
+// person, with the address that they had. Reasons are evidence and stay.
+func (p Personal) Concerns(e Entry, person, address string) bool {
+	switch {
+	case p.Field == personalReason:
+		return false
+	case p.Field == personalObject && e.Object.Kind == "user":
+		return e.Object.ID == person
+	case e.Actor.Kind == ActorUser:
+		return e.Actor.ID == person
+	}
+	return e.Actor.Email != "" && e.Actor.Email == address
+}

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"gatehouse/internal/access"
@@ -130,6 +131,9 @@ const (
 
 // Run writes last-seen times and removes what has long ended, as long as ctx lasts.
 func (s *Store) Run(ctx context.Context) {
+	var erasing sync.WaitGroup
+	erasing.Go(func() { s.keepErased(ctx) })
+	defer erasing.Wait()
 	flush, tidy := time.NewTicker(flushEvery), time.NewTicker(tidyEvery)
 	defer flush.Stop()
 	defer tidy.Stop()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -14,11 +15,12 @@ import (
 // A historyIndex is a file beside the database in which history can be searched.
 // It is derived: fed behind the log, and made anew when it doesn't fit.
 type historyIndex struct {
-	store  *Store
-	path   string
-	db     *sql.DB
-	upTo   atomic.Int64 // the last entry that is indexed
-	feeder feeder
+	store   *Store
+	path    string
+	db      *sql.DB
+	upTo    atomic.Int64 // the last entry that is indexed
+	feeder  feeder
+	feeding sync.Mutex // held while it is fed or cleared
 
 	highFrom *sql.Stmt
 	wake     chan struct{}
@@ -141,7 +143,9 @@ func (x *historyIndex) poke() {
 func (x *historyIndex) run(ctx context.Context) {
 	defer close(x.stopped)
 	for {
+		x.feeding.Lock()
 		more, err := x.feed(ctx)
+		x.feeding.Unlock()
 		switch {
 		case ctx.Err() != nil:
 			return

@@ -124,3 +124,10 @@ func (s *Store) forget(ids map[string]bool) {
 	s.keptLines.forget(ids)
 	s.open.note(ids)
 }
+
+// clear drops everything.
+func (all *subjects) clear() {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	all.all = nil
+}

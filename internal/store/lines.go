@@ -118,3 +118,11 @@ func (k *lines) forget(ids map[string]bool) {
 		delete(k.all, id)
 	}
 }
+
+// clear drops everything.
+func (k *lines) clear() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.commits++
+	k.all = nil
+}

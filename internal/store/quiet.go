@@ -16,6 +16,7 @@ const (
 	outgoing     quietWrite = "the outbox, what people have to read, and what waits to be sent"
 	checkpoints  quietWrite = "signed checkpoints, which are evidence about history"
 	anchors      quietWrite = "how far anchors have come"
+	erasures     quietWrite = "that an erasure on record is done"
 	sinkCursors  quietWrite = "how far sinks are, and how it went"
 )
 

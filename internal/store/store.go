@@ -50,6 +50,8 @@ type Store struct {
 	tree      historyTree
 	news      chan struct{} // see [Store.News]
 	signable  chan struct{} // see [Store.Signable]
+	erasing   chan struct{} // wakes what finishes erasures
+	path      string        // of the database
 
 	version   atomic.Int64 // grows with every commit that pages may show
 	changed   bell.Bell    // rings after that
@@ -83,9 +85,10 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	s := &Store{now: func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) }, log: o.Log, news: make(chan struct{}, 1), signable: make(chan struct{}, 1)}
+	s := &Store{now: func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) }, log: o.Log, news: make(chan struct{}, 1), signable: make(chan struct{}, 1), erasing: make(chan struct{}, 1)}
 	s.tree.store = s
-	path := filepath.Join(dir, DatabaseFile)
+	s.path = filepath.Join(dir, DatabaseFile)
+	path := s.path
 	if !o.ReadOnly {
 		if err := s.prepare(dir, path); err != nil {
 			return nil, err
