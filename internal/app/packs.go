@@ -51,6 +51,15 @@ func (s *Server) personEvidence(c echo.Context) error {
 	return s.pack(c, evidence.Subject{Kind: evidence.OfPerson, ID: u.ID, Name: u.Name})
 }
 
+// reviewEvidence is the evidence about a review that is closed.
+func (s *Server) reviewEvidence(c echo.Context) error {
+	r, _, _, err := s.closedReview(c)
+	if err != nil {
+		return err
+	}
+	return s.pack(c, evidence.Subject{Kind: evidence.OfReview, ID: r.ID, Name: r.Name})
+}
+
 // historyEvidence is the evidence about what a search finds.
 func (s *Server) historyEvidence(c echo.Context) error {
 	a := ask(c)

@@ -211,9 +211,10 @@ func TestEvidencePacks(t *testing.T) {
 	m := newBareMachine(t)
 	anna := s.readerOf("Anna")
 	for page, want := range map[string][]string{
-		s.page(config):      {"auth_config.disabled", "change.voted", "session.signed_in"},
-		personPath(anna.ID): {"change.voted", "session.signed_in", "user.added"},
-		"/history":          {"policy.added", "change.voted", "user.added"},
+		s.page(config):             {"auth_config.disabled", "change.voted", "session.signed_in"},
+		personPath(anna.ID):        {"change.voted", "session.signed_in", "user.added"},
+		reviewPath(s.someReview()): {"review.closed", "review.flagged"},
+		"/history":                 {"policy.added", "change.voted", "user.added"},
 	} {
 		got := b.get(evidencePath(page)).is(200)
 		dir, _ := unpack(t, got.body)

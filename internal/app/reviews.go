@@ -373,5 +373,6 @@ func (s *Server) reviewClose(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	s.signNow(c)
 	return s.see(c, reviewPath(c.Param("id"))+"/report", "The review is closed.")
 }

@@ -104,6 +104,10 @@ func (s *Server) flagViews(c echo.Context, flags []review.Flag) ([]templates.Fla
 			return nil, err
 		}
 		views[i] = flagView(f, b.entry(e))
+		if !mayRead(reader(c), e) { // who is asked sees the sentence, and no more
+			all := views[i].Entry
+			views[i].Entry = templates.EntryView{Seq: all.Seq, Avatar: all.Avatar, Sentence: all.Sentence, Age: all.Age, At: all.At}
+		}
 	}
 	return views, nil
 }

@@ -20,6 +20,7 @@ import (
 	"gatehouse/docs"
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/review"
 )
 
 //go:embed readme.txt
@@ -75,6 +76,11 @@ func (p *Pack) write(ctx context.Context, to *meter) error {
 	)
 	if err != nil {
 		return err
+	}
+	if p.subject.Kind == OfReview {
+		if err := p.addReport(ctx, b); err != nil {
+			return err
+		}
 	}
 	for _, id := range p.requests {
 		if err := p.addRequest(ctx, b, id); err != nil {
@@ -144,7 +150,7 @@ func (p *Pack) about() about {
 	return about{p.id, s.Kind, s.ID, s.Project, s.Name, s.Text, p.at.Format(audit.TimeFormat), p.by.ID, len(p.seqs), p.checkpoint.Size}
 }
 
-var kindWords = map[Kind]string{OfRequest: "change request", OfConfig: "auth config", OfPerson: "person", OfSearch: "search of history"}
+var kindWords = map[Kind]string{OfRequest: "change request", OfConfig: "auth config", OfPerson: "person", OfReview: "review of history", OfSearch: "search of history"}
 
 func (p *Pack) readme(key string) string {
 	what := kindWords[p.subject.Kind]
@@ -160,6 +166,23 @@ func (p *Pack) readme(key string) string {
 // oneLine is a text without line breaks, so that nobody's name can look like a
 // command of the README.
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// addReport adds the report of a review, whose hash is in the entry of its closing.
+func (p *Pack) addReport(ctx context.Context, b *bundle) error {
+	r, err := p.service.store.Review(ctx, p.subject.ID)
+	if err != nil {
+		return err
+	}
+	sheet, err := p.service.store.ReviewSheet(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	report, err := review.Report(r, sheet)
+	if err != nil {
+		return err
+	}
+	return b.text("review.json", string(report))
+}
 
 // rows writes the entries as they are stored.
 func (p *Pack) rows(ctx context.Context, w io.Writer) error {

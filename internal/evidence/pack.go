@@ -23,13 +23,14 @@ const (
 	OfRequest Kind = "request" // a change request, with the sign-ins of its voters
 	OfConfig  Kind = "config"  // an auth config and all change requests that were about it
 	OfPerson  Kind = "person"  // what somebody did, and what was done to them
+	OfReview  Kind = "review"  // a closed review: its report, its entries and what was done in it
 	OfSearch  Kind = "search"  // what a search of history finds, such as a period
 )
 
 // A Subject is what a pack is about.
 type Subject struct {
 	Kind    Kind
-	ID      string // of the request, config or person
+	ID      string // of the request, config, person or review
 	Project string // of the request or config
 	Name    string
 	Query   store.HistoryQuery // of a search
@@ -123,6 +124,8 @@ func (p *Pack) gather(ctx context.Context) error {
 		}
 	case OfPerson:
 		err = errors.Join(g.add(ctx, store.HistoryQuery{Actor: s.ID}), g.add(ctx, store.HistoryQuery{Object: s.ID}))
+	case OfReview:
+		err = errors.Join(g.add(ctx, store.HistoryQuery{Object: s.ID}), g.reviewed(ctx, s.ID))
 	case OfSearch:
 		err = g.add(ctx, s.Query)
 	}
@@ -192,6 +195,15 @@ func (g *gathering) request(ctx context.Context, id string) error {
 		}
 	}
 	return nil
+}
+
+// reviewed adds the entries that a review is about.
+func (g *gathering) reviewed(ctx context.Context, id string) error {
+	seqs, err := g.service.store.ReviewSeqs(ctx, id)
+	for _, seq := range seqs {
+		g.seen[seq] = true
+	}
+	return err
 }
 
 // signInSlack is how much later an entry can be than the session that it is about.

@@ -33,7 +33,7 @@ var may = map[string][]string{
 	"internal/mirror":                       {"access", "audit", "bell", "composio", "problem", "query", "secret"},
 	"internal/change":                       {"access", "audit", "composio", "failpoint", "mirror", "problem", "secret"},
 	"internal/notify":                       {"access", "audit", "change", "mirror", "outbound", "problem", "secret"},
-	"internal/evidence":                     {"access", "audit", "change", "problem", "secret", "store", "witness", "docs"},
+	"internal/evidence":                     {"access", "audit", "change", "problem", "review", "secret", "store", "witness", "docs"},
 	"docs":                                  {},
 	"internal/review":                       {"access", "audit", "problem", "secret"},
 	"internal/store":                        {"access", "audit", "bell", "change", "failpoint", "mirror", "notify", "problem", "query", "review", "secret", "sink", "migrations"},

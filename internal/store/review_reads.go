@@ -112,6 +112,18 @@ func (s *Store) ReviewMarks(ctx context.Context, id string, part ReviewPart, bef
 	return all, err
 }
 
+// ReviewSeqs lists the entries that a review is about.
+func (s *Store) ReviewSeqs(ctx context.Context, id string) ([]int64, error) {
+	var all []int64
+	err := s.each(ctx, func(row scanner) error {
+		var n int64
+		err := row.Scan(&n)
+		all = append(all, n)
+		return err
+	}, "SELECT seq FROM review_entry WHERE review_id = $1 ORDER BY seq", id)
+	return all, err
+}
+
 // FlagsAskedOf lists the flags that wait for a person's answer.
 func (s *Store) FlagsAskedOf(ctx context.Context, userID string) ([]review.Flag, error) {
 	return keep(s, "flags asked of "+userID, func() ([]review.Flag, error) {
