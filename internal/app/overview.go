@@ -73,6 +73,9 @@ func (s *Server) overviewState(c echo.Context) (b overviewBuilder, err error) {
 		return b, err
 	}
 	b.open = slices.Concat(inbox.Needs[:min(len(inbox.Needs), needsMost)], inbox.Stuck[:min(len(inbox.Stuck), needsMost)])
+	if b.failing, err = s.failingSinks(c); err != nil {
+		return b, err
+	}
 	b.perDay, err = s.store.HistoryPerDay(ctx, s.now().Add(-(chartDays-1)*24*time.Hour), chartDays)
 	return b, err
 }

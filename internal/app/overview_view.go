@@ -9,6 +9,7 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/change"
 	"gatehouse/internal/mirror"
+	"gatehouse/internal/sink"
 	"gatehouse/web/templates"
 )
 
@@ -24,6 +25,7 @@ type overviewBuilder struct {
 	reader   access.Reader
 	projects []projectState
 	open     []change.Request
+	failing  []sink.Status // sinks
 	perDay   []int
 	sync     func(mirror.Project) templates.SyncView
 }
@@ -72,6 +74,12 @@ func (b overviewBuilder) needs() []templates.NeedView {
 			out = append(out, templates.NeedView{Tone: "warn", Text: "The API key of " + p.Name + " may only read, so nothing can be changed there."})
 		}
 		out = append(out, b.drift(p)...)
+	}
+	for _, k := range b.failing {
+		out = append(out, templates.NeedView{
+			Tone: "bad", Text: "History does not arrive: " + k.Health.Problem + " " + plural(int(k.Behind), "entry waits", "entries wait") + " for the sink",
+			Link: templates.LinkView{Text: k.Name, URL: sinksPath}, Age: ago(k.Since, b.now),
+		})
 	}
 	return out
 }

@@ -11,6 +11,7 @@ import (
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/problem"
 	"gatehouse/internal/store"
 )
 
@@ -88,7 +89,7 @@ func (s *Server) recorded(page echo.HandlerFunc) echo.HandlerFunc {
 		}
 		if err := s.store.AddRead(c.Request().Context(), e); err != nil {
 			s.reads.forget(who.ID, path+"?"+text)
-			return err
+			return problem.New(problem.Unavailable, "That history is read can't be recorded now, so it isn't shown. An operator has to look at the server's log.").Because(err)
 		}
 		return page(c)
 	}

@@ -1,10 +1,14 @@
 package app
 
 import (
+	"database/sql"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	_ "github.com/mattn/go-sqlite3" // a second connection
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/composio/sandbox"
@@ -71,6 +75,28 @@ func TestReadingDoesNotFlood(t *testing.T) {
 	if len(all) != mostReads || all[0].Detail["more"] == "" || all[1].Detail["more"] != "" {
 		t.Errorf("%d records, the last of them %v", len(all), all[0].Detail)
 	}
+}
+
+// Where it can't be recorded, history isn't shown, until it can.
+func TestReadingUnrecorded(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	b := s.as("Ayo", access.Auditor)
+	db, err := sql.Open("sqlite3", "file:"+filepath.Join(s.Dir, store.DatabaseFile)+"?_busy_timeout=5000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }() // only for the test
+	if _, err := db.ExecContext(t.Context(), "CREATE TRIGGER full BEFORE INSERT ON history BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		b.get("/history").is(503).has("can't be recorded now")
+	}
+	if _, err := db.ExecContext(t.Context(), "DROP TRIGGER full"); err != nil {
+		t.Fatal(err)
+	}
+	b.get("/history").is(200)
+	s.wantReads("/history ")
 }
 
 // One's own auth configs are read without a record.

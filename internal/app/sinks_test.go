@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -64,6 +63,11 @@ func TestSinkPages(t *testing.T) {
 	status = 500
 	mu.Unlock()
 	b.submit(b.get(sinksPath), test).is(422).has("The test was not delivered", "The receiver answered 500", "Last failure")
+	failing := s.sinkIs("it fails", func(k sink.Status) bool { return k.Health.Tries > 0 })
+	if err := s.Store.SinkFailed(t.Context(), failing, "The receiver answered 500.", triesBeforeAlarm, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	b.get("/").has("History does not arrive: The receiver answered 500.", "for the sink SIEM")
 	b.submit(b.get(sinksPath), path+"/pause").has("Paused SIEM", "waits")
 	b.submit(b.get(sinksPath), path+"/replay", "entry", "0").is(422).has("Nothing is delivered again", "Enter a number from 1")
 	b.submit(b.get(sinksPath), path+"/replay", "entry", "x").is(422)
@@ -100,23 +104,29 @@ func TestSinkPages(t *testing.T) {
 	}
 }
 
-// streamed waits until the first sink has everything.
-func (s *site) streamed() {
+// sinkIs waits for the first sink to be so.
+func (s *site) sinkIs(what string, so func(sink.Status) bool) sink.Sink {
 	s.T.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.After(10 * time.Second); ; {
 		all, err := s.server.sinks.Sinks(s.T.Context())
-		if err != nil {
-			s.T.Fatal(err)
+		if err != nil || len(all) == 0 {
+			s.T.Fatal(all, err)
 		}
-		if len(all) > 0 && all[0].Behind == 0 {
-			return
+		if so(all[0]) {
+			return all[0].Sink
 		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			s.T.Fatal("the sink doesn't get everything: entry " + strconv.FormatInt(all[0].Cursor, 10) + " " + all[0].Health.Problem)
+			s.T.Fatalf("%s: waited in vain: %+v", what, all[0])
 		}
 	}
+}
+
+// streamed waits until the first sink has everything.
+func (s *site) streamed() {
+	s.T.Helper()
+	s.sinkIs("it has everything", func(k sink.Status) bool { return k.Behind == 0 })
 }

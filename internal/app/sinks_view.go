@@ -1,8 +1,12 @@
 package app
 
 import (
+	"slices"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
+	"gatehouse/internal/access"
 	"gatehouse/internal/sink"
 	"gatehouse/web/templates"
 )
@@ -38,6 +42,20 @@ func sinkView(k sink.Status, now time.Time) templates.SinkView {
 		v.Next = exact(k.Health.Due)
 	}
 	return v
+}
+
+// triesBeforeAlarm is how often a sink fails before the overview says so.
+const triesBeforeAlarm = 3
+
+// failingSinks are those that don't take what is sent, for who may see sinks.
+func (s *Server) failingSinks(c echo.Context) ([]sink.Status, error) {
+	if !reader(c).May(access.ViewSettings) {
+		return nil, nil
+	}
+	all, err := s.sinks.Sinks(c.Request().Context())
+	return slices.DeleteFunc(all, func(k sink.Status) bool {
+		return k.Paused || k.Behind == 0 || k.Health.Tries < triesBeforeAlarm
+	}), err
 }
 
 func sinkState(k sink.Status) templates.BadgeView {
