@@ -108,7 +108,7 @@ func (c *console) scene() map[string]string {
 		"config-history": config + "/history", "config-requests": config + "/requests", "edit": config + "/edit", "disable": config + "/impact?do=disable",
 		"delete": config + "/impact?do=delete", "wizard-toolkits": list + "/new", "wizard-schemes": list + "/new?toolkit=github",
 		"wizard-details": list + "/new?toolkit=github&scheme=OAUTH2", "changes": "/changes", "changes-done": "/changes?tab=done", "change-failed": failed, "change-done": done,
-		"history": "/history", "history-entry": "/history/12", "people": "/people", "person": person, "policies": "/policies", "policy-new": "/policies/new",
+		"history": "/history", "integrity": "/history/integrity", "history-entry": "/history/12", "people": "/people", "person": person, "policies": "/policies", "policy-new": "/policies/new",
 		"policies-recommended": "/policies/recommended/default", "freeze-new": "/policies/freezes/new", "break-glass": "/policies/break-glass",
 		"groups": "/people/groups", "group-new": "/people/groups/new", "settings": "/settings",
 		"projects": "/settings/projects", "project": "/settings/projects/default", "account": "/account", "sessions": "/account/sessions",

@@ -1,6 +1,7 @@
 package witness
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -167,7 +168,7 @@ const maxAnchorFile = 1 << 30 // bytes
 
 // ReadAnchor returns the notes in a file: lines that an anchor wrote, also with
 // something before them as in a log, or one note as it was posted.
-func ReadAnchor(path string) (notes [][]byte, err error) {
+func ReadAnchor(path string) ([][]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -179,6 +180,37 @@ func ReadAnchor(path string) (notes [][]byte, err error) {
 	if err != nil {
 		return nil, err
 	}
+	return notesOf(path, text)
+}
+
+// anchorEnd is how much of an anchor's file is read at start: some hundred
+// checkpoints.
+const anchorEnd = 64 << 10
+
+// readEnd reads the end of a file, from the beginning of a line.
+func readEnd(path string, most int64) (text []byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
+	from := max(0, size-most)
+	text = make([]byte, size-from)
+	if _, err := f.ReadAt(text, from); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if from > 0 {
+		_, text, _ = bytes.Cut(text, []byte("\n"))
+	}
+	return text, nil
+}
+
+// notesOf finds the notes in the text of a file.
+func notesOf(path string, text []byte) (notes [][]byte, err error) {
 	if len(text) > 0 && !strings.Contains(string(text), "{") {
 		return [][]byte{text}, nil
 	}

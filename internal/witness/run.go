@@ -20,10 +20,15 @@ func (s *Service) Run(ctx context.Context) {
 	loops.Wait()
 }
 
+// calm is how long after a start nothing large is verified unasked.
+const calm = 10 * time.Minute
+
 func (s *Service) signNowAndThen(ctx context.Context) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	s.signDue(ctx)
+	if s.littleToVerify(ctx) {
+		s.signDue(ctx)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -34,6 +39,19 @@ func (s *Service) signNowAndThen(ctx context.Context) {
 			s.signDue(ctx)
 		}
 	}
+}
+
+// muchToVerify is how many entries are not verified while the program starts.
+const muchToVerify = 100_000
+
+// littleToVerify reports whether signing will hardly be noticed.
+func (s *Service) littleToVerify(ctx context.Context) bool {
+	last, err := s.store.LatestCheckpoint(ctx)
+	if err != nil {
+		return false
+	}
+	head, err := s.store.HistoryHead(ctx)
+	return err == nil && head.Seq-last.Size < muchToVerify
 }
 
 // signDue signs when there is news, or nothing was signed for long.
@@ -71,6 +89,9 @@ func (s *Service) verifyNowAndThen(ctx context.Context) {
 	s.mu.Lock()
 	s.wholeAt = at
 	s.mu.Unlock()
+	if soon := s.now().Add(calm - whole); at.Before(soon) {
+		at = soon
+	}
 	for {
 		timer := time.NewTimer(max(0, at.Add(whole).Sub(s.now())))
 		select {

@@ -30,6 +30,20 @@ func openStored(keys audit.PublicKeys, stored []audit.Signed) ([]audit.Checkpoin
 // openAnchor reads the checkpoints of an anchor's file.
 func openAnchor(keys audit.PublicKeys, path string) ([]audit.Checkpoint, error) {
 	notes, err := ReadAnchor(path)
+	return openNotes(keys, path, notes, err)
+}
+
+// openAnchorEnd reads the newest checkpoints of an anchor's file.
+func openAnchorEnd(keys audit.PublicKeys, path string) ([]audit.Checkpoint, error) {
+	text, err := readEnd(path, anchorEnd)
+	if err != nil {
+		return openNotes(keys, path, nil, err)
+	}
+	notes, err := notesOf(path, text)
+	return openNotes(keys, path, notes, err)
+}
+
+func openNotes(keys audit.PublicKeys, path string, notes [][]byte, err error) ([]audit.Checkpoint, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %w", errMissing, err)
 	}

@@ -87,6 +87,9 @@ func (s *Service) Sign(_ context.Context, name string, body []byte) ([]byte, err
 // that is accepted, it is recorded and counts from now on.
 func (s *Service) Start(ctx context.Context, accept bool) error {
 	err := s.compare(ctx)
+	if errors.Is(err, audit.ErrTampered) {
+		return s.found(err)
+	}
 	if errors.Is(err, audit.ErrRolledBack) && accept {
 		if err := s.acceptRestore(ctx); err != nil {
 			return err
@@ -94,6 +97,34 @@ func (s *Service) Start(ctx context.Context, accept bool) error {
 		err = s.compare(ctx)
 	}
 	return err
+}
+
+// recent returns the newest checkpoints, of the database and of anchors that can
+// be read again: those before are part of them, and there may be very many.
+func (s *Service) recent(ctx context.Context) ([]audit.Checkpoint, error) {
+	last, err := s.store.LatestCheckpoint(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the newest checkpoint can't be read: %w", audit.ErrTampered, err)
+	}
+	var all []audit.Checkpoint
+	if last.ID > 0 {
+		c, err := s.keys.Public.OpenCheckpoint(last.Note)
+		if err != nil {
+			return nil, fmt.Errorf("%w: checkpoint %d: %w", audit.ErrTampered, last.ID, err)
+		}
+		all = append(all, c)
+	}
+	for _, a := range s.anchors {
+		if a.file == "" {
+			continue
+		}
+		more, err := openAnchorEnd(s.keys.Public, a.file)
+		if err != nil && !errors.Is(err, errMissing) {
+			return nil, err
+		}
+		all = append(all, more...)
+	}
+	return all, nil
 }
 
 // known returns all checkpoints that are signed, of the database and of anchors
@@ -122,7 +153,7 @@ func (s *Service) known(ctx context.Context) ([]audit.Checkpoint, error) {
 
 // compare looks whether history has grown out of every checkpoint that is known.
 func (s *Service) compare(ctx context.Context) error {
-	all, err := s.known(ctx)
+	all, err := s.recent(ctx)
 	if err != nil {
 		return err
 	}
@@ -165,7 +196,7 @@ func (s *Service) root(ctx context.Context, c audit.Checkpoint) (audit.Hash, err
 
 // acceptRestore records that history was taken back, and signs what it is now.
 func (s *Service) acceptRestore(ctx context.Context) error {
-	all, err := s.known(ctx)
+	all, err := s.recent(ctx)
 	if err != nil {
 		return err
 	}
