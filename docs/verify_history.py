@@ -53,6 +53,11 @@ AN EVIDENCE PACK is a directory with
                   size and root are the checkpoint's; each row has an inclusion
                   proof; earlier (optional) are older checkpoints, each with the
                   proof that the tree of checkpoint.txt has grown out of it
+  manifest.txt    "NAME/evidence", NAME being the key's, and for each other file
+                  its SHA-256, two spaces and its name
+  manifest.sig    the Ed25519 signature over manifest.txt by a known key
+No file may be missing or be there beside those of the list, but for key.der,
+which the pack's README has one make out of key.txt.
 """
 
 import base64
@@ -551,8 +556,42 @@ def hashes(values, what):
         raise Tampered(what + " has another form")
 
 
+def read_file(path):
+    try:
+        with open(path, "rb") as f:
+            return f.read()
+    except OSError as e:
+        raise Unreadable(str(e))
+
+
+def check_files(directory, keys):
+    """Checks that the files are those of the list, and that a known key signed it."""
+    text = read_file(os.path.join(directory, "manifest.txt"))
+    signature = read_file(os.path.join(directory, "manifest.sig"))
+    try:
+        title, *lines = text.decode("utf-8").split("\n")[:-1]
+        listed = dict(reversed(line.split("  ", 1)) for line in lines)
+    except ValueError:
+        raise Tampered("manifest.txt is no list of files")
+    if not any(title == key.name + "/evidence" and signature_is_right(key.key, text, signature) for key in keys):
+        raise Tampered("manifest.txt is not signed by a known key")
+    there = {}
+    for at, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(at, name)
+            there[os.path.relpath(path, directory).replace(os.sep, "/")] = path
+    for name in ("manifest.txt", "manifest.sig", "key.der"):
+        there.pop(name, None)
+    for name in sorted(set(listed) | set(there)):
+        if name not in there:
+            raise Tampered(name + " is missing")
+        if listed.get(name) != hashlib.sha256(read_file(there[name])).hexdigest():
+            raise Tampered(name + " is not as it was signed")
+
+
 def check_pack(directory, key_path, found):
     keys = read_keys(key_path or os.path.join(directory, "key.txt"))
+    check_files(directory, keys)
     try:
         with open(os.path.join(directory, "checkpoint.txt"), "rb") as f:
             checkpoint = Checkpoint(f.read(), keys, "checkpoint.txt")

@@ -3,8 +3,13 @@ package app
 import (
 	"archive/zip"
 	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -54,15 +59,20 @@ func (m bareMachine) follow(dir string) (printed string, ok bool) {
 		return string(text), false
 	}
 	for _, c := range commands {
-		cmd := exec.CommandContext(m.t.Context(), "/bin/sh", "-c", c)
-		cmd.Dir, cmd.Env = dir, []string{"PATH=" + m.path}
-		out, err := cmd.CombinedOutput()
-		printed += string(out)
-		if err != nil {
+		out, ok := m.run(dir, c)
+		printed += out
+		if !ok {
 			return printed, false
 		}
 	}
 	return printed, true
+}
+
+func (m bareMachine) run(dir, command string) (printed string, ok bool) {
+	cmd := exec.CommandContext(m.t.Context(), "/bin/sh", "-c", command)
+	cmd.Dir, cmd.Env = dir, []string{"PATH=" + m.path}
+	out, err := cmd.CombinedOutput()
+	return string(out), err == nil
 }
 
 // commandsOf are the indented blocks of a text.
@@ -202,6 +212,39 @@ func TestEvidencePack(t *testing.T) {
 	e := s.History(store.HistoryQuery{Action: "evidence.exported"})
 	if len(e) != 1 || e[0].Outcome != audit.OK || e[0].Request != id || e[0].Detail["sha256"] == "" {
 		t.Errorf("recorded %+v", e)
+	}
+}
+
+// A pack that somebody else changed and signed anew with a key of their own fails
+// as long as key.txt is the console's.
+func TestEvidencePackForged(t *testing.T) {
+	_, b, id, _ := approvedSite(t)
+	dir, names := unpack(t, b.get(evidencePath(changePath(id))).is(200).body)
+	write(t, filepath.Join(dir, "requests", "chg_FORGED.json"), []byte(`{"votes":[{"decision":"approve"}]}`))
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	write(t, filepath.Join(dir, "key.der"), der)
+	title, _, _ := strings.Cut(string(read(t, filepath.Join(dir, "manifest.txt"))), "\n")
+	list := title + "\n"
+	for _, name := range append(names, "requests/chg_FORGED.json", "key.pem") {
+		if name != "manifest.txt" && name != "manifest.sig" {
+			list += fmt.Sprintf("%x  %s\n", sha256.Sum256(read(t, filepath.Join(dir, filepath.FromSlash(name)))), name)
+		}
+	}
+	write(t, filepath.Join(dir, "manifest.txt"), []byte(list))
+	write(t, filepath.Join(dir, "manifest.sig"), ed25519.Sign(private, []byte(list)))
+	m := newBareMachine(t)
+	for i, c := range commandsOf(string(read(t, filepath.Join(dir, "README.txt")))) {
+		if printed, ok := m.run(dir, c); ok == (i != 1) { // the second only compares with the list
+			t.Errorf("command %d: %v, %s", i+1, ok, printed)
+		}
 	}
 }
 

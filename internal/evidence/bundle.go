@@ -6,11 +6,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"crypto/x509"
 	_ "embed"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -66,12 +64,8 @@ func (b *bundle) json(name string, v any) error {
 func (p *Pack) write(ctx context.Context, to *meter) error {
 	b := &bundle{zip: zip.NewWriter(to.out)}
 	key := p.service.witness.PublicKey()
-	public, err := keyPEM(key)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(
-		b.text("README.txt", p.readme(key)), b.json("about.json", p.about()), b.text("key.txt", key+"\n"), b.text("key.pem", public),
+	err := errors.Join(
+		b.text("README.txt", p.readme(key)), b.json("about.json", p.about()), b.text("key.txt", key+"\n"),
 		b.text("checkpoint.txt", string(p.checkpoint.Note)), b.text("verify_history.py", string(docs.VerifyHistory)),
 	)
 	if err != nil {
@@ -118,17 +112,6 @@ func detach(note []byte) (text, signature string, err error) {
 		return "", "", errors.New("the signature has an unknown form")
 	}
 	return text + "\n", string(raw[4:]), nil // four bytes name the key
-}
-
-// keyPEM is the key of a verifier line (name+id+key) as OpenSSL reads it.
-func keyPEM(line string) (string, error) {
-	parts := strings.SplitN(line, "+", 3)
-	raw, err := base64.StdEncoding.DecodeString(parts[len(parts)-1])
-	if err != nil || len(raw) != 1+ed25519.PublicKeySize {
-		return "", errors.New("the public key has an unknown form")
-	}
-	der, err := x509.MarshalPKIXPublicKey(ed25519.PublicKey(raw[1:]))
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), err
 }
 
 // about says what a pack is about, for machines.
