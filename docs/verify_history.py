@@ -428,6 +428,8 @@ class Rows:
             if not isinstance(field, Text) or not is_blob(salt) or not isinstance(value, Text):
                 wrong("its personal data has another form")
             name = field.decode("utf-8", "replace")
+            if name in there:
+                wrong("personal data is there twice")
             if sealed.get(name) != hashlib.sha256(salt + value).hexdigest():
                 wrong("personal data doesn't match its commitment")
             there.add(name)

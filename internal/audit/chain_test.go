@@ -105,6 +105,31 @@ func TestVerifyErasedPersonalData(t *testing.T) {
 }
 
 // Any single change to what is stored is found.
+// What an entry was sealed with has its personal data, whatever its name and form.
+func TestVerifyFindsMissingPersonalData(t *testing.T) {
+	for name, change := range map[string]func(r *Row){
+		"another name": func(r *Row) { addSealed(r, `"aaa":"00"`) },
+		"no text":      func(r *Row) { addSealed(r, `"aaa":null`) },
+		"one twice":    func(r *Row) { r.Personal[1] = r.Personal[0] },
+	} {
+		rows := chain(t, 1)
+		change(&rows[0])
+		var v Verifier
+		err := v.Next(rows[0])
+		if err == nil {
+			err = v.Close()
+		}
+		if !errors.Is(err, ErrTampered) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func addSealed(r *Row, member string) {
+	r.Body = bytes.Replace(r.Body, []byte(`"sealed":{`), []byte(`"sealed":{`+member+`,`), 1)
+	r.Hash = HashBody(r.Body)
+}
+
 func TestVerifyFindsTampering(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rows := chain(t, 4)

@@ -3,6 +3,7 @@ package audit
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -78,9 +79,6 @@ func isText(value, want []byte) bool {
 	return len(value) == len(want)+2 && value[0] == '"' && string(value[1:len(value)-1]) == string(want)
 }
 
-// personalNames are the fields of personal data, in the order of canonical JSON.
-var personalNames = []string{personalAgent, personalEmail, personalIP, personalName, personalObject, personalReason}
-
 // personal compares the personal data of a row with the commitments in its body.
 // Reasons never go; the rest may be missing where somebody was erased.
 func (v *Verifier) personal(r Row, m marks) error {
@@ -89,7 +87,10 @@ func (v *Verifier) personal(r Row, m marks) error {
 	}
 	there := 0
 	var commitment [2 * sha256.Size]byte
-	for _, p := range r.Personal {
+	for i, p := range r.Personal {
+		if slices.ContainsFunc(r.Personal[:i], func(other Personal) bool { return other.Field == p.Field }) {
+			return tampered(r.Seq, "personal data "+p.Field+" is there twice")
+		}
 		want, ok := member(m.sealed, p.Field)
 		h := sha256.New()
 		h.Write(p.Salt)
@@ -112,11 +113,12 @@ func (v *Verifier) personal(r Row, m marks) error {
 	return v.missing(r, m)
 }
 
-// members counts the members of a flat object of texts that was scanned.
+// members counts the members of an object that was scanned. If it isn't one of
+// texts alone there may be fewer.
 func members(object []byte) int {
 	n := 0
 	for i := 1; i < len(object); i++ {
-		if object[i] == ':' && object[i-1] == '"' && i+1 < len(object) && object[i+1] == '"' {
+		if object[i] == ':' && object[i-1] == '"' {
 			n++
 		}
 	}
@@ -130,10 +132,13 @@ func (v *Verifier) missing(r Row, m marks) error {
 		has[p.Field] = true
 	}
 	who, _ := member(m.actor, "id")
-	for _, field := range personalNames {
-		_, sealed := member(m.sealed, field)
+	var sealed map[string]any
+	if err := json.Unmarshal(m.sealed, &sealed); err != nil {
+		return tampered(r.Seq, "the body has no commitments")
+	}
+	for field := range sealed {
 		switch {
-		case !sealed || has[field]:
+		case has[field]:
 		case field == personalReason:
 			return tampered(r.Seq, "its reason is missing")
 		case field == personalObject:

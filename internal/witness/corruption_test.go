@@ -358,6 +358,11 @@ var forgeries = []forgery{
 		f.exec("INSERT INTO history_personal (seq, field, salt, value) VALUES (?, 'zzz', x'00', 'x')", f.last+f.random.Int64N(3))
 		return f.err
 	}, never},
+	{"commitment added that no row has", func(f *forger) error {
+		f.exec("UPDATE history SET body = CAST(replace(CAST(body AS TEXT), '\"sealed\":{', '\"sealed\":{\"aaa\":\"00\",') AS BLOB) WHERE seq = ?", f.from)
+		f.rehash(f.from)
+		return f.err
+	}, never},
 	{"checkpoint forged", func(f *forger) error {
 		f.exec("UPDATE checkpoint SET note = CAST(replace(CAST(note AS TEXT), 'time 2', 'time 3') AS BLOB) WHERE id = 1")
 		return f.err
