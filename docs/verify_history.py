@@ -333,12 +333,24 @@ def compare(rows, roots, checkpoints):
 # --------------------------------------------------------------------- anchors
 
 
-def read_anchor(path, keys):
+def read_file(path):
     try:
         with open(path, "rb") as f:
-            data = f.read()
+            return f.read()
     except OSError as e:
         raise Unreadable(str(e))
+
+
+def read_or_why_not(path):
+    try:
+        return read_file(path)
+    except Unreadable as e:
+        return e
+
+
+def read_anchor(path, data, keys):
+    if isinstance(data, Unreadable):
+        raise data
     if data and b"{" not in data:
         return [Checkpoint(data, keys, path)]
     out = []
@@ -467,6 +479,7 @@ def check_database(path, key_path, anchors, found):
         path = os.path.join(path, "console.db")
     if anchors is None:
         anchors = []
+    texts = [read_or_why_not(anchor) for anchor in anchors]  # before the rows: those that are written meanwhile don't matter
     db = open_database(path)
     try:
         db.execute("BEGIN")
@@ -484,8 +497,8 @@ def check_database(path, key_path, anchors, found):
                 if c.size != size:
                     raise Tampered("%s covers another number of rows than beside it" % c.what)
                 checkpoints.append(c)
-            for anchor in anchors:
-                more = read_anchor(anchor, keys)
+            for anchor, text in zip(anchors, texts):
+                more = read_anchor(anchor, text, keys)
                 checkpoints += more
                 found["anchored"] += len(more)
         for c in checkpoints:
@@ -556,14 +569,6 @@ def hashes(values, what):
         return out
     except (ValueError, TypeError):
         raise Tampered(what + " has another form")
-
-
-def read_file(path):
-    try:
-        with open(path, "rb") as f:
-            return f.read()
-    except OSError as e:
-        raise Unreadable(str(e))
 
 
 def check_files(directory, keys):

@@ -51,7 +51,7 @@ func (s *Store) VerifyFrom(ctx context.Context, after audit.Head, tree audit.Tre
 	if err != nil {
 		return Checked{Head: after, Tree: tree}, err
 	}
-	if err := s.strays(ctx, last.Seq); err != nil {
+	if err := s.strays(ctx); err != nil {
 		return Checked{Head: after, Tree: tree}, err
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -73,10 +73,12 @@ func (s *Store) VerifyFrom(ctx context.Context, after audit.Head, tree audit.Tre
 	return s.joinSegments(ctx, segments, audit.NewVerifier(after, tree), sizes)
 }
 
-// strays looks for personal data that belongs to no row.
-func (s *Store) strays(ctx context.Context, last int64) error {
+// strays looks for personal data that belongs to no row. It is one statement, so
+// that nothing is written between looking for the last row and for what is after.
+func (s *Store) strays(ctx context.Context) error {
 	var n int
-	err := s.row(ctx, "SELECT count(*) FROM (SELECT 1 FROM history_personal WHERE seq < 1 UNION ALL SELECT 1 FROM history_personal WHERE seq > $1)", last).Scan(&n)
+	err := s.row(ctx, `SELECT count(*) FROM (SELECT 1 FROM history_personal WHERE seq < 1
+		UNION ALL SELECT 1 FROM history_personal WHERE seq > (SELECT COALESCE(MAX(seq), 0) FROM history))`).Scan(&n)
 	if err == nil && n > 0 {
 		err = fmt.Errorf("%w: there is personal data that belongs to no row", audit.ErrTampered)
 	}
@@ -114,7 +116,23 @@ func (s *Store) joinSegments(ctx context.Context, segments <-chan *segment, v *a
 	if err := ctx.Err(); err != nil {
 		return out, err
 	}
-	return out, v.Close()
+	if v.Close() == nil {
+		return out, nil
+	}
+	return s.newer(ctx, out, v)
+}
+
+// newer checks the rows that were written meanwhile: that somebody was erased may
+// be among them, when what was erased is already missing before.
+func (s *Store) newer(ctx context.Context, out Checked, v *audit.Verifier) (Checked, error) {
+	last, err := s.HistoryHead(ctx)
+	if err == nil && last.Seq > out.Head.Seq {
+		err = s.evidence(ctx, out.Head.Seq+1, last.Seq, v.Next)
+	}
+	if err == nil {
+		err = v.Close()
+	}
+	return out, err
 }
 
 // verifySegment checks a segment. All but the first take the hash that is kept
