@@ -104,6 +104,11 @@ func (s *Server) routes() []route {
 
 		{get, "/history", access.ViewHistory, s.recorded(s.history)},
 		{get, "/history/:seq", access.ViewHistory, s.recorded(s.historyEntry)},
+		{get, searchesPath, access.ViewHistory, s.searches},
+		{post, searchesPath, access.ViewHistory, s.searchSave},
+		{post, searchesPath + "/:id", access.ViewHistory, s.searchEdit},
+		{post, searchesPath + "/:id/delete", access.ViewHistory, s.searchRemove},
+		{post, searchesPath + "/:id/digest", access.ViewHistory, s.searchFollow},
 		{get, evidencePath(historyPath), access.ExportHistory, s.historyEvidence},
 		{get, evidencePath("/changes/:id"), access.ExportHistory, s.changeEvidence},
 		{get, evidencePath(config), access.ExportHistory, s.configEvidence},

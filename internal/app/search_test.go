@@ -92,3 +92,30 @@ func TestListSearch(t *testing.T) {
 	b.get("/changes?q=" + url.QueryEscape("state:sideways")).is(422).has("state: takes draft")
 	b.get("/changes").is(200).has("How to search")
 }
+
+func TestSavedSearchPages(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	b, other := s.as("Ada", access.Auditor), s.as("Vera", access.Viewer)
+	save, _ := b.get(searching("is:drift") + "&from=2026-03-01&to=2026-03-31").is(200).doc.Find(".search-links a").First().Attr("href")
+	page := b.get(save).is(200)
+	if got := page.form(searchesPath).Get("q"); got != "is:drift after:2026-03-01 before:2026-04-01" {
+		t.Errorf("to be saved: %q", got)
+	}
+	b.submit(page, searchesPath, "name", "March <b>", "q", "colour:red").is(422).has("There is no key")
+	b.submit(b.get(save), searchesPath, "name", "March <b>", "shared", "1").is(200)
+	b.get(searchesPath).is(200).has("March <b>", "Shared", "is:drift after:2026-03-01")
+	seen := other.get(searchesPath).is(200).has("March <b>", "Saved by Ada")
+	if seen.doc.Find(`form[action$="/delete"]`).Length() != 0 {
+		t.Error("others may delete it")
+	}
+	at, _ := seen.doc.Find(`form[action$="/digest"]`).Attr("action")
+	other.submit(seen, at, "every", "weekly").is(200)
+	if got := other.get(searchesPath).doc.Find(`select[name="every"] option[selected]`).AttrOr("value", ""); got != "weekly" {
+		t.Errorf("followed %q", got)
+	}
+	mine, edit := b.get(searchesPath), strings.TrimSuffix(at, "/digest")
+	b.submit(mine, edit, "name", "Spring", "shared", "1").is(200)
+	b.submit(b.get(searchesPath).has("Spring"), edit+"/delete").is(200)
+	b.get(searchesPath).is(200).has("Nothing saved yet")
+	b.get("/history?q=" + url.QueryEscape("action:search")).is(200).has("Ada saved the search March", "Vera chose how often", "Ada deleted the saved search Spring")
+}

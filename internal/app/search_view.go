@@ -34,6 +34,10 @@ func (b searchBuilder) search() templates.AskedView {
 		return v
 	}
 	v.Query = b.query.String()
+	if b.active() {
+		v.Links = append(v.Links, templates.LinkView{Text: "Save this search", URL: templates.Local(query(searchesPath, b.params()...))})
+	}
+	v.Links = append(v.Links, templates.LinkView{Text: "Saved searches", URL: searchesPath})
 	return v
 }
 

@@ -38,7 +38,7 @@ func System() Actor { return Actor{Kind: ActorSystem} }
 
 // An Object is what something was done to.
 type Object struct {
-	Kind string // auth_config, change_request, user, session, project, policy, toolkit, history, channel, review, evidence, sink
+	Kind string // auth_config, change_request, user, session, project, policy, toolkit, history, channel, review, evidence, sink, search
 	ID   string
 	Name string // as it was at the time; personal data when Kind is user or session
 }

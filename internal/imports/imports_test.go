@@ -32,7 +32,7 @@ var may = map[string][]string{
 	"internal/composio/sandbox/sandboxtest": {"composio", "composio/sandbox"},
 	"internal/mirror":                       {"access", "audit", "bell", "composio", "problem", "query", "secret"},
 	"internal/change":                       {"access", "audit", "composio", "failpoint", "mirror", "problem", "secret"},
-	"internal/notify":                       {"access", "audit", "change", "mirror", "outbound", "problem", "secret"},
+	"internal/notify":                       {"access", "audit", "change", "mirror", "outbound", "problem", "query", "secret"},
 	"internal/evidence":                     {"access", "audit", "change", "problem", "review", "secret", "store", "witness", "docs"},
 	"docs":                                  {},
 	"internal/review":                       {"access", "audit", "problem", "secret"},

@@ -63,6 +63,9 @@ func (s *Service) Run(ctx context.Context) {
 		if err == nil {
 			wait, err = s.dispatch(ctx)
 		}
+		if err == nil {
+			err = s.searches(ctx)
+		}
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("tell people what happened", "err", err)
 		}

@@ -47,6 +47,22 @@ type Store interface {
 	Preferences(ctx context.Context, userID string) (Preferences, error)
 	SetPreferences(ctx context.Context, userID string, p Preferences, e audit.Event) error
 
+	// Searches returns a person's saved searches and those that are shared, by name.
+	Searches(ctx context.Context, userID string) ([]Search, error)
+	AddSearch(ctx context.Context, q Search, e audit.Event) error
+	// UpdateSearch saves name and sharing; the digests of others end with sharing.
+	UpdateSearch(ctx context.Context, id string, fn func(*Search) (audit.Event, error)) error
+	RemoveSearch(ctx context.Context, id string, e audit.Event) error
+	// FollowSearch has a person mailed what a search finds from now on; never if
+	// every is empty.
+	FollowSearch(ctx context.Context, id, userID string, every Digest, due time.Time, e audit.Event) error
+	DueSearches(ctx context.Context, now time.Time) ([]DueSearch, error)
+	// SentSearch keeps up to which entry a person knows what a search finds.
+	SentSearch(ctx context.Context, id, userID string, upTo int64, next time.Time) error
+	// FoundSince returns the newest entries that a search finds in a part of history.
+	FoundSince(ctx context.Context, text string, after, upTo int64, public bool, limit int) ([]audit.Entry, error)
+	HistoryHead(ctx context.Context) (audit.Head, error)
+
 	Channel(ctx context.Context, id string) (Channel, error)
 	Channels(ctx context.Context) ([]Channel, error)
 	AddChannel(ctx context.Context, c Channel, e audit.Event) error
