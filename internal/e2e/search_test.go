@@ -27,7 +27,7 @@ func TestAuditorFindsWhoWidened(t *testing.T) {
 	// 2. Open its request.
 	ayo.click(ayo.Locator("#entries").GetByRole("link", playwright.LocatorGetByRoleOptions{Name: "its change request"}))
 	// 3. Read who agreed.
-	ayo.sees("wants to widen the scopes", "Anna", "Anton", "Approved")
+	ayo.sees("to widen the scopes", "Anna", "Anton", "Approved")
 
 	// The same search without its dates, by chips; then a mistake, which keeps what
 	// was typed.
