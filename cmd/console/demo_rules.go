@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/internal/access"
@@ -17,6 +18,7 @@ type cast struct {
 	ctx     context.Context
 	project mirror.Project
 	configs []mirror.AuthConfig // enabled ones
+	github  mirror.AuthConfig   // another, with scopes
 }
 
 // someRules sets the rules of the production project, and leaves requests there
@@ -38,14 +40,18 @@ func someRules(ctx context.Context, c *services) error {
 		return err
 	}
 	for a := range snapshot.All {
-		if a.Enabled() && len(d.configs) < 4 {
+		switch {
+		case !a.Enabled():
+		case len(d.configs) < 4:
 			d.configs = append(d.configs, a)
+		case a.Toolkit == "github" && !a.Managed && len(a.Scopes.Values) > 0:
+			d.github = a
 		}
 	}
 	if len(d.configs) < 4 {
 		return nil
 	}
-	for _, scene := range []func() error{d.applied, d.changesRequested, d.halfApproved, d.waiting} {
+	for _, scene := range []func() error{d.applied, d.widened, d.changesRequested, d.halfApproved, d.waiting} {
 		if err := scene(); err != nil {
 			return fmt.Errorf("demo requests: %w", err)
 		}
@@ -132,6 +138,28 @@ func (d cast) applied() error {
 	}
 	if r, err = d.vote("approver@example.com", r, change.Approve, "The team asked me for it, too."); err != nil {
 		return err
+	}
+	if r, err = d.changes.Release(d.ctx, emil, r.ID); err == nil {
+		d.rest(r)
+	}
+	return err
+}
+
+// widened is an auth config that got another scope, as two people agreed.
+func (d cast) widened() error {
+	emil, err := d.as("editor@example.com")
+	if err != nil || d.github.ID == "" {
+		return err
+	}
+	scopes := strings.Join(append(slices.Clone(d.github.Scopes.Values), "read:org"), " ")
+	r, err := d.changes.ProposeUpdate(d.ctx, emil, d.proposal("The release bot has to see who is in a team"), d.github.ID, change.Spec{Fields: map[string]string{mirror.FieldScopes: scopes}}, nil)
+	if err != nil {
+		return err
+	}
+	for _, who := range []string{"approver@example.com", "approver2@example.com"} {
+		if r, err = d.vote(who, r, change.Approve, ""); err != nil {
+			return err
+		}
 	}
 	if r, err = d.changes.Release(d.ctx, emil, r.ID); err == nil {
 		d.rest(r)
