@@ -18,7 +18,7 @@ type cast struct {
 	ctx     context.Context
 	project mirror.Project
 	configs []mirror.AuthConfig // enabled ones
-	github  mirror.AuthConfig   // another, with scopes
+	github  mirror.AuthConfig   // one of GitHub
 }
 
 // someRules sets the rules of the production project, and leaves requests there
@@ -40,12 +40,11 @@ func someRules(ctx context.Context, c *services) error {
 		return err
 	}
 	for a := range snapshot.All {
-		switch {
-		case !a.Enabled():
-		case len(d.configs) < 4:
-			d.configs = append(d.configs, a)
-		case a.Toolkit == "github" && !a.Managed && len(a.Scopes.Values) > 0:
+		if a.Enabled() && a.Toolkit == "github" {
 			d.github = a
+		}
+		if a.Enabled() && len(d.configs) < 4 {
+			d.configs = append(d.configs, a)
 		}
 	}
 	if len(d.configs) < 4 {
