@@ -207,6 +207,30 @@ func TestExportBrokenOff(t *testing.T) {
 	}
 }
 
+// A closer closes the store when it is first written to.
+type closer struct {
+	t     *testing.T
+	store *store.Store
+}
+
+func (c closer) Write(b []byte) (int, error) {
+	if err := c.store.Close(); err != nil {
+		c.t.Error(err)
+	}
+	return len(b), nil
+}
+
+// An export of which history can't be written isn't whole, and none begins.
+func TestExportWithoutHistory(t *testing.T) {
+	s, st := open(t, 3)
+	if _, err := export(t, s, Wish{Format: CSV}, closer{t, st}); err == nil {
+		t.Error("it could not be recorded, and nothing said so")
+	}
+	if _, err := s.Begin(t.Context(), auditor, Wish{Format: CSV}); err == nil {
+		t.Error("an export begins that can't be recorded")
+	}
+}
+
 func TestWhoMayExport(t *testing.T) {
 	s, _ := open(t, 1)
 	for _, role := range access.Roles() {

@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 		"Requests":            requests,
 		"Claims":              claims,
 		"Outbox":              outbox,
+		"Reviews":             reviews,
 		"Sinks":               sinks,
 		"FailedWrite":         failedWrite,
 		"FortyWriters":        fortyWriters,
