@@ -92,7 +92,7 @@ func (s *Server) changeBuilder(c echo.Context, r change.Request) (b changeBuilde
 	if b.watching, err = s.store.Watching(ctx, r.ID, b.reader.ID); err != nil {
 		return b, err
 	}
-	entries, err := s.store.History(ctx, store.HistoryQuery{Request: r.ID, Limit: 200})
+	entries, err := s.store.History(ctx, store.HistoryQuery{Request: r.ID, Limit: 200, Public: public(c)})
 	if err != nil {
 		return b, err
 	}

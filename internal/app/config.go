@@ -75,7 +75,7 @@ func (s *Server) configPageView(c echo.Context, state driftState) (v templates.C
 	if err != nil {
 		return v, err
 	}
-	recent, err := s.store.History(ctx, store.HistoryQuery{Project: p.ID, Object: a.ID, Limit: 6})
+	recent, err := s.store.History(ctx, store.HistoryQuery{Project: p.ID, Object: a.ID, Limit: 6, Public: public(c)})
 	if err != nil {
 		return v, err
 	}
@@ -133,7 +133,7 @@ func (s *Server) configHistory(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	q := store.HistoryQuery{Project: p.project.ID, Object: p.id, Before: beforeParam(c), Limit: historyPerPage + 1}
+	q := store.HistoryQuery{Project: p.project.ID, Object: p.id, Before: beforeParam(c), Limit: historyPerPage + 1, Public: public(c)}
 	found, err := s.store.History(c.Request().Context(), q)
 	if err != nil {
 		return err

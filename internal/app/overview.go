@@ -34,7 +34,7 @@ func (s *Server) overview(c echo.Context) error {
 	v := b.build()
 	v.Page = frame
 	if reader(c).May(access.ViewHistory) {
-		recent, err := s.store.History(c.Request().Context(), store.HistoryQuery{Limit: recentEntries, Public: !reader(c).May(access.ViewPersonal)})
+		recent, err := s.store.History(c.Request().Context(), store.HistoryQuery{Limit: recentEntries, Public: public(c)})
 		if err != nil {
 			return err
 		}

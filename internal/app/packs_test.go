@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -275,6 +276,40 @@ func TestEvidencePacks(t *testing.T) {
 	if s.as("Vera", access.Viewer).get(s.page(config)).doc.Find("a[download]").Length() != 0 {
 		t.Error("a viewer is offered evidence")
 	}
+}
+
+// Who may not read about people doesn't learn what others searched for and took
+// away: not from history, and not from the pages of what it is about.
+func TestEvidenceIsReadBy(t *testing.T) {
+	s, ayo, request, config := approvedSite(t)
+	search := "ip:192.0.2.1 actor:emil@example.com"
+	emil := s.readerOf("Emil")
+	for _, path := range []string{
+		evidencePath(changePath(request)), evidencePath(s.page(config)), evidencePath(personPath(emil.ID)),
+		evidencePath(historyPath) + "?q=" + url.QueryEscape(search),
+	} {
+		ayo.get(path).is(200)
+	}
+	ada := s.signedIn("Ada")
+	ada.submit(ada.get(sinksPath), sinksPath, "name", "SIEM", "kind", "syslog_tls", "secret.address", "siem.example.com:6514", "filter", search).is(200).has("Added SIEM")
+	vera := s.as("Vera", access.Viewer)
+	for _, e := range slices.Concat(s.History(store.HistoryQuery{Action: "evidence"}), s.History(store.HistoryQuery{Action: "sink.added"})) {
+		vera.get(entryPath(e.Seq)).is(404)
+		ayo.get(entryPath(e.Seq)).is(200)
+	}
+	for _, path := range []string{
+		"/", historyPath, historyPath + "?q=action:evidence", historyPath + "?q=emil", historyPath + "?q=action:sink", changePath(request), s.page(config), s.page(config) + "/history",
+		personPath(s.readerOf("Ayo").ID) + "/history", personPath(emil.ID) + "/history",
+	} {
+		text := vera.get(path).is(200).text()
+		for _, hidden := range []string{"evidence.zip", "192.0.2.1", "emil@example.com", "SIEM"} {
+			if strings.Contains(text, hidden) {
+				t.Errorf("%s tells a viewer %q", path, hidden)
+			}
+		}
+	}
+	ayo.get(changePath(request)).has("handed out")
+	ayo.get(historyPath).has("handed out", search)
 }
 
 // What people typed can't become a command of the README.

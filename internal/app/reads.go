@@ -65,6 +65,9 @@ func (r *reads) forget(person, what string) {
 	}
 }
 
+// public reports whether the reader may not see what is about people.
+func public(c echo.Context) bool { return !reader(c).May(access.ViewPersonal) }
+
 // mayRead reports whether somebody may read an entry: those about people are for
 // who may see such things, and for who did what they tell.
 func mayRead(who access.Reader, e audit.Entry) bool {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"gatehouse/internal/access"
 	"gatehouse/internal/problem"
 	ql "gatehouse/internal/query"
 	"gatehouse/internal/store"
@@ -29,7 +28,6 @@ type asked struct {
 // ask reads a search of history from the address.
 func ask(c echo.Context) asked {
 	a := asked{text: c.QueryParam("q"), from: c.QueryParam("from"), to: c.QueryParam("to")}
-	public := !reader(c).May(access.ViewPersonal)
 	var err error
 	if a.query, err = ql.Parse(a.text); err != nil {
 		errors.As(err, &a.wrong) // it always is one
@@ -39,9 +37,9 @@ func ask(c echo.Context) asked {
 			a.query = a.query.With(ql.Term{Key: key, Value: value})
 		}
 	}
-	a.history = store.HistoryQuery{Where: a.query, Before: beforeParam(c), Limit: historyPerPage + 1, Public: public}
+	a.history = store.HistoryQuery{Where: a.query, Before: beforeParam(c), Limit: historyPerPage + 1, Public: public(c)}
 	a.days()
-	if public && a.wrong == nil {
+	if a.history.Public && a.wrong == nil {
 		a.wrong = addressAsked(a.query)
 	}
 	return a

@@ -61,8 +61,9 @@ func (q HistoryQuery) conditions() []condition {
 	return all
 }
 
-// aboutPeople are the actions that not everybody may read of.
-var aboutPeople = []string{"session", "user", "setup", "review", audit.Read, "history.export_begun", "history.exported"}
+// aboutPeople are the actions that not everybody may read of: what happened to
+// accounts, and what somebody searched for.
+var aboutPeople = []string{"session", "user", "setup", "review", audit.Read, "history.export_begun", "history.exported", "evidence", "sink.added"}
 
 func isAboutPeople(action string) bool {
 	return slices.ContainsFunc(aboutPeople, func(kind string) bool { return action == kind || strings.HasPrefix(action, kind+".") })

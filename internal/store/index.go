@@ -29,7 +29,7 @@ type historyIndex struct {
 }
 
 const (
-	indexVersion = 3
+	indexVersion = 4
 	indexBatch   = 256
 	indexRush    = 4096            // a batch while much is missing
 	indexPause   = 5 * time.Second // after a failure
