@@ -116,7 +116,7 @@ func (s *Server) entryBuilder(c echo.Context) (entryBuilder, error) {
 // historyEntry shows one entry with everything that is stored of it.
 func (s *Server) historyEntry(c echo.Context) error {
 	seq, err := strconv.ParseInt(c.Param("seq"), 10, 64)
-	if err != nil {
+	if err != nil || strconv.FormatInt(seq, 10) != c.Param("seq") { // each entry has one address
 		return problem.New(problem.NotFound, "There is no such entry.")
 	}
 	e, err := s.store.HistoryEntry(c.Request().Context(), seq)

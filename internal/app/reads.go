@@ -75,27 +75,44 @@ func mayRead(who access.Reader, e audit.Entry) bool {
 }
 
 // recorded answers with a page of history and leaves in history that it was read,
-// and what was searched for. Where that can't be written, nothing is shown.
+// and what was searched for. Where that can't be written, nothing is shown; where
+// nothing is shown, nothing is written.
 func (s *Server) recorded(page echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		who, path, text := reader(c), c.Request().URL.Path, readText(c)
-		if c.Param("id") == who.ID { // what they did themselves
-			return page(c)
-		}
-		first, last := s.reads.first(who.ID, path+"?"+text)
-		if !first {
-			return page(c)
-		}
-		e := audit.Event{Actor: who.Actor(), Action: audit.Read, Object: audit.Object{Kind: "history"}, Reason: text, Detail: map[string]string{"page": path}}
-		if last {
-			e.Detail["more"] = "what follows within 10 minutes is not recorded"
-		}
-		if err := s.store.AddRead(c.Request().Context(), e); err != nil {
-			s.reads.forget(who.ID, path+"?"+text)
-			return problem.New(problem.Unavailable, "That history is read can't be recorded now, so it isn't shown. An operator has to look at the server's log.").Because(err)
+		if c.Param("id") != reader(c).ID { // what they did themselves
+			c.Set(readKey, func() error { return s.recordRead(c) })
 		}
 		return page(c)
 	}
+}
+
+// readKey is where a request keeps what is to be done before it is shown a page.
+const readKey = "read"
+
+// beforeShown does that.
+func beforeShown(c echo.Context) error {
+	if record, ok := c.Get(readKey).(func() error); ok {
+		return record()
+	}
+	return nil
+}
+
+// recordRead records a page that is about to be shown: what its path names exists.
+func (s *Server) recordRead(c echo.Context) error {
+	who, path, text := reader(c), c.Request().URL.Path, readText(c)
+	first, last := s.reads.first(who.ID, path+"?"+text)
+	if !first {
+		return nil
+	}
+	e := audit.Event{Actor: who.Actor(), Action: audit.Read, Object: audit.Object{Kind: "history"}, Reason: text, Detail: map[string]string{"page": path}}
+	if last {
+		e.Detail["more"] = "what follows within 10 minutes is not recorded"
+	}
+	if err := s.store.AddRead(c.Request().Context(), e); err != nil {
+		s.reads.forget(who.ID, path+"?"+text)
+		return problem.New(problem.Unavailable, "That history is read can't be recorded now, so it isn't shown. An operator has to look at the server's log.").Because(err)
+	}
+	return nil
 }
 
 // recordedUnlessOwn is [Server.recorded] for the history of one auth config, which

@@ -64,6 +64,28 @@ func (s *site) wantReads(want ...string) {
 	}
 }
 
+// Nothing is recorded of what isn't shown: a path can't be written into history,
+// nor be asked for so often that what is read later leaves no record.
+func TestReadingNothingIsNotRecorded(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	vera := s.as("Vera", access.Viewer)
+	for _, path := range []string{
+		"/projects/victim@example.com/as-of", s.page("ac_victim@example.com") + "/history", s.page("ac_victim@example.com") + "/versions",
+		personPath("usr_victim@example.com") + "/history", entryPath(1_000_000), "/history/" + strings.Repeat("0", 300) + "1", "/history/+1",
+	} {
+		vera.get(path).is(404)
+	}
+	vera.get(entryPath(s.History(store.HistoryQuery{Action: "user.added"})[0].Seq)).is(404)
+	vera.get("/history?q=nokey:x").is(422)
+	vera.get("/projects/" + s.Project.Slug + "/as-of?at=never").is(422)
+	for i := range mostReads {
+		vera.get(fmt.Sprintf("/history/x%d", i)).is(404)
+	}
+	s.wantReads()
+	vera.get("/history").is(200)
+	s.wantReads("/history ")
+}
+
 // Whoever reads a great deal doesn't flood history.
 func TestReadingDoesNotFlood(t *testing.T) {
 	s := newSite(t, sandbox.Options{})

@@ -43,6 +43,9 @@ func show(c echo.Context, status int, component templ.Component) error {
 // page answers a GET. Pages are kept by the browser only as long as nothing they
 // show changes; fresh ones, with typed input or told once, not at all.
 func page(c echo.Context, component templ.Component) error {
+	if err := beforeShown(c); err != nil {
+		return err
+	}
 	return show(c, http.StatusOK, component)
 }
 
@@ -114,6 +117,9 @@ func (s *Server) unchanged(c echo.Context) (bool, error) {
 	header["Etag"] = []string{tag}
 	header[echo.HeaderCacheControl] = revalidate
 	if strings.Contains(r.Header.Get("If-None-Match"), tag) {
+		if err := beforeShown(c); err != nil {
+			return false, err
+		}
 		return true, c.NoContent(http.StatusNotModified)
 	}
 	return false, nil
