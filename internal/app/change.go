@@ -6,6 +6,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"gatehouse/internal/audit"
 	"gatehouse/internal/change"
 	"gatehouse/internal/mirror"
 	"gatehouse/internal/problem"
@@ -92,10 +93,11 @@ func (s *Server) changeBuilder(c echo.Context, r change.Request) (b changeBuilde
 	if b.watching, err = s.store.Watching(ctx, r.ID, b.reader.ID); err != nil {
 		return b, err
 	}
-	entries, err := s.store.History(ctx, store.HistoryQuery{Request: r.ID, Limit: 200, Public: public(c)})
+	entries, err := s.store.History(ctx, store.HistoryQuery{Request: r.ID, Limit: 200})
 	if err != nil {
 		return b, err
 	}
+	entries = slices.DeleteFunc(entries, func(e audit.Entry) bool { return !mayRead(b.reader, e) })
 	slices.Reverse(entries)
 	if b.timeline, err = s.entryViews(c, entries); err != nil {
 		return b, err
