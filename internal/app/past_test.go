@@ -51,7 +51,10 @@ func TestVersions(t *testing.T) {
 	b.get(path+"/versions?v=1").is(200).has("Restore this version", a.Name, a.Toolkit)
 	b.get(path+"/versions?a=1&b=3").is(200).has("Version 1 and version 3", a.Name, "third", "repo")
 	b.get(path + "/versions?a=2&b=2").is(200).has("No field that can be read differs")
-	for _, none := range []string{"?v=4", "?v=0", "?v=x", "?a=1&b=9"} {
+	if first := b.get(path + "/versions?before=1").is(200).has("Version 1"); strings.Contains(first.text(), "Version 0") || strings.Contains(first.text(), "0 of") {
+		t.Error("there is a version 0")
+	}
+	for _, none := range []string{"?v=4", "?v=0", "?v=x", "?a=1&b=9", "?a=1&b=zzz", "?a=zzz&b=1"} {
 		b.get(path + "/versions" + none).is(404)
 	}
 	if restore, _ := s.as("Vera", access.Viewer).get(path + "/versions?v=1").is(200).doc.Find(`a[href*="restore"]`).Attr("href"); restore != "" {

@@ -70,7 +70,7 @@ func (s *Server) versionsView(c echo.Context, state driftState) (v templates.Ver
 func (s *Server) versionRows(c echo.Context, p pastConfig, pager *templates.PagerView) ([]templates.VersionRowView, error) {
 	ctx := c.Request().Context()
 	newest := p.versions()
-	if before, err := versionParam(c, "before"); err == nil && before > 0 {
+	if before, err := versionParam(c, "before"); err == nil && before > 1 { // before the first there is none
 		newest = min(newest, before-1)
 		pager.Previous = templates.Local(p.versionsPath())
 	}
