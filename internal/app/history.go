@@ -2,6 +2,7 @@ package app
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -96,9 +97,18 @@ func (s *Server) entryViews(c echo.Context, entries []audit.Entry) ([]templates.
 	}
 	views := make([]templates.EntryView, len(entries))
 	for i, e := range entries {
+		s.lookAt(e)
 		views[i] = b.entry(e)
 	}
 	return views, nil
+}
+
+// lookAt has all of history verified when somebody comes upon an entry that can't
+// be read, unless it is known already that something is wrong.
+func (s *Server) lookAt(e audit.Entry) {
+	if e.Action == audit.Unreadable && s.witness.Known().Problem == nil {
+		s.witness.AskVerify()
+	}
 }
 
 func (s *Server) entryBuilder(c echo.Context) (entryBuilder, error) {
@@ -123,6 +133,7 @@ func (s *Server) historyEntry(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	s.lookAt(e)
 	if !mayRead(reader(c), e) {
 		return problem.New(problem.NotFound, "There is no such entry, or you may not see it.")
 	}
@@ -138,5 +149,5 @@ func (s *Server) historyEntry(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return page(c, templates.HistoryEntry(templates.HistoryEntryView{Page: frame, Entry: b.entry(e), Facts: b.facts(e, row), Body: string(row.Body)}))
+	return page(c, templates.HistoryEntry(templates.HistoryEntryView{Page: frame, Entry: b.entry(e), Facts: b.facts(e, row), Body: strings.ToValidUTF8(string(row.Body), "\ufffd")}))
 }

@@ -149,6 +149,9 @@ type entryBuilder struct {
 }
 
 func (b entryBuilder) entry(e audit.Entry) templates.EntryView {
+	if e.Action == audit.Unreadable {
+		return b.unreadable(e)
+	}
 	v := templates.EntryView{
 		Seq: strconv.FormatInt(e.Seq, 10), URL: templates.Local(entryPath(e.Seq)), Avatar: face(b.actor(e), e.Actor.ID+e.Actor.Kind),
 		Sentence: b.sentence(e), Badge: outcomeBadge(e.Outcome), Project: b.projects[e.Project].name, Reason: e.Reason,
@@ -160,6 +163,20 @@ func (b entryBuilder) entry(e audit.Entry) templates.EntryView {
 	}
 	if e.Request != "" && e.Object.Kind != "change_request" {
 		v.Request = templates.LinkView{Text: "its change request", URL: templates.Local(changePath(e.Request))}
+	}
+	return v
+}
+
+// unreadable is what is left of an entry that can't be read.
+func (b entryBuilder) unreadable(e audit.Entry) templates.EntryView {
+	seq := strconv.FormatInt(e.Seq, 10)
+	v := templates.EntryView{
+		Seq: seq, URL: integrityPath, Avatar: face("?", audit.Unreadable), Badge: templates.BadgeView{Text: "Unreadable", Tone: "bad"},
+		Sentence: templates.SentenceView{Who: "Entry " + seq, Did: "can't be read: it is not as it was written"},
+	}
+	v.Age.Text, v.At.Text = "not known", "not known"
+	if b.personal {
+		v.URL = templates.Local(entryPath(e.Seq))
 	}
 	return v
 }
@@ -265,6 +282,10 @@ func inPageOrder(changes []audit.Change) []audit.Change {
 
 // facts are all that is stored of an entry, in words.
 func (b entryBuilder) facts(e audit.Entry, row audit.Row) []templates.FactView {
+	hashes := []templates.FactView{{Name: "Hash", Code: row.Hash.String()}, {Name: "Follows", Code: row.Prev.String()}}
+	if e.Action == audit.Unreadable {
+		return hashes
+	}
 	facts := []templates.FactView{{Name: "Time", Time: exact(e.Time)}, {Name: "Actor", Text: b.actor(e)}}
 	add := func(name, text string) {
 		if text != "" {
@@ -274,6 +295,5 @@ func (b entryBuilder) facts(e audit.Entry, row audit.Row) []templates.FactView {
 	add("Project", b.projects[e.Project].name)
 	add("Change request", e.Request)
 	add("Reason", e.Reason)
-	facts = append(facts, b.rowFacts(e)...)
-	return append(facts, templates.FactView{Name: "Hash", Code: row.Hash.String()}, templates.FactView{Name: "Follows", Code: row.Prev.String()})
+	return slices.Concat(facts, b.rowFacts(e), hashes)
 }

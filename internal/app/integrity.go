@@ -10,7 +10,6 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/problem"
-	"gatehouse/internal/store"
 	"gatehouse/internal/witness"
 	"gatehouse/web/templates"
 )
@@ -54,19 +53,20 @@ func (s *Server) integrity(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	growth, err := s.store.HistoryGrowth(ctx, s.now())
-	if err != nil {
-		return err
-	}
+	may := reader(c).May(access.ViewSettings)
 	v := templates.IntegrityPageView{
-		Page: frame, Problem: integrityProblem(known), Badge: s.integrityBadge(), PublicKey: s.witness.PublicKey(),
-		Facts: integrityFacts(known, s.now()), Growth: growthFacts(growth),
+		Page: frame, Problem: integrityProblem(known, may), Badge: s.integrityBadge(), PublicKey: s.witness.PublicKey(),
+		Facts: integrityFacts(known, s.now()), Growth: s.growthFacts(c),
 	}
-	if reader(c).May(access.ViewSettings) {
+	if may {
 		v.Verify = s.newForm(c, integrityPath+"/verify")
 	}
-	for _, a := range anchors {
-		v.Anchors = append(v.Anchors, anchorView(a, last, s.now()))
+	for i, a := range anchors {
+		one := anchorView(a, last, s.now())
+		if !may { // where it is and how it fails is the operator's
+			one.Name, one.Problem, one.Note = "Anchor "+strconv.Itoa(i+1), "", ""
+		}
+		v.Anchors = append(v.Anchors, one)
 	}
 	for _, one := range last {
 		v.Checkpoints = append(v.Checkpoints, checkpointView(one))
@@ -78,10 +78,14 @@ func (s *Server) integrity(c echo.Context) error {
 	return page(c, templates.IntegrityPage(v))
 }
 
-// integrityProblem says what is wrong and what to do about it.
-func integrityProblem(known witness.Knowledge) templates.NoticeView {
-	if known.Problem == nil {
+// integrityProblem says what is wrong and what to do about it, to who may see
+// settings; others learn that something is.
+func integrityProblem(known witness.Knowledge, may bool) templates.NoticeView {
+	switch {
+	case known.Problem == nil:
 		return templates.NoticeView{}
+	case !may:
+		return templates.NoticeView{Tone: "bad", Title: "History is not as it was written.", Text: "Tell an auditor or an admin: this page says more to them."}
 	}
 	return templates.NoticeView{
 		Tone: "bad", Title: "History is not as it was written.",
@@ -126,7 +130,15 @@ func checkpointView(c audit.Signed) templates.CheckpointView {
 	return templates.CheckpointView{Entries: number(int(c.Size)), Why: signedFor[c.Why], At: exact(c.At), Root: c.Root.String()[:16] + "…"}
 }
 
-func growthFacts(g store.Growth) []templates.FactView {
+// growthFacts say how fast history grows, where that can be worked out: rows may
+// be missing, and this page is where one learns of it.
+func (s *Server) growthFacts(c echo.Context) []templates.FactView {
+	g, err := s.store.HistoryGrowth(c.Request().Context(), s.now())
+	if err != nil {
+		s.log.Error("work out how history grows", "err", err)
+		s.witness.AskVerify()
+		return []templates.FactView{{Name: "Growth", Text: "Not known: entries are missing"}}
+	}
 	return []templates.FactView{
 		{Name: "Entries", Text: number(int(g.Entries))},
 		{Name: "Over the last 30 days", Text: number(int(g.PerDay)) + " a day"},

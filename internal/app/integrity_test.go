@@ -1,11 +1,20 @@
 package app
 
 import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	_ "github.com/mattn/go-sqlite3" // a second connection
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/composio/sandbox"
+	"gatehouse/internal/store"
 	"gatehouse/internal/witness"
 )
 
@@ -29,9 +38,83 @@ func TestIntegrityPage(t *testing.T) {
 		t.Errorf("%q is no checkpoint", note)
 	}
 
-	viewer := s.as("Vera", access.Viewer)
-	if viewer.get("/history/integrity").is(200).doc.Find("form[action$='/verify']").Length() > 0 {
-		t.Error("a viewer is offered to verify")
+	auditor.get("/history/integrity").has("anchors.log")
+	seen := s.as("Vera", access.Viewer).get("/history/integrity").is(200).has("Anchor 1", "Nothing delivered yet")
+	if seen.doc.Find("form[action$='/verify']").Length() > 0 || strings.Contains(seen.body, s.Dir) || strings.Contains(seen.text(), "beside the database") {
+		t.Error("a viewer is offered to verify, or sees where anchors are")
+	}
+}
+
+// A row that can't be read, or is gone, is said to be so on the pages that show
+// it, to everybody, and has all of history verified.
+func TestTamperedRows(t *testing.T) {
+	for name, change := range map[string]string{
+		"unreadable": "UPDATE history SET body = CAST('x' || substr(CAST(body AS TEXT), 2) AS BLOB) WHERE seq = ?",
+		"gone":       "DELETE FROM history WHERE seq = ?",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, sandbox.Options{})
+			ayo, vera := s.as("Ayo", access.Auditor), s.as("Vera", access.Viewer)
+			added := s.History(store.HistoryQuery{Action: "project.added"})[0].Seq
+			s.verifying()
+			s.behindItsBack("DROP TRIGGER history_no_update")
+			s.behindItsBack("DROP TRIGGER history_no_delete")
+			s.behindItsBack(change, added)
+			for _, b := range []*browser{ayo, vera} {
+				for _, path := range []string{"/", "/history", "/history?q=action:project", "/history/integrity"} {
+					b.get(path).is(200)
+				}
+				if name == "unreadable" {
+					b.get("/history?before="+strconv.FormatInt(added+1, 10)).is(200).has("Entry "+strconv.FormatInt(added, 10), "can't be read")
+					b.get("/history?q=action:project.added").is(200).has("can't be read")
+				}
+			}
+			ayo.get("/history/integrity").has("Verify")
+			vera.get(entryPath(added)).is(404)
+			if name == "unreadable" {
+				ayo.get(entryPath(added)).is(200).has("can't be read", `"action":"project.added"`)
+				waitFor(t, "the badge", func() bool { return strings.Contains(vera.get("/history/integrity").text(), "Not as it was written") })
+			}
+		})
+	}
+}
+
+// verifying lets the witness work, and waits until it has verified everything.
+func (s *site) verifying() {
+	s.T.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var loop sync.WaitGroup
+	loop.Go(func() { s.Witness.Run(ctx) })
+	s.T.Cleanup(func() {
+		cancel()
+		loop.Wait()
+	})
+	waitFor(s.T, "verification", func() bool { return !s.Witness.Known().WholeAt.IsZero() })
+}
+
+// behindItsBack changes the database past the console.
+func (s *site) behindItsBack(statement string, args ...any) {
+	s.T.Helper()
+	db, err := sql.Open("sqlite3", "file:"+filepath.Join(s.Dir, store.DatabaseFile)+"?_busy_timeout=5000")
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	defer func() { _ = db.Close() }() // only for the test
+	if _, err := db.ExecContext(s.T.Context(), statement, args...); err != nil {
+		s.T.Fatal(err)
+	}
+}
+
+func waitFor(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(10 * time.Second); !is(); {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal(what + ": waited in vain")
+		}
 	}
 }
 

@@ -71,6 +71,9 @@ func public(c echo.Context) bool { return !reader(c).May(access.ViewPersonal) }
 // mayRead reports whether somebody may read an entry: those about people are for
 // who may see such things, and for who did what they tell.
 func mayRead(who access.Reader, e audit.Entry) bool {
+	if e.Action == audit.Unreadable { // nobody knows what it tells
+		return who.May(access.ViewPersonal)
+	}
 	return who.May(access.ViewPersonal) || e.Actor.ID == who.ID || (store.HistoryQuery{Public: true}).Matches(e)
 }
 

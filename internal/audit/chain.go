@@ -257,6 +257,20 @@ func Open(r Row) (Entry, error) {
 	return e, nil
 }
 
+// Unreadable is the action of what [Look] returns for a row that can't be read. No
+// stored entry has it.
+const Unreadable = "history.unreadable"
+
+// Look is [Open] for who must show something: a row that can't be read becomes an
+// entry that has only its number, and no time.
+func Look(r Row) Entry {
+	e, err := Open(r)
+	if err != nil {
+		return Entry{Seq: r.Seq, Event: Event{Action: Unreadable}}
+	}
+	return e
+}
+
 // Read is the action of an entry that says that history was read. Its reason is
 // what was searched for.
 const Read = "history.read"

@@ -37,11 +37,7 @@ func (s *Service) Sinks(ctx context.Context) ([]Status, error) {
 			return nil, err
 		}
 		for _, r := range rows {
-			e, err := audit.Open(r)
-			if err != nil {
-				return nil, err
-			}
-			out[i].Since = e.Time
+			out[i].Since = audit.Look(r).Time
 		}
 	}
 	return out, nil

@@ -166,10 +166,7 @@ func (s *Service) deliverNext(ctx context.Context, id string) (bool, error) {
 		return false, err
 	}
 	lines, upTo, err := s.lines(ctx, k, rows)
-	if err != nil {
-		return false, err
-	}
-	if len(lines) > 0 {
+	if err == nil && len(lines) > 0 {
 		err = s.send(ctx, k, lines)
 	}
 	if err != nil && ctx.Err() != nil {
@@ -214,8 +211,11 @@ func (s *Service) lines(ctx context.Context, k Sink, rows []audit.Row) (out []li
 	size := 0
 	for _, r := range rows {
 		e, err := audit.Open(r)
+		if err != nil && len(out) > 0 {
+			return out, upTo, nil // what comes before it goes
+		}
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, problem.New(problem.Unavailable, "Entry %d can't be read: it is not as it was written. Nothing is delivered past it.", r.Seq).Because(err)
 		}
 		if fits(e) {
 			l, err := s.line(k, r)

@@ -160,7 +160,7 @@ func (s *Store) personal(ctx context.Context, from, to int64) (map[int64][]audit
 	return out, err
 }
 
-// HistoryEntry returns one entry.
+// HistoryEntry returns one entry, by [audit.Look].
 func (s *Store) HistoryEntry(ctx context.Context, seq int64) (audit.Entry, error) {
 	entries, err := s.entries(ctx, []int64{seq})
 	if err != nil {
@@ -180,9 +180,7 @@ func (s *Store) entries(ctx context.Context, seqs []int64) ([]audit.Entry, error
 	}
 	out := make([]audit.Entry, len(rows))
 	for i, r := range rows {
-		if out[i], err = audit.Open(r); err != nil {
-			return nil, err
-		}
+		out[i] = audit.Look(r)
 	}
 	return out, nil
 }

@@ -32,9 +32,8 @@ func (x *historyIndex) feed(ctx context.Context) (more bool, err error) {
 	var entries []audit.Entry
 	var last audit.Row
 	err = x.store.HistoryRows(ctx, from, from+size-1, func(r audit.Row) error {
-		e, err := audit.Open(r)
-		entries, last = append(entries, e), r
-		return err
+		entries, last = append(entries, audit.Look(r)), r
+		return nil
 	})
 	if err != nil || len(entries) == 0 {
 		return false, err

@@ -36,7 +36,8 @@ func (q HistoryQuery) aboutRequest() bool {
 }
 
 // History finds entries. Those that are not indexed yet are looked through one
-// by one, so that what was just done is there.
+// by one, so that what was just done is there. What can't be read any more is
+// found, by [audit.Look], where it was found before.
 func (s *Store) History(ctx context.Context, q HistoryQuery) ([]audit.Entry, error) {
 	if !q.aboutRequest() {
 		return s.search(ctx, q)
@@ -115,7 +116,7 @@ func (s *Store) search(ctx context.Context, q HistoryQuery) ([]audit.Entry, erro
 			return nil, err
 		}
 		for _, e := range entries {
-			if len(out) < q.Limit && found.matches(e) {
+			if len(out) < q.Limit && (e.Action == audit.Unreadable || found.matches(e)) {
 				out = append(out, e)
 			}
 		}
@@ -164,11 +165,10 @@ func (s *Store) recent(ctx context.Context, f *search, limit int) ([]audit.Entry
 		from := max(1, f.before-tries*int64(limit)) // numbers have no gaps
 		var some []audit.Entry
 		err := s.HistoryRows(ctx, from, f.before-1, func(r audit.Row) error {
-			e, err := audit.Open(r)
-			if err == nil && f.matches(e) {
+			if e := audit.Look(r); f.matches(e) {
 				some = append(some, e)
 			}
-			return err
+			return nil
 		})
 		if err != nil {
 			return nil, err
@@ -190,11 +190,10 @@ func (s *Store) HistoryIndexed() int64 { return s.index.upTo.Load() }
 func (s *Store) searchTail(ctx context.Context, f search, limit int) ([]audit.Entry, error) {
 	var out []audit.Entry
 	err := s.HistoryRows(ctx, max(f.indexed+1, f.before-tailMost), f.before-1, func(r audit.Row) error {
-		e, err := audit.Open(r)
-		if err == nil && f.matches(e) {
+		if e := audit.Look(r); f.matches(e) {
 			out = append(out, e)
 		}
-		return err
+		return nil
 	})
 	slices.Reverse(out)
 	return out[:min(len(out), limit)], err
