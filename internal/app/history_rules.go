@@ -59,7 +59,13 @@ func ruleSentence(e audit.Entry, v *templates.SentenceView) {
 // diff shows an entry's changes, those of rules in words.
 func (b entryBuilder) diff(e audit.Entry) templates.DiffView {
 	if !ruleKinds[e.Object.Kind] && e.Action != "user.roles_set" {
-		return changesDiff(e.Changes)
+		d := changesDiff(e.Changes)
+		for i, ch := range inPageOrder(e.Changes) {
+			if mirror.WasHidden(e.Event, ch.Field) {
+				d.Rows[i].Note = "Composio hid what it was before."
+			}
+		}
+		return d
 	}
 	d := templates.DiffView{Before: "Before", After: "After"}
 	if e.Object.Kind == "policy" && e.Action != "policy.edited" && len(e.Changes) > 0 {

@@ -62,6 +62,39 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+// What Composio hides is not known of the time before it was set here either.
+func TestVersionsHidden(t *testing.T) {
+	s := newSite(t, sandbox.Options{Quirks: []string{"strict-mask"}})
+	a := s.Config(rig.OwnOAuth)
+	if _, known := a.Values()[mirror.FieldScopes]; known {
+		t.Fatal("scopes aren't hidden")
+	}
+	author := s.Person("Emil", access.Editor)
+	r, err := s.Changes.ProposeUpdate(t.Context(), author, proposal(s), a.ID, change.Spec{Fields: map[string]string{"scopes": "repo"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Settled(r.ID)
+	e := s.History(store.HistoryQuery{Object: a.ID, Action: "auth_config.updated"})[0]
+	was, err := s.Store.ConfigAt(t.Context(), s.Project.ID, a.ID, e.Seq-1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if scopes, known := was.Values[mirror.FieldScopes]; known {
+		t.Errorf("they were %q before", scopes)
+	}
+	b := s.signedIn("Emil")
+	b.get(entryPath(e.Seq)).is(200).has("Composio hid what it was before")
+	path := configPath(s.Project.Slug, a.ID)
+	b.get(path+"/versions?a=1&b=2").is(200).has("Not known in one of them")
+	if value, filled := b.get(path + "/restore?version=1").is(200).doc.Find(`[name="field.scopes"]`).Attr("value"); filled && value != "" {
+		t.Errorf("restoring fills in %q", value)
+	}
+	if got := b.get("/history?q=is:widened").is(200).doc.Find(fmt.Sprintf(`[data-seq="%d"]`, e.Seq)).Length(); got > 0 {
+		t.Error("it is said to be widened")
+	}
+}
+
 func TestRestore(t *testing.T) {
 	s := newSite(t, sandbox.Options{})
 	a := s.Config(rig.OwnOAuth)

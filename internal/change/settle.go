@@ -163,14 +163,16 @@ func (it Item) changes(rep report) []audit.Change {
 	return changes
 }
 
-// describe adds to the details of what an item made or deleted which of its
-// fields are hidden.
+// describe adds to the details of what an item did which fields are hidden, or
+// were before it.
 func (it Item) describe(detail map[string]string, rep report) {
 	switch it.Operation {
 	case Create:
 		rep.live.Values().Hidden(detail)
 	case Delete:
 		it.Base.Hidden(detail)
+	default:
+		mirror.HiddenBefore(detail, it.Base, it.Set)
 	}
 }
 

@@ -60,6 +60,8 @@ const (
 	DetailManaged   = "managed"
 	DetailHidden    = "hidden"    // names of fields that Composio hid
 	DetailOperation = "operation" // of what was declared done
+
+	DetailHiddenBefore = "hidden_before" // names of fields that Composio hid before they were changed
 )
 
 // StepOf returns the step that an event is, without its place, if it is one.
@@ -113,6 +115,25 @@ func (v Values) Hidden(detail map[string]string) map[string]string {
 		detail[DetailHidden] = strings.Join(hidden, " ")
 	}
 	return detail
+}
+
+// HiddenBefore adds to an event's details which fields of a change weren't known
+// before it, because Composio hid them: their Before says nothing.
+func HiddenBefore(detail map[string]string, before, after Values) {
+	var hidden []string
+	for _, f := range slices.Sorted(maps.Keys(after)) {
+		if _, known := before[f]; !known {
+			hidden = append(hidden, f)
+		}
+	}
+	if len(hidden) > 0 {
+		detail[DetailHiddenBefore] = strings.Join(hidden, " ")
+	}
+}
+
+// WasHidden reports whether an event says that a field was hidden before it.
+func WasHidden(e audit.Event, field string) bool {
+	return slices.Contains(strings.Fields(e.Detail[DetailHiddenBefore]), field)
 }
 
 // A State is a config as it was at some point of history.
@@ -171,7 +192,7 @@ func (r *Rebuild) Back(s Step) (bool, error) {
 		r.ended = r.ended || !r.state.Exists
 		return true, nil
 	}
-	err := r.take(s, func(c audit.Change) []string { return c.After })
+	err := r.take(s, func(_ audit.Entry, c audit.Change) (value []string, known bool) { return c.After, true })
 	return s.Kind == StepMade, err
 }
 
@@ -187,13 +208,13 @@ func (r *Rebuild) Ahead(s Step) (bool, error) {
 		r.ended = true
 		return true, nil
 	}
-	err := r.take(s, func(c audit.Change) []string { return c.Before })
+	err := r.take(s, func(e audit.Entry, c audit.Change) (value []string, known bool) { return c.Before, !WasHidden(e.Event, c.Field) })
 	r.ended = s.Kind == StepGone
 	return r.ended, err
 }
 
 // take reads an entry if it tells a field that is open, or what the config is.
-func (r *Rebuild) take(s Step, side func(audit.Change) []string) error {
+func (r *Rebuild) take(s Step, side func(audit.Entry, audit.Change) (value []string, known bool)) error {
 	if s.Kind == StepChanged && !slices.ContainsFunc(s.Fields, func(f string) bool { return r.open[f] }) {
 		return nil
 	}
@@ -212,8 +233,13 @@ func (r *Rebuild) take(s Step, side func(audit.Change) []string) error {
 		}
 		r.state.Values[f] = []string{}
 		for _, c := range e.Changes {
-			if c.Field == f {
-				r.state.Values[f] = list(side(c))
+			if c.Field != f {
+				continue
+			}
+			if value, known := side(e, c); known {
+				r.state.Values[f] = list(value)
+			} else {
+				delete(r.state.Values, f)
 			}
 		}
 	}

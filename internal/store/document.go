@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"gatehouse/internal/audit"
+	"gatehouse/internal/mirror"
 )
 
 // A document is what of an entry can be searched. Its tokens are words, words
@@ -148,7 +149,7 @@ func scopesGrew(e audit.Entry, sides func(audit.Change) (less, more []string)) b
 		return false
 	}
 	return slices.ContainsFunc(e.Changes, func(c audit.Change) bool {
-		if c.Field != "scopes" && c.Field != "user_scopes" {
+		if c.Field != "scopes" && c.Field != "user_scopes" || mirror.WasHidden(e.Event, c.Field) {
 			return false
 		}
 		less, more := sides(c)
