@@ -108,7 +108,7 @@ func (s *Server) sinkForm(c echo.Context, v *templates.SinksView, p sinkPage) {
 	v.From = fixedChoice("from", "Begin with", []string{sink.FromNow, sink.FromStart}, beginWords, p.in.From, wrong)
 	v.Filter = templates.InputView{
 		Name: "filter", Label: "Filter", Value: p.in.Filter, Optional: true, Complete: "off", Complaint: wrong["filter"],
-		Hint: "A search as on the page History. Only what it finds is delivered.",
+		Hint: "A search as on the page History, without dates. Only what it finds is delivered.",
 	}
 	v.Personal = templates.CheckView{
 		Name: "personal", Value: "yes", Text: "Deliver personal data", Checked: p.in.Personal == "yes",

@@ -3,6 +3,7 @@ package sink_test
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	_ "github.com/mattn/go-sqlite3" // a second connection
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
@@ -230,6 +232,54 @@ func TestFilter(t *testing.T) {
 	h.done(added.ID, last)
 	if diff := cmp.Diff([]int64{want}, h.seqs(k.text())); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A filter with dates would pass over what happens while a receiver is away. None
+// is taken, and a sink that has one delivers nothing and says so.
+func TestFilterWithDates(t *testing.T) {
+	k := newHook(t)
+	h := newHouse(t, k.addr)
+	h.run()
+	for _, filter := range []string{"after:1d", "after:7d before:2026-11-17", "action:auth_config -before:2020"} {
+		_, _, err := h.sinks.Add(t.Context(), h.ada, sink.Input{Kind: sink.File, Name: "n", Format: sink.Native, From: sink.FromNow, Address: secret.New("x"), Filter: filter})
+		if p := problem.Of(err); p == nil || !strings.Contains(p.Fields["filter"], "after:") {
+			t.Errorf("%s was taken: %v", filter, err)
+		}
+	}
+	old := sink.Sink{ID: "snk_1", Kind: sink.HTTPS, Name: "Old", Format: sink.Native, Filter: "after:1d", Address: []byte{1}}
+	h.must(h.Store.AddSink(t.Context(), old, audit.Event{Actor: h.ada.Actor(), Action: "sink.added"}))
+	h.record(h.edited("slack"))
+	h.until("it says so", func() bool { return strings.Contains(h.sink(old.ID).Health.Problem, "after:") })
+	if got := h.sink(old.ID); got.Cursor != 0 || got.Health.Tries == 0 {
+		t.Errorf("it went on: %+v", got)
+	}
+}
+
+// A sink stops before an entry that can't be read, has what comes before it, and
+// says why it stopped.
+func TestUnreadable(t *testing.T) {
+	k := newHook(t)
+	h := newHouse(t, k.addr)
+	h.record(h.edited("github-prod"))
+	bad := h.record(h.edited("slack"))
+	h.record(h.edited("jira"))
+	db, err := sql.Open("sqlite3", "file:"+filepath.Join(h.Dir, store.DatabaseFile)+"?_busy_timeout=5000")
+	h.must(err)
+	defer func() { _ = db.Close() }() // only for the test
+	_, err = db.ExecContext(t.Context(), "DROP TRIGGER history_no_update; UPDATE history SET body = x'78' WHERE seq = ?", bad)
+	h.must(err)
+	h.run()
+	added, _ := h.add(sink.Input{Kind: sink.HTTPS, Address: secret.New(k.url)})
+	h.until("it says so", func() bool { return strings.Contains(h.sink(added.ID).Health.Problem, "can't be read") })
+	if got := h.sink(added.ID).Cursor; got != bad-1 {
+		t.Errorf("it has everything up to %d, and %d can't be read", got, bad)
+	}
+	if diff := cmp.Diff(span(1, bad-1), h.seqs(k.text())); diff != "" {
+		t.Error(diff)
+	}
+	if all, err := h.sinks.Sinks(t.Context()); err != nil || len(all) != 1 || all[0].Behind == 0 {
+		t.Errorf("the list: %+v, %v", all, err)
 	}
 }
 

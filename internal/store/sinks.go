@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"gatehouse/internal/audit"
@@ -130,6 +131,10 @@ func (s *Store) SinkFilter(ctx context.Context, text string) (func(audit.Entry) 
 	q, err := query.Parse(text)
 	if err != nil {
 		return nil, problem.New(problem.Invalid, "%s", err.Error())
+	}
+	if slices.ContainsFunc(q.Terms, func(t query.Term) bool { return t.Key == query.After || t.Key == query.Before }) {
+		// What the receiver gets would depend on when it is there.
+		return nil, problem.New(problem.Invalid, "A filter can't have after: or before:. “Begin with” says where it begins.")
 	}
 	if q, err = s.Resolve(ctx, q); err != nil {
 		return nil, err
