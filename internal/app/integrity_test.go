@@ -89,6 +89,7 @@ func (s *site) verifying() {
 		cancel()
 		loop.Wait()
 	})
+	s.Witness.AskVerify()
 	waitFor(s.T, "verification", func() bool { return !s.Witness.Known().WholeAt.IsZero() })
 }
 
