@@ -158,10 +158,11 @@ func (s *Store) slowEvidence(ctx context.Context, from, to int64, fn func(audit.
 	var rows []audit.Row
 	err := s.each(ctx, func(row scanner) error {
 		var r audit.Row
-		var body, prev, hash any
-		if err := row.Scan(&r.Seq, &body, &prev, &hash); err != nil {
+		var seq, body, prev, hash any
+		if err := row.Scan(&seq, &body, &prev, &hash); err != nil {
 			return err
 		}
+		r.Seq, _ = seq.(int64) // 0 is never right
 		r.Body, _ = body.([]byte)
 		p, _ := prev.([]byte)
 		h, _ := hash.([]byte)

@@ -243,20 +243,20 @@ func (s *Store) StoredCheckpoints(ctx context.Context) ([]audit.Signed, error) {
 	}
 	var out []audit.Signed
 	err = drain(rows, func(row scanner) error {
-		var id int64
-		var size, note any
+		var id, size, note any
 		if err := row.Scan(&id, &size, &note); err != nil {
 			return err
 		}
-		if want := int64(len(out) + 1); id != want {
+		want := int64(len(out) + 1)
+		if id != want {
 			return fmt.Errorf("%w: checkpoint %d is missing", audit.ErrTampered, want)
 		}
 		n, ok := size.(int64)
 		text, ok2 := note.([]byte)
 		if !ok || !ok2 {
-			return fmt.Errorf("%w: checkpoint %d has another form", audit.ErrTampered, id)
+			return fmt.Errorf("%w: checkpoint %d has another form", audit.ErrTampered, want)
 		}
-		out = append(out, audit.Signed{ID: id, Checkpoint: audit.Checkpoint{Size: n}, Note: text})
+		out = append(out, audit.Signed{ID: want, Checkpoint: audit.Checkpoint{Size: n}, Note: text})
 		return nil
 	})
 	return out, err
