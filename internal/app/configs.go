@@ -75,7 +75,9 @@ func (s *Server) configList(c echo.Context, p mirror.Project) (templ.Component, 
 	if err != nil {
 		return nil, err
 	}
-	b := configsBuilder{drifts: drifts, project: p, base: configsPath(p.Slug), query: as.query, now: now, open: open, mayPropose: as.mayPropose, dense: as.dense}
+	asked := as.query
+	asked.Drifting = mirror.NewDrifting(drifts)
+	b := configsBuilder{drifts: drifts, project: p, base: configsPath(p.Slug), query: asked, now: now, open: open, mayPropose: as.mayPropose, dense: as.dense}
 	v := b.build(snapshot)
 	list := templates.ConfigList(v, templates.ConfigRows(v.Rows, v.Bulk != ""))
 	if as.query.After != "" {

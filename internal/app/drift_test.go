@@ -26,6 +26,9 @@ func TestDriftPages(t *testing.T) {
 	if text := b.get(s.list()).is(200).doc.Find(`tr[data-id="` + a.ID + `"] .badge`).Text(); text != "DriftEnabled" {
 		t.Errorf("the row's badges are %q", text)
 	}
+	if n := b.get(s.list() + "?q=is:drift").is(200).doc.Find("tr[data-id]").Length(); n != 1 {
+		t.Errorf("is:drift finds %d", n)
+	}
 	b.get(driftsPath(s.Project.Slug)).is(200).has("drifted", "1 field changed", "Low", "Open")
 	page := b.get(path).is(200).has("Changed at Composio directly", a.Name, "Revert", "Adopt", "Ignore until")
 	b.submit(page, path+"/drift/adopt", "reason", " ").is(422).has("Say why")

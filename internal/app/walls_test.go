@@ -280,6 +280,8 @@ func TestMalformedRequests(t *testing.T) {
 		"/history?before=99999999999999999999&from=x&to=2026-13-45&q=%22OR", "/history/-1", "/history/x", "/changes/%2e%2e", "/people/'--",
 		"/projects/staging/auth-configs/new?toolkit=../../x", "/projects/staging/auth-configs/new?toolkit=github&scheme=%3Cscript%3E", "/static/..%2f..%2fgo.mod",
 		"/projects/staging/auth-configs/bulk?do=delete&id=x", "/projects/staging/auth-configs/bulk?do=enable", "/changes?before=abc&tab=zzz",
+		"/projects/staging/as-of?at=%00&after=%ff", "/projects/staging/as-of?entry=99999999999999999999", "/projects/staging/as-of?at=9999-12-31T23:59&q=%22%00&after=nosuch",
+		"/projects/staging/auth-configs/%2e%2e/versions", "/projects/staging/auth-configs/'--/versions?v=99999999999999999999", "/projects/staging/auth-configs/x/restore?version=-1",
 	} {
 		if got := b.get(path); got.status >= 500 {
 			t.Errorf("%s: %d", path, got.status)

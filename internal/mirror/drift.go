@@ -35,6 +35,20 @@ type Drift struct {
 // Open reports whether a drift waits for somebody.
 func (d Drift) Open() bool { return d.Until.IsZero() }
 
+// Drifting are the configs of a project whose drift is open.
+type Drifting struct{ all map[string]Drift }
+
+// NewDrifting returns those of all drift of a project that are open.
+func NewDrifting(all map[string]Drift) *Drifting { return &Drifting{all} }
+
+func (d *Drifting) has(id string) bool {
+	if d == nil {
+		return false
+	}
+	one, known := d.all[id]
+	return known && one.Open()
+}
+
 // Earlier are the values from before the first change outside.
 func (d Drift) Earlier() Values {
 	v := Values{}

@@ -179,6 +179,8 @@ type Query struct {
 	Sort    string // one of [SortKeys]
 	After   string // id of the last config on the page before
 	Limit   int
+
+	Drifting *Drifting // what is:drift finds
 }
 
 // A Page is a part of a list.
@@ -234,6 +236,7 @@ func (q Query) narrows() bool {
 
 func (q Query) filter(order []*entry) []*entry {
 	w := newWhere(q.Text)
+	w.drifting = q.Drifting
 	var out []*entry
 	for _, e := range order {
 		if q.matches(e) && w.matches(e) {

@@ -12,6 +12,7 @@ import (
 type where struct {
 	query    query.Query
 	from, to time.Time
+	drifting *Drifting
 	wrong    bool // nothing matches what can't be read
 }
 
@@ -54,7 +55,7 @@ func (w where) holds(t query.Term, e *entry) bool {
 	case query.Before:
 		return e.Seen.ChangedAt.Before(w.to)
 	case query.Is:
-		return e.is(t.Value)
+		return t.Value == "drift" && w.drifting.has(e.ID) || e.is(t.Value)
 	}
 	return strings.Contains(e.text, t.Value)
 }
@@ -69,8 +70,6 @@ func (e *entry) is(property string) bool {
 		return e.Managed
 	case "own":
 		return !e.Managed
-	case "drift":
-		return e.Seen.ChangedVia == ViaOutside
 	case "unused":
 		return e.Connections == 0
 	}

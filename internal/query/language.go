@@ -56,7 +56,7 @@ var Configs = Language{Keys: []Key{
 	{Name: Before, Help: "last changed before a day or month began", Example: "before:2026-01", date: true},
 	{Name: Is, Help: "a property", Example: "is:disabled",
 		Values: []string{"enabled", "disabled", "managed", "own", "drift", "unused"},
-		Helps:  []string{"may be used for new connections", "may not be used for new connections", "uses Composio's app", "uses your own app", "was last changed at Composio directly", "has no connections"}},
+		Helps:  []string{"may be used for new connections", "may not be used for new connections", "uses Composio's app", "uses your own app", "was changed at Composio directly, and nobody has dealt with it", "has no connections"}},
 }}
 
 // Requests is the language of the list of change requests.

@@ -56,7 +56,11 @@ func (t *tx) noteDrift(e audit.Entry) error {
 	return t.record(events...)
 }
 
+// driftOf names the drift of a project among the subjects that are kept.
+func driftOf(projectID string) string { return "drift of " + projectID }
+
 func (t *tx) saveDrift(d mirror.Drift) error {
+	t.isAbout(driftOf(d.Project))
 	changes, err := json.Marshal(d.Changes)
 	if err != nil {
 		return err
@@ -69,6 +73,7 @@ func (t *tx) saveDrift(d mirror.Drift) error {
 }
 
 func (t *tx) endDrift(d mirror.Drift) error {
+	t.isAbout(driftOf(d.Project))
 	return t.exec("DELETE FROM drift WHERE project_id = $1 AND auth_config_id = $2", d.Project, d.Config)
 }
 
@@ -82,7 +87,7 @@ func (s *Store) Drift(ctx context.Context, projectID, config string) (mirror.Dri
 // Drifts returns the drift of a project by config, what is ignored too. It must
 // not be changed.
 func (s *Store) Drifts(ctx context.Context, projectID string) (map[string]mirror.Drift, error) {
-	return keep(s, "drift of "+projectID, func() (map[string]mirror.Drift, error) {
+	return keepAbout(s, driftOf(projectID), "drift", func() (map[string]mirror.Drift, error) {
 		all := map[string]mirror.Drift{}
 		err := s.each(ctx, func(row scanner) error {
 			d, err := scanDrift(row)

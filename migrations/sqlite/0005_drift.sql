@@ -37,6 +37,15 @@ FROM (
 )
 WHERE kind IS NOT NULL AND j ->> 'project' <> '' AND (j ->> '$.object.id' <> '' OR kind = 'read');
 
+-- +goose StatementBegin
+CREATE TRIGGER config_step_no_update BEFORE UPDATE ON config_step
+BEGIN SELECT RAISE(ABORT, 'steps never change'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER config_step_no_delete BEFORE DELETE ON config_step
+BEGIN SELECT RAISE(ABORT, 'steps never change'); END;
+-- +goose StatementEnd
+
 -- What somebody changed at Composio directly and nobody has dealt with yet.
 CREATE TABLE drift (
   project_id     TEXT NOT NULL,

@@ -38,6 +38,8 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 		"Watching":            watching,
 		"Projects":            projects,
 		"Mirror":              mirrorRows,
+		"Past":                past,
+		"Drift":               drift,
 		"Toolkits":            toolkits,
 		"Requests":            requests,
 		"Claims":              claims,
