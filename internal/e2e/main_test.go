@@ -24,6 +24,8 @@ import (
 	"gatehouse/internal/composio"
 	"gatehouse/internal/composio/sandbox"
 	"gatehouse/internal/composio/sandbox/sandboxtest"
+	"gatehouse/internal/rig"
+	"gatehouse/internal/store"
 )
 
 var (
@@ -151,6 +153,7 @@ func serve(t *testing.T, o sandbox.Options) *console {
 func prepare(t *testing.T, o sandbox.Options, people []person) *console {
 	t.Helper()
 	c := &console{t: t, dir: filepath.Join(t.TempDir(), "data"), box: sandboxtest.New(t, o), out: &output{}}
+	t.Cleanup(c.checkApproved)
 	addr := freePort(t)
 	c.url = "http://" + addr
 	c.args = []string{"serve"}
@@ -164,6 +167,18 @@ func prepare(t *testing.T, o sandbox.Options, people []person) *console {
 		c.tool(0, "user", "add", strings.ToLower(p.name)+"@example.com", "--name", p.name, "--role", p.roles, "--passphrase-file", file)
 	}
 	return c
+}
+
+// checkApproved looks, after a test, whether everything that was sent had its
+// approvals.
+func (c *console) checkApproved() {
+	if c.t.Failed() {
+		return
+	}
+	st, err := store.Open(c.dir, store.Options{ReadOnly: true})
+	must(c.t, err)
+	rig.CheckApproved(c.t, st, c.box.Journal())
+	must(c.t, st.Close())
 }
 
 // start runs the program until the test ends, and waits until it answers.

@@ -82,7 +82,13 @@ func Bare(t testing.TB, o sandbox.Options) *Rig {
 	r.must(err)
 	r.Keys = keys
 	r.open()
-	t.Cleanup(r.close)
+	t.Cleanup(func() {
+		if !t.Failed() {
+			r.stop()
+			CheckApproved(t, r.Store, r.Box.Journal())
+		}
+		r.close()
+	})
 	return r
 }
 

@@ -2,7 +2,6 @@ package storm
 
 import (
 	"database/sql"
-	"encoding/json"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/change"
 	"gatehouse/internal/composio/sandbox"
+	"gatehouse/internal/rig"
 	"gatehouse/internal/store"
 )
 
@@ -105,7 +105,7 @@ func (v *victim) check(deeds []*deed) {
 		return err
 	}))
 	c.acknowledgements(deeds)
-	c.intents()
+	v.t.Logf("%d intents looked at", rig.CheckApproved(v.t, st, c.journal))
 	c.creates(deeds)
 	c.effects()
 	c.transitions()
@@ -126,71 +126,6 @@ func (c *checker) acknowledgements(deeds []*deed) {
 		if d.known == refused && there {
 			c.t.Errorf("%s (%s) was refused and is there", d.reason, d.kind)
 		}
-	}
-}
-
-// Every remote mutation has an intent, written before it, with the same digest;
-// and there are no more mutations than intents.
-func (c *checker) intents() {
-	left := map[string][]time.Time{}
-	for _, e := range c.history {
-		if e.Action == "apply.intent" {
-			key := e.Detail["digest"] + " " + target(e)
-			left[key] = append(left[key], e.Time)
-		}
-	}
-	for _, m := range c.journal.Mutations {
-		key := digest(c.t, m) + " " + strings.TrimPrefix(m.Method+" "+m.ID, "POST ")
-		if m.Method == "POST" {
-			key = digest(c.t, m) + " create"
-		}
-		times := left[key]
-		if len(times) == 0 {
-			c.t.Errorf("mutation %d, %s %s, has no intent", m.Seq, m.Method, m.Path)
-			continue
-		}
-		if times[0].After(m.Time.Add(50 * time.Millisecond)) {
-			c.t.Errorf("mutation %d came before its intent", m.Seq)
-		}
-		left[key] = times[1:]
-	}
-}
-
-// target names what an intent is about as the journal does.
-func target(e audit.Entry) string {
-	if e.Detail["operation"] == "create" && e.Detail["step"] == "main" {
-		return "create"
-	}
-	method := "PATCH"
-	if e.Detail["operation"] == "delete" {
-		method = "DELETE"
-	}
-	return method + " " + e.Object.ID
-}
-
-// digest names a mutation's body as an intent does: without credentials.
-func digest(t *testing.T, m sandbox.Mutation) string {
-	t.Helper()
-	var body any = ""
-	if len(m.Body) > 0 && string(m.Body) != "null" {
-		must(t, json.Unmarshal(m.Body, &body))
-		hide(body)
-	}
-	d, err := audit.Digest(body)
-	must(t, err)
-	return d
-}
-
-func hide(v any) {
-	m, ok := v.(map[string]any)
-	if !ok {
-		return
-	}
-	for k, e := range m {
-		if s, ok := e.(string); ok && strings.HasPrefix(s, "sha256:") {
-			m[k] = "[secret]"
-		}
-		hide(e)
 	}
 }
 
@@ -231,7 +166,7 @@ func (c *checker) renamed(name string) bool {
 func (c *checker) effects() {
 	done := map[string]int{} // effect → times in the journal
 	for _, m := range c.journal.Mutations {
-		done[digest(c.t, m)+m.ID+lastPart(m)]++
+		done[rig.Digest(c.t, m)+m.ID+lastPart(m)]++
 	}
 	want := map[string]int{}
 	for _, r := range c.all {

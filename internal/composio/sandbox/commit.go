@@ -49,7 +49,7 @@ func (s *Server) commit(q *request, c change) *failure {
 	q.project.apply(c, q.now)
 	m := Mutation{
 		Seq: uint64(len(s.journal.mutations)) + 1, Time: q.now, Project: q.project.slug,
-		Method: q.method, Path: q.path, Query: q.rawQuery, ID: c.id, Body: q.journalBody(s.catalog, c), RequestID: q.id,
+		Method: q.method, Path: q.path, Query: q.rawQuery, ID: c.id, Body: q.journalBody(s.catalog, c), RequestID: q.id, Agent: q.header.Get("User-Agent"),
 	}
 	s.journal.mutations = append(s.journal.mutations, m)
 	incidents := s.maskedWrites(q, c.id)

@@ -36,6 +36,7 @@ type Mutation struct {
 	ID        string          `json:"id"`
 	Body      json.RawMessage `json:"body"`
 	RequestID string          `json:"request_id"`
+	Agent     string          `json:"agent,omitempty"` // who sent it, by its User-Agent
 }
 
 // An Incident is something a well-behaved client does not cause. Kinds are
