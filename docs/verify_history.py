@@ -39,7 +39,9 @@ the anchors hold signed checkpoints (C2SP tlog-checkpoint, signed notes with
 Ed25519): every one must be signed by a known key, and its root must be that of
 the tree over the first rows. Lines "restored N" in a checkpoint say that history
 was taken back to N rows with the operator's consent; checkpoints of before that
-cover more rows are excused.
+cover more rows are excused. Row N + 1 must say the same (action history.restored,
+detail back_to), unless a later restore went back behind it. A line of an anchor
+that is no checkpoint is found; the others are compared all the same.
 
 AN EVIDENCE PACK is a directory with
   rows.jsonl      one line for each row: {"seq": 7, "body": "...", "hash": hex,
@@ -316,7 +318,7 @@ def size_of(text):
     return int(text)
 
 
-def compare(rows, roots, checkpoints):
+def compare(rows, roots, back, checkpoints):
     newest = []
     for c in checkpoints:
         if len(c.restored) > len(newest):
@@ -328,6 +330,10 @@ def compare(rows, roots, checkpoints):
             raise RolledBack("%s covers %d rows, there are %d" % (c.what, c.size, rows))
         if c.size in roots and roots[c.size] != c.root:
             raise RolledBack("the first %d rows aren't those of %s" % (c.size, c.what))
+    for i, size in enumerate(newest):
+        undone = any(later <= size for later in newest[i + 1 :])
+        if not undone and size not in back:
+            raise Tampered("a checkpoint says that history was taken back to %d rows, and no entry does" % size)
 
 
 # --------------------------------------------------------------------- anchors
@@ -351,9 +357,17 @@ def read_or_why_not(path):
 def read_anchor(path, data, keys):
     if isinstance(data, Unreadable):
         raise data
+    out, bad = [], []
+
+    def add(note, what):
+        try:
+            out.append(Checkpoint(note, keys, what))
+        except Tampered as e:
+            bad.append(e)
+
     if data and b"{" not in data:
-        return [Checkpoint(data, keys, path)]
-    out = []
+        add(data, path)
+        return out, bad
     for number, line in enumerate(data.split(b"\n")[:-1], 1):  # what follows the last newline was cut off
         at = line.find(b'{"checkpoint":')
         if line.endswith(b"#torn") or at < 0 and not line.startswith(b"{"):
@@ -362,9 +376,10 @@ def read_anchor(path, data, keys):
         try:
             note = json.loads(line[at:].decode("utf-8"))["checkpoint"].encode("utf-8")
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise Tampered(what + " is no checkpoint")
-        out.append(Checkpoint(note, keys, what))
-    return out
+            bad.append(Tampered(what + " is no checkpoint"))
+            continue
+        add(note, what)
+    return out, bad
 
 
 # -------------------------------------------------------------------- database
@@ -400,6 +415,7 @@ class Rows:
         self.roots = {}
         self.gone = {}  # whose personal data is missing -> in which row last
         self.erased = {}
+        self.back = set()  # sizes that history was taken back to, on record
         self.mark()
 
     def mark(self):
@@ -427,6 +443,8 @@ class Rows:
         if entry.get("seq") != str(want) or entry.get("prev") != prev.hex():
             wrong("number or link differ from the body's")
         self.check_personal(want, entry, personal, wrong)
+        if entry.get("action") == "history.restored" and member(entry, "detail", "back_to") == str(want - 1):
+            self.back.add(want - 1)
         self.seq, self.hash = want, digest
         self.tree.add(digest)
         self.mark()
@@ -489,7 +507,7 @@ def check_database(path, key_path, anchors, found):
                 raise Unreadable("the database file is damaged: " + result.decode(errors="replace"))
         stored = read_checkpoints(db)
         found["checkpoints"] = len(stored)
-        checkpoints = []
+        checkpoints, bad = [], []
         if stored or anchors:
             keys = read_keys(key_path)
             for number, size, note in stored:
@@ -498,8 +516,9 @@ def check_database(path, key_path, anchors, found):
                     raise Tampered("%s covers another number of rows than beside it" % c.what)
                 checkpoints.append(c)
             for anchor, text in zip(anchors, texts):
-                more = read_anchor(anchor, text, keys)
+                more, wrong = read_anchor(anchor, text, keys)
                 checkpoints += more
+                bad += wrong
                 found["anchored"] += len(more)
         for c in checkpoints:
             found["signed"] = max(found["signed"], c.size)
@@ -509,7 +528,9 @@ def check_database(path, key_path, anchors, found):
             read_rows(db, rows)
         finally:
             found["rows"], found["hash"] = rows.seq, rows.hash.hex()
-        compare(rows.seq, rows.roots, checkpoints)
+        compare(rows.seq, rows.roots, rows.back, checkpoints)
+        if bad:
+            raise bad[0]
     finally:
         db.close()
 

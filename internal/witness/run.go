@@ -58,7 +58,7 @@ func (s *Service) littleToVerify(ctx context.Context) bool {
 func (s *Service) signDue(ctx context.Context) {
 	last, err := s.store.LatestCheckpoint(ctx)
 	if err != nil {
-		s.log.Error("read the last checkpoint", "err", err)
+		s.log.Error("read the last checkpoint", "err", s.found(err))
 		return
 	}
 	head, err := s.store.HistoryHead(ctx)

@@ -3,6 +3,7 @@
 package witness
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,6 +56,8 @@ type Service struct {
 	checked   store.Checked
 	at        time.Time // when it was verified last
 	wholeAt   time.Time // when all of it was
+	signedAt  time.Time // when the newest checkpoint was
+	restored  []int64   // of the newest checkpoint by restores, when the service started
 	problem   error     // what was found wrong
 	verifying bool      // the whole chain is being verified
 }
@@ -101,62 +104,59 @@ func (s *Service) Start(ctx context.Context, accept bool) error {
 
 // recent returns the newest checkpoints, of the database and of anchors that can
 // be read again: those before are part of them, and there may be very many.
-func (s *Service) recent(ctx context.Context) ([]audit.Checkpoint, error) {
-	last, err := s.store.LatestCheckpoint(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("%w: the newest checkpoint can't be read: %w", audit.ErrTampered, err)
+func (s *Service) recent(ctx context.Context) (gathering, error) {
+	var g gathering
+	last, err := s.latest(ctx)
+	if last.Size > 0 {
+		g.all = append(g.all, last)
 	}
-	var all []audit.Checkpoint
-	if last.ID > 0 {
-		c, err := s.keys.Public.OpenCheckpoint(last.Note)
-		if err != nil {
-			return nil, fmt.Errorf("%w: checkpoint %d: %w", audit.ErrTampered, last.ID, err)
-		}
-		all = append(all, c)
-	}
+	err = g.look(err)
 	for _, a := range s.anchors {
-		if a.file == "" {
-			continue
+		if a.file != "" && err == nil {
+			err = g.add(openAnchorEnd(s.keys.Public, a.file))
 		}
-		more, err := openAnchorEnd(s.keys.Public, a.file)
-		if err != nil && !errors.Is(err, errMissing) {
-			return nil, err
-		}
-		all = append(all, more...)
 	}
-	return all, nil
+	return g, err
+}
+
+// latest is the newest checkpoint of the database as it was signed, the zero value
+// if there is none.
+func (s *Service) latest(ctx context.Context) (audit.Checkpoint, error) {
+	last, err := s.store.LatestCheckpoint(ctx)
+	if err != nil || last.ID == 0 {
+		return audit.Checkpoint{}, err
+	}
+	c, err := s.keys.Public.OpenCheckpoint(last.Note)
+	if err != nil {
+		return audit.Checkpoint{}, fmt.Errorf("%w: checkpoint %d: %w", audit.ErrTampered, last.ID, err)
+	}
+	return c, nil
 }
 
 // known returns all checkpoints that are signed, of the database and of anchors
 // that can be read again.
-func (s *Service) known(ctx context.Context) ([]audit.Checkpoint, error) {
+func (s *Service) known(ctx context.Context) (gathering, error) {
+	var g gathering
 	stored, err := s.store.StoredCheckpoints(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all, err := openStored(s.keys.Public, stored)
-	if err != nil {
-		return nil, err
+	if err = g.look(err); err == nil {
+		err = g.add(openStored(s.keys.Public, stored))
 	}
 	for _, a := range s.anchors {
-		if a.file == "" {
-			continue
+		if a.file != "" && err == nil {
+			err = g.add(openAnchor(s.keys.Public, a.file))
 		}
-		more, err := openAnchor(s.keys.Public, a.file)
-		if err != nil && !errors.Is(err, errMissing) {
-			return nil, err
-		}
-		all = append(all, more...)
 	}
-	return all, nil
+	return g, err
 }
 
 // compare looks whether history has grown out of every checkpoint that is known.
+// What is known but is no checkpoint doesn't hide that it hasn't.
 func (s *Service) compare(ctx context.Context) error {
-	all, err := s.recent(ctx)
+	g, err := s.recent(ctx)
 	if err != nil {
 		return err
 	}
+	all := g.all
 	head, err := s.store.HistoryHead(ctx)
 	if err != nil {
 		return err
@@ -168,7 +168,30 @@ func (s *Service) compare(ctx context.Context) error {
 			return err
 		}
 	}
-	return store.CompareCheckpoints(c, all)
+	newest := g.newest()
+	if c.Restored, err = s.restoredRows(ctx, newest.Restored); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.restored = newest.Restored
+	s.mu.Unlock()
+	return cmp.Or(store.CompareCheckpoints(c, all), g.bad)
+}
+
+// restoredRows are those of some sizes that entries say history was taken back to.
+func (s *Service) restoredRows(ctx context.Context, sizes []int64) (found []int64, err error) {
+	for _, size := range sizes {
+		rows := func(r audit.Row) error {
+			if e, err := audit.Open(r); err == nil && e.Action == audit.RestoredAction && e.Detail["back_to"] == strconv.FormatInt(size, 10) {
+				found = append(found, size)
+			}
+			return nil
+		}
+		if err := s.store.HistoryRows(ctx, size+1, size+1, rows); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
 }
 
 // newestOf is the checkpoint that says most about a history of some size.
@@ -196,7 +219,7 @@ func (s *Service) root(ctx context.Context, c audit.Checkpoint) (audit.Hash, err
 
 // acceptRestore records that history was taken back, and signs what it is now.
 func (s *Service) acceptRestore(ctx context.Context) error {
-	all, err := s.recent(ctx)
+	g, err := s.recent(ctx)
 	if err != nil {
 		return err
 	}
@@ -204,17 +227,15 @@ func (s *Service) acceptRestore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var ahead, newest audit.Checkpoint
-	for _, c := range all {
+	var ahead audit.Checkpoint
+	for _, c := range g.all {
 		if c.Size >= ahead.Size {
 			ahead = c
 		}
-		if len(c.Restored) > len(newest.Restored) {
-			newest = c
-		}
 	}
+	newest := g.newest()
 	restored := append(append([]int64{}, newest.Restored...), head.Seq)
-	event := audit.Event{Actor: audit.System(), Action: "history.restored", Object: audit.Object{Kind: "history", Name: "history"}, Detail: map[string]string{
+	event := audit.Event{Actor: audit.System(), Action: audit.RestoredAction, Object: audit.Object{Kind: "history", Name: "history"}, Detail: map[string]string{
 		"back_to": strconv.FormatInt(head.Seq, 10), "was_at": strconv.FormatInt(ahead.Size, 10), "epoch": strconv.Itoa(len(restored) + 1),
 	}}
 	if err := s.store.Record(ctx, event); err != nil {
@@ -225,7 +246,14 @@ func (s *Service) acceptRestore(ctx context.Context) error {
 
 // Checkpoint verifies what is new in history and signs what it is now.
 func (s *Service) Checkpoint(ctx context.Context, why string) error {
-	return s.sign(ctx, why, func(last *audit.Checkpoint) []int64 { return last.Restored })
+	return s.sign(ctx, why, func(last *audit.Checkpoint) []int64 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(s.restored) > len(last.Restored) {
+			return s.restored // who deletes checkpoints can't take a restore back
+		}
+		return last.Restored
+	})
 }
 
 func (s *Service) sign(ctx context.Context, why string, restored func(last *audit.Checkpoint) []int64) error {
@@ -235,14 +263,14 @@ func (s *Service) sign(ctx context.Context, why string, restored func(last *audi
 	if err != nil || c.Head.Seq == 0 {
 		return err
 	}
-	last, err := s.store.LatestCheckpoint(ctx)
+	last, err := s.latest(ctx) // nothing is taken over that the console didn't sign
 	if err != nil {
-		return err
+		return s.found(err)
 	}
 	if why == ForDecision && last.Size == c.Head.Seq {
 		return nil // it was signed with others
 	}
-	next := audit.Checkpoint{Origin: s.keys.Signing.Name(), Size: c.Head.Seq, Root: c.Tree.Root(), Time: s.now().Truncate(time.Second), Restored: restored(&last.Checkpoint)}
+	next := audit.Checkpoint{Origin: s.keys.Signing.Name(), Size: c.Head.Seq, Root: c.Tree.Root(), Time: s.now().Truncate(time.Second), Restored: restored(&last)}
 	note, err := s.keys.Signing.Sign(next.Text())
 	if err != nil {
 		return err
@@ -250,6 +278,9 @@ func (s *Service) sign(ctx context.Context, why string, restored func(last *audi
 	if err := s.store.AddCheckpoint(ctx, next.Size, note, why); err != nil {
 		return fmt.Errorf("keep a checkpoint: %w", err)
 	}
+	s.mu.Lock()
+	s.signedAt = s.now()
+	s.mu.Unlock()
 	for _, wake := range s.wake {
 		poke(wake)
 	}
@@ -298,14 +329,15 @@ func (s *Service) found(err error) error {
 
 // begin reads where the last checkpoint left off.
 func (s *Service) begin(ctx context.Context) (store.Checked, error) {
-	last, err := s.store.LatestCheckpoint(ctx)
-	if err != nil || last.Size == 0 {
+	signed, err := s.latest(ctx)
+	if err != nil || signed.Size == 0 {
 		return store.Checked{}, err
 	}
-	signed, err := s.keys.Public.OpenCheckpoint(last.Note)
-	if err != nil {
-		return store.Checked{}, fmt.Errorf("%w: checkpoint %d: %w", audit.ErrTampered, last.ID, err)
+	s.mu.Lock()
+	if s.signedAt.Before(signed.Time) {
+		s.signedAt = signed.Time
 	}
+	s.mu.Unlock()
 	root, err := s.root(ctx, signed)
 	if err == nil && root != signed.Root {
 		err = fmt.Errorf("%w: the first %d rows aren't those of the last checkpoint", audit.ErrRolledBack, signed.Size)
@@ -345,13 +377,13 @@ func (s *Service) VerifyWhole(ctx context.Context) error {
 }
 
 func (s *Service) verifyWhole(ctx context.Context) error {
-	all, err := s.known(ctx)
+	g, err := s.known(ctx)
 	if err != nil {
 		return s.found(err)
 	}
-	c, err := s.store.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, store.Sizes(all))
+	c, err := s.store.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, store.Sizes(g.all))
 	if err == nil {
-		err = store.CompareCheckpoints(c, all)
+		err = cmp.Or(store.CompareCheckpoints(c, g.all), g.bad)
 	}
 	if err != nil {
 		return s.found(err)
@@ -366,6 +398,7 @@ func (s *Service) AskVerify() { poke(s.recheck) }
 type Knowledge struct {
 	Size      int64     // rows that are verified
 	At        time.Time // when
+	SignedAt  time.Time // when the newest checkpoint was signed
 	WholeAt   time.Time // when all rows were last verified in one go
 	Verifying bool      // that is going on
 	Problem   error     // what is wrong with history
@@ -375,7 +408,7 @@ type Knowledge struct {
 func (s *Service) Known() Knowledge {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Knowledge{Size: s.checked.Head.Seq, At: s.at, WholeAt: s.wholeAt, Verifying: s.verifying, Problem: s.problem}
+	return Knowledge{Size: s.checked.Head.Seq, At: s.at, SignedAt: s.signedAt, WholeAt: s.wholeAt, Verifying: s.verifying, Problem: s.problem}
 }
 
 // An Anchor is a place that is given checkpoints, and how that goes.
