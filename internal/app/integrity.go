@@ -34,6 +34,8 @@ func (s *Server) integrityBadge() templates.IntegrityView {
 		v.Text = "Not verified yet"
 	case s.now().Sub(known.SignedAt) > unsignedFor:
 		v.Tone, v.Text, v.At = "warn", "Not signed since", ago(known.SignedAt, s.now())
+	case known.Since > 0: // what is before was right when it was signed
+		v.Text, v.At = "Verified since #"+number(int(known.Since)), ago(known.At, s.now())
 	default:
 		v.Tone, v.Text, v.At = "good", "Verified to #"+number(int(known.Size)), ago(known.At, s.now())
 	}
@@ -108,7 +110,7 @@ func integrityFacts(known witness.Knowledge, now time.Time) []templates.FactView
 		{Name: "Verified to", Text: "Entry " + number(int(known.Size))},
 		{Name: "Last verified", Time: ago(known.At, now)},
 		whole,
-		{Name: "How often", Text: "New entries within a minute, everything once a week"},
+		{Name: "How often", Text: "New entries within a minute, everything after each start and once a day"},
 	}
 }
 

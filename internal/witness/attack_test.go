@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"gatehouse/internal/audit"
 	"gatehouse/internal/store"
@@ -160,5 +161,107 @@ func TestJunkCheckpoint(t *testing.T) {
 	}
 	if c.witness.Known().Problem == nil {
 		t.Error("the badge doesn't say so")
+	}
+}
+
+// Another history is refused for good, since verification would never accept it.
+func TestOtherHistoryIsNotAccepted(t *testing.T) {
+	anchor := filepath.Join(t.TempDir(), "anchors.log")
+	c := start(t, "file:"+anchor)
+	c.rows(5)
+	c.sign()
+	c.run(func() { c.until(func(a []witness.Anchor) bool { return a[0].Reached == 1 }) })
+	c.replace()
+	c.rows(8)
+	for _, accept := range []bool{false, true, false} {
+		if err := c.witness.Start(t.Context(), accept); !errors.Is(err, audit.ErrRolledBack) {
+			t.Errorf("start, accepting %v: %v", accept, err)
+		}
+	}
+	if head, err := c.store.HistoryHead(t.Context()); err != nil || head.Seq != 8 {
+		t.Errorf("a refused start wrote: %d, %v", head.Seq, err)
+	}
+}
+
+// What was edited behind the last checkpoint while the console was stopped is
+// found after the next start; until then the badge doesn't vouch for it.
+func TestRestartVerifiesEverything(t *testing.T) {
+	c := start(t)
+	c.rows(20)
+	c.sign()
+	c.must(c.witness.VerifyWhole(t.Context()))
+	c.must(c.store.Close())
+	c.attack("DROP TRIGGER history_no_update", "UPDATE history SET body = CAST(replace(CAST(body AS TEXT), 'usr_1', 'usr_2') AS BLOB) WHERE seq = 5")
+	c.open()
+	c.must(c.witness.Start(t.Context(), false))
+	c.rows(1)
+	c.sign()
+	if known := c.witness.Known(); known.Since != 20 || known.Size != 21 {
+		t.Errorf("%+v", known)
+	}
+	c.run(func() { c.wait(func() bool { return c.witness.Known().Problem != nil }) })
+}
+
+func TestRestartVouchesForEverything(t *testing.T) {
+	c := start(t)
+	c.rows(20)
+	c.sign()
+	c.must(c.store.Close())
+	c.open()
+	c.must(c.witness.Start(t.Context(), false))
+	c.run(func() {
+		c.wait(func() bool {
+			known := c.witness.Known()
+			return known.Size == 20 && known.Since == 0 && !known.WholeAt.IsZero()
+		})
+	})
+}
+
+// An anchor that had checkpoints and is gone is told of.
+func TestMissingAnchor(t *testing.T) {
+	anchor := filepath.Join(t.TempDir(), "anchors.log")
+	c := start(t, "file:"+anchor)
+	c.rows(5)
+	c.must(c.witness.Start(t.Context(), false)) // nothing was delivered yet
+	c.sign()
+	c.run(func() { c.until(func(a []witness.Anchor) bool { return a[0].Reached == 1 }) })
+	c.must(c.store.Close())
+	c.must(os.Remove(anchor))
+	c.open()
+	if err := c.witness.Start(t.Context(), false); !errors.Is(err, audit.ErrTampered) {
+		t.Errorf("start: %v", err)
+	}
+	c.rows(1)
+	c.must(c.witness.VerifyWhole(t.Context()))
+	if c.witness.Known().Problem == nil {
+		t.Error("the badge doesn't say so")
+	}
+}
+
+// Both verifiers check every signature, however many there are.
+func TestManyCheckpoints(t *testing.T) {
+	c := start(t)
+	c.rows(9)
+	c.sign()
+	keys, err := witness.LoadKeys(c.dir, true)
+	c.must(err)
+	last, err := c.public.OpenCheckpoint(c.newestNote())
+	c.must(err)
+	db, err := sql.Open("sqlite3", filepath.Join(c.dir, store.DatabaseFile))
+	c.must(err)
+	for i := range 300 {
+		last.Time = last.Time.Add(time.Minute)
+		note, err := keys.Signing.Sign(last.Text())
+		c.must(err)
+		_, err = db.ExecContext(t.Context(), "INSERT INTO checkpoint (id, size, note, why, at) VALUES (?, 9, ?, 'news', 0)", i+2, note)
+		c.must(err)
+	}
+	c.must(db.Close())
+	if got := c.both(); got != witness.OK {
+		t.Errorf("they are %s", got)
+	}
+	c.attack("DROP TRIGGER checkpoint_no_update", "UPDATE checkpoint SET note = CAST(replace(CAST(note AS TEXT), 'time 2', 'time 3') AS BLOB) WHERE id = 200")
+	if got := c.both(); got != witness.Tampered {
+		t.Errorf("with a forged one they are %s", got)
 	}
 }

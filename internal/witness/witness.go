@@ -8,7 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -27,9 +30,9 @@ const (
 
 // Times between what the service does.
 const (
-	every = time.Minute        // a checkpoint, when there is news
-	idle  = time.Hour          // a checkpoint, when there is none
-	whole = 7 * 24 * time.Hour // verification of the whole chain
+	every = time.Minute    // a checkpoint, when there is news
+	idle  = time.Hour      // a checkpoint, when there is none
+	whole = 24 * time.Hour // verification of the whole chain
 )
 
 // Settings say how a service works.
@@ -59,6 +62,9 @@ type Service struct {
 	signedAt  time.Time // when the newest checkpoint was
 	restored  []int64   // of the newest checkpoint by restores, when the service started
 	problem   error     // what was found wrong
+	lost      error     // an anchor's file wasn't there at start
+	allRead   bool      // everything was verified since the start
+	since     int64     // until then: rows at the beginning that were taken for right
 	verifying bool      // the whole chain is being verified
 }
 
@@ -99,7 +105,33 @@ func (s *Service) Start(ctx context.Context, accept bool) error {
 		}
 		err = s.compare(ctx)
 	}
-	return err
+	return cmp.Or(err, s.lookForAnchors(ctx))
+}
+
+// lookForAnchors tells of files that were given checkpoints and are gone: what
+// history was can't be compared with them any more.
+func (s *Service) lookForAnchors(ctx context.Context) error {
+	for _, a := range s.anchors {
+		if a.file == "" {
+			continue
+		}
+		if _, err := os.Stat(a.file); !errors.Is(err, fs.ErrNotExist) {
+			continue // what else is wrong with it is told when it is used
+		}
+		reached, err := s.store.Anchored(ctx, a.id)
+		if err != nil {
+			return err
+		}
+		if reached.Reached > 0 {
+			s.mu.Lock()
+			s.lost = fmt.Errorf("%w: an anchor's file was given checkpoints and is not there any more", audit.ErrTampered)
+			s.mu.Unlock()
+			s.log.Error("an anchor is missing", "anchor", a.name, "delivered", reached.Reached)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost
 }
 
 // recent returns the newest checkpoints, of the database and of anchors that can
@@ -162,13 +194,16 @@ func (s *Service) compare(ctx context.Context) error {
 		return err
 	}
 	c := store.Checked{Head: head, Roots: map[int64]audit.Hash{}}
-	if last := newestOf(all, head.Seq); last.Size > 0 {
+	newest := g.newest()
+	for _, last := range newestOf(all, head.Seq) {
+		if newest.Excuses(last) {
+			continue
+		}
 		// Each checkpoint was only signed when the one before was part of it.
 		if c.Roots[last.Size], err = s.root(ctx, last); err != nil {
 			return err
 		}
 	}
-	newest := g.newest()
 	if c.Restored, err = s.restoredRows(ctx, newest.Restored); err != nil {
 		return err
 	}
@@ -194,12 +229,13 @@ func (s *Service) restoredRows(ctx context.Context, sizes []int64) (found []int6
 	return found, nil
 }
 
-// newestOf is the checkpoint that says most about a history of some size.
-func newestOf(all []audit.Checkpoint, size int64) audit.Checkpoint {
-	var newest audit.Checkpoint
+// newestOf are the checkpoints that say most about a history of some size, one for
+// each time that it was taken back.
+func newestOf(all []audit.Checkpoint, size int64) map[int]audit.Checkpoint {
+	newest := map[int]audit.Checkpoint{}
 	for _, c := range all {
-		if c.Size <= size && (len(c.Restored) > len(newest.Restored) || len(c.Restored) == len(newest.Restored) && c.Size >= newest.Size) {
-			newest = c
+		if c.Size > 0 && c.Size <= size && c.Size >= newest[c.Epoch()].Size {
+			newest[c.Epoch()] = c
 		}
 	}
 	return newest
@@ -217,15 +253,22 @@ func (s *Service) root(ctx context.Context, c audit.Checkpoint) (audit.Hash, err
 	return s.store.TreeRoot(ctx, c.Size)
 }
 
-// acceptRestore records that history was taken back, and signs what it is now.
+// acceptRestore records that history was taken back, and signs what it is now. It
+// refuses a history that isn't an older state of the one that was signed.
 func (s *Service) acceptRestore(ctx context.Context) error {
-	g, err := s.recent(ctx)
+	g, err := s.known(ctx)
 	if err != nil {
 		return err
 	}
-	head, err := s.store.HistoryHead(ctx)
+	found, err := s.store.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, store.Sizes(g.all))
+	head, newest := found.Head, g.newest()
+	restored := append(slices.Clone(newest.Restored), head.Seq)
+	if err == nil { // as if it were recorded
+		found.Restored = append(found.Restored, head.Seq)
+		err = store.CompareCheckpoints(found, append(slices.Clone(g.all), audit.Checkpoint{Restored: restored}))
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%w, and that can't be accepted: it isn't an older state of the history that was signed: %w", audit.ErrRolledBack, err)
 	}
 	var ahead audit.Checkpoint
 	for _, c := range g.all {
@@ -233,8 +276,6 @@ func (s *Service) acceptRestore(ctx context.Context) error {
 			ahead = c
 		}
 	}
-	newest := g.newest()
-	restored := append(append([]int64{}, newest.Restored...), head.Seq)
 	event := audit.Event{Actor: audit.System(), Action: audit.RestoredAction, Object: audit.Object{Kind: "history", Name: "history"}, Detail: map[string]string{
 		"back_to": strconv.FormatInt(head.Seq, 10), "was_at": strconv.FormatInt(ahead.Size, 10), "epoch": strconv.Itoa(len(restored) + 1),
 	}}
@@ -334,6 +375,9 @@ func (s *Service) begin(ctx context.Context) (store.Checked, error) {
 		return store.Checked{}, err
 	}
 	s.mu.Lock()
+	if !s.allRead {
+		s.since = signed.Size
+	}
 	if s.signedAt.Before(signed.Time) {
 		s.signedAt = signed.Time
 	}
@@ -371,7 +415,7 @@ func (s *Service) VerifyWhole(ctx context.Context) error {
 	defer s.mu.Unlock()
 	s.verifying = false
 	if err == nil {
-		s.wholeAt, s.problem = s.now(), nil
+		s.wholeAt, s.problem, s.allRead, s.since = s.now(), nil, true, 0
 	}
 	return err
 }
@@ -397,6 +441,7 @@ func (s *Service) AskVerify() { poke(s.recheck) }
 // Knowledge is what the service knows of history.
 type Knowledge struct {
 	Size      int64     // rows that are verified
+	Since     int64     // but not those up to this one yet, since the program started
 	At        time.Time // when
 	SignedAt  time.Time // when the newest checkpoint was signed
 	WholeAt   time.Time // when all rows were last verified in one go
@@ -408,7 +453,7 @@ type Knowledge struct {
 func (s *Service) Known() Knowledge {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Knowledge{Size: s.checked.Head.Seq, At: s.at, SignedAt: s.signedAt, WholeAt: s.wholeAt, Verifying: s.verifying, Problem: s.problem}
+	return Knowledge{Size: s.checked.Head.Seq, Since: s.since, At: s.at, SignedAt: s.signedAt, WholeAt: s.wholeAt, Verifying: s.verifying, Problem: cmp.Or(s.problem, s.lost)}
 }
 
 // An Anchor is a place that is given checkpoints, and how that goes.
