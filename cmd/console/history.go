@@ -121,7 +121,7 @@ type witnessing struct {
 // with what was signed before.
 func (k console) newWitness(ctx context.Context, c *services, t terminal) (*witness.Service, error) {
 	last, err := c.store.LatestCheckpoint(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, audit.ErrTampered) { // of that Start tells
 		return nil, err
 	}
 	keys, err := witness.LoadKeys(k.witnessDir(), last.ID == 0)

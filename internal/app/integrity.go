@@ -19,6 +19,10 @@ const (
 	checkpointPath = "/history/checkpoint"
 )
 
+// unsignedFor is how long no checkpoint may be signed before the badge says so: a
+// console that is well signs every hour at least.
+const unsignedFor = 2 * time.Hour
+
 // integrityBadge says whether history is as it was written.
 func (s *Server) integrityBadge() templates.IntegrityView {
 	known := s.witness.Known()
@@ -28,6 +32,10 @@ func (s *Server) integrityBadge() templates.IntegrityView {
 		v.Tone, v.Text = "bad", "Not as it was written"
 	case known.At.IsZero():
 		v.Text = "Not verified yet"
+	case s.now().Sub(known.SignedAt) > unsignedFor:
+		v.Tone, v.Text, v.At = "warn", "Not signed since", ago(known.SignedAt, s.now())
+	case known.Since > 0: // what is before was right when it was signed
+		v.Text, v.At = "Verified since #"+number(int(known.Since)), ago(known.At, s.now())
 	default:
 		v.Tone, v.Text, v.At = "good", "Verified to #"+number(int(known.Size)), ago(known.At, s.now())
 	}
@@ -102,7 +110,7 @@ func integrityFacts(known witness.Knowledge, now time.Time) []templates.FactView
 		{Name: "Verified to", Text: "Entry " + number(int(known.Size))},
 		{Name: "Last verified", Time: ago(known.At, now)},
 		whole,
-		{Name: "How often", Text: "New entries within a minute, everything once a week"},
+		{Name: "How often", Text: "New entries within a minute, everything after each start and once a day"},
 	}
 }
 
@@ -127,6 +135,9 @@ var signedFor = map[string]string{
 }
 
 func checkpointView(c audit.Signed) templates.CheckpointView {
+	if c.Size == 0 {
+		return templates.CheckpointView{Entries: "–", Why: "This is no checkpoint", At: exact(c.At), Root: "–"}
+	}
 	return templates.CheckpointView{Entries: number(int(c.Size)), Why: signedFor[c.Why], At: exact(c.At), Root: c.Root.String()[:16] + "…"}
 }
 

@@ -12,7 +12,7 @@ import (
 
 // marks are the parts of a body that tie it to its chain, as they stand there.
 type marks struct {
-	seq, prev, actor, object, sealed, action []byte
+	seq, prev, actor, object, sealed, action, detail []byte
 }
 
 // mostNested is how deep a body may nest; ours reach three.
@@ -39,6 +39,8 @@ func scanBody(b []byte) (m marks, ok bool) {
 			m.sealed = value
 		case `"action"`:
 			m.action = value
+		case `"detail"`:
+			m.detail = value
 		}
 	})
 	return m, ok && s.i == len(b)

@@ -20,6 +20,11 @@ var ErrRolledBack = errors.New("history was taken back or replaced")
 // ErasedAction is the action of the entry that records an erasure.
 const ErasedAction = "user.erased"
 
+// RestoredAction is the action of the entry that records that history was taken
+// back with consent. Its detail back_to is how many entries there were left: those
+// before it.
+const RestoredAction = "history.restored"
+
 // A Verifier checks consecutive rows of a chain and builds the tree over them.
 type Verifier struct {
 	after  Head // where it began
@@ -27,6 +32,7 @@ type Verifier struct {
 	tree   Tree
 	gone   map[string]int64 // whose personal data isn't there → in which row last
 	erased map[string]int64 // whose personal data was erased → by which row last
+	back   []int64          // sizes that history was taken back to, on record
 }
 
 // NewVerifier returns a verifier for the rows after a head, with the tree over
@@ -38,6 +44,9 @@ func NewVerifier(after Head, tree Tree) *Verifier {
 
 // Head is the last row that was found right.
 func (v *Verifier) Head() Head { return v.head }
+
+// Restored are the sizes that rows found right say history was taken back to.
+func (v *Verifier) Restored() []int64 { return v.back }
 
 // Tree is the tree over the rows that were found right. The next row changes it.
 func (v *Verifier) Tree() Tree { return v.tree }
@@ -69,6 +78,11 @@ func (v *Verifier) Next(r Row) error {
 	}
 	if err := v.personal(r, m); err != nil {
 		return err
+	}
+	if string(m.action) == `"`+RestoredAction+`"` {
+		if size, _ := member(m.detail, "back_to"); size == strconv.FormatInt(seq-1, 10) {
+			v.back = append(v.back, seq-1)
+		}
 	}
 	v.head = Head{Seq: seq, Hash: hash}
 	v.tree.Add(hash)
@@ -173,6 +187,7 @@ func (v *Verifier) Join(later *Verifier) error {
 	}
 	v.head = later.head
 	v.tree.Append(later.tree)
+	v.back = append(v.back, later.back...)
 	for who, seq := range later.gone {
 		setIn(&v.gone, who, seq)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"gatehouse/internal/audit"
@@ -25,6 +26,8 @@ type Checked struct {
 	Head  audit.Head
 	Tree  audit.Tree
 	Roots map[int64]audit.Hash // of the tree at the sizes that were asked for
+	// Restored are the sizes that entries say history was taken back to.
+	Restored []int64
 }
 
 // VerifyHistory checks the whole chain and returns its last row that is right.
@@ -111,7 +114,7 @@ func (s *Store) joinSegments(ctx context.Context, segments <-chan *segment, v *a
 		} else if err := v.Join(one.v); err != nil {
 			return out, err
 		}
-		out.Head, out.Tree = v.Head(), v.Tree().Clone()
+		out.Head, out.Tree, out.Restored = v.Head(), v.Tree().Clone(), v.Restored()
 	}
 	if err := ctx.Err(); err != nil {
 		return out, err
@@ -172,7 +175,8 @@ func (s *Store) verifySegment(ctx context.Context, one *segment, after audit.Hea
 
 // CompareCheckpoints looks whether the roots that verification found are those of
 // checkpoints. The newest of them, by restores, says which of the others need not
-// fit any more.
+// fit any more; each of its restores that a later one didn't take back must be on
+// record in history.
 func CompareCheckpoints(c Checked, all []audit.Checkpoint) error {
 	var newest audit.Checkpoint
 	for _, one := range all {
@@ -189,6 +193,12 @@ func CompareCheckpoints(c Checked, all []audit.Checkpoint) error {
 		}
 		if root, known := c.Roots[one.Size]; known && root != one.Root {
 			return fmt.Errorf("%w: the first %d rows aren't those of the checkpoint of %s", audit.ErrRolledBack, one.Size, one.Time.Format(audit.TimeFormat))
+		}
+	}
+	for i, size := range newest.Restored {
+		undone := slices.ContainsFunc(newest.Restored[i+1:], func(later int64) bool { return later <= size })
+		if !undone && !slices.Contains(c.Restored, size) {
+			return fmt.Errorf("%w: a checkpoint says that history was taken back to %d rows, and no entry does", audit.ErrTampered, size)
 		}
 	}
 	return nil

@@ -209,7 +209,8 @@ func readEnd(path string, most int64) (text []byte, err error) {
 	return text, nil
 }
 
-// notesOf finds the notes in the text of a file.
+// notesOf finds the notes in the text of a file. One that is damaged is left out
+// and told of; the others are not hidden by it.
 func notesOf(path string, text []byte) (notes [][]byte, err error) {
 	if len(text) > 0 && !strings.Contains(string(text), "{") {
 		return [][]byte{text}, nil
@@ -226,9 +227,12 @@ func notesOf(path string, text []byte) (notes [][]byte, err error) {
 		}
 		var one anchoredLine
 		if at < 0 || json.Unmarshal([]byte(line[at:]), &one) != nil {
-			return nil, fmt.Errorf("%w: line %d of %s is no checkpoint", audit.ErrTampered, number, path)
+			if err == nil {
+				err = fmt.Errorf("%w: line %d of %s is no checkpoint", audit.ErrTampered, number, path)
+			}
+			continue
 		}
 		notes = append(notes, []byte(one.Checkpoint))
 	}
-	return notes, nil
+	return notes, err
 }

@@ -58,7 +58,7 @@ func (s *Service) littleToVerify(ctx context.Context) bool {
 func (s *Service) signDue(ctx context.Context) {
 	last, err := s.store.LatestCheckpoint(ctx)
 	if err != nil {
-		s.log.Error("read the last checkpoint", "err", err)
+		s.log.Error("read the last checkpoint", "err", s.found(err))
 		return
 	}
 	head, err := s.store.HistoryHead(ctx)
@@ -80,7 +80,8 @@ func (s *Service) trySign(ctx context.Context, why string) {
 	}
 }
 
-// verifyNowAndThen verifies the whole chain weekly and when asked.
+// verifyNowAndThen verifies the whole chain after the start, every day and when
+// asked.
 func (s *Service) verifyNowAndThen(ctx context.Context) {
 	at, err := s.store.Verified(ctx)
 	if err != nil && ctx.Err() == nil {
@@ -89,8 +90,9 @@ func (s *Service) verifyNowAndThen(ctx context.Context) {
 	s.mu.Lock()
 	s.wholeAt = at
 	s.mu.Unlock()
-	if soon := s.now().Add(calm - whole); at.Before(soon) {
-		at = soon
+	at = s.now().Add(-whole)
+	if head, err := s.store.HistoryHead(ctx); err != nil || head.Seq > muchToVerify {
+		at = at.Add(calm)
 	}
 	for {
 		timer := time.NewTimer(max(0, at.Add(whole).Sub(s.now())))

@@ -1,6 +1,7 @@
 package witness
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,41 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/store"
 )
+
+// A gathering is of checkpoints that are signed.
+type gathering struct {
+	all []audit.Checkpoint
+	bad error // the first that wasn't what it should be
+}
+
+// look passes on what is no finding but a failure.
+func (g *gathering) look(err error) error {
+	if errors.Is(err, audit.ErrTampered) {
+		if g.bad == nil {
+			g.bad = err
+		}
+		return nil
+	}
+	if errors.Is(err, errMissing) {
+		return nil
+	}
+	return err
+}
+
+func (g *gathering) add(more []audit.Checkpoint, err error) error {
+	g.all = append(g.all, more...)
+	return g.look(err)
+}
+
+// newest is the checkpoint that knows of most restores.
+func (g *gathering) newest() (newest audit.Checkpoint) {
+	for _, c := range g.all {
+		if len(c.Restored) > len(newest.Restored) {
+			newest = c
+		}
+	}
+	return newest
+}
 
 var errMissing = errors.New("the anchor can't be read")
 
@@ -43,22 +79,26 @@ func openAnchorEnd(keys audit.PublicKeys, path string) ([]audit.Checkpoint, erro
 	return openNotes(keys, path, notes, err)
 }
 
+// openNotes returns those that are checkpoints, and with them what is wrong with
+// the first that isn't one.
 func openNotes(keys audit.PublicKeys, path string, notes [][]byte, err error) ([]audit.Checkpoint, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %w", errMissing, err)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, audit.ErrTampered) {
 		return nil, err
 	}
-	all := make([]audit.Checkpoint, len(notes))
+	var all []audit.Checkpoint
 	for i, note := range notes {
-		c, err := keys.OpenCheckpoint(note)
-		if err != nil {
-			return nil, fmt.Errorf("%w: checkpoint %d of %s: %w", audit.ErrTampered, i+1, path, err)
+		c, cerr := keys.OpenCheckpoint(note)
+		switch {
+		case cerr == nil:
+			all = append(all, c)
+		case err == nil:
+			err = fmt.Errorf("%w: checkpoint %d of %s: %w", audit.ErrTampered, i+1, path, cerr)
 		}
-		all[i] = c
 	}
-	return all, nil
+	return all, err
 }
 
 // A Report is what an examination of a database found.
@@ -110,31 +150,33 @@ func examine(ctx context.Context, st *store.Store, keys func() (audit.PublicKeys
 		return err
 	}
 	r.Checkpoints = len(stored)
-	var all []audit.Checkpoint
+	var g gathering
 	if len(stored) > 0 || len(anchors) > 0 {
 		public, err := keys()
 		if err != nil {
 			return err
 		}
-		if all, err = openStored(public, stored); err != nil {
+		if g.all, err = openStored(public, stored); err != nil {
 			return err
 		}
 		for _, path := range anchors {
 			more, err := openAnchor(public, path)
-			if err != nil {
+			if errors.Is(err, errMissing) {
 				return err
 			}
-			all = append(all, more...)
+			if err := g.add(more, err); err != nil {
+				return err
+			}
 			r.Anchored += len(more)
 		}
 	}
-	for _, c := range all {
+	for _, c := range g.all {
 		r.Signed, r.Restored = max(r.Signed, c.Size), max(r.Restored, len(c.Restored))
 	}
-	c, err := st.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, store.Sizes(all))
+	c, err := st.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, store.Sizes(g.all))
 	r.Rows, r.Hash = c.Head.Seq, c.Head.Hash.String()
 	if err != nil {
 		return err
 	}
-	return store.CompareCheckpoints(c, all)
+	return cmp.Or(store.CompareCheckpoints(c, g.all), g.bad)
 }

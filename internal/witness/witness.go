@@ -3,11 +3,15 @@
 package witness
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -26,9 +30,9 @@ const (
 
 // Times between what the service does.
 const (
-	every = time.Minute        // a checkpoint, when there is news
-	idle  = time.Hour          // a checkpoint, when there is none
-	whole = 7 * 24 * time.Hour // verification of the whole chain
+	every = time.Minute    // a checkpoint, when there is news
+	idle  = time.Hour      // a checkpoint, when there is none
+	whole = 24 * time.Hour // verification of the whole chain
 )
 
 // Settings say how a service works.
@@ -55,7 +59,12 @@ type Service struct {
 	checked   store.Checked
 	at        time.Time // when it was verified last
 	wholeAt   time.Time // when all of it was
+	signedAt  time.Time // when the newest checkpoint was
+	restored  []int64   // of the newest checkpoint by restores, when the service started
 	problem   error     // what was found wrong
+	lost      error     // an anchor's file wasn't there at start
+	allRead   bool      // everything was verified since the start
+	since     int64     // until then: rows at the beginning that were taken for right
 	verifying bool      // the whole chain is being verified
 }
 
@@ -96,87 +105,137 @@ func (s *Service) Start(ctx context.Context, accept bool) error {
 		}
 		err = s.compare(ctx)
 	}
-	return err
+	return cmp.Or(err, s.lookForAnchors(ctx))
+}
+
+// lookForAnchors tells of files that were given checkpoints and are gone: what
+// history was can't be compared with them any more.
+func (s *Service) lookForAnchors(ctx context.Context) error {
+	for _, a := range s.anchors {
+		if a.file == "" {
+			continue
+		}
+		if _, err := os.Stat(a.file); !errors.Is(err, fs.ErrNotExist) {
+			continue // what else is wrong with it is told when it is used
+		}
+		reached, err := s.store.Anchored(ctx, a.id)
+		if err != nil {
+			return err
+		}
+		if reached.Reached > 0 {
+			s.mu.Lock()
+			s.lost = fmt.Errorf("%w: an anchor's file was given checkpoints and is not there any more", audit.ErrTampered)
+			s.mu.Unlock()
+			s.log.Error("an anchor is missing", "anchor", a.name, "delivered", reached.Reached)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost
 }
 
 // recent returns the newest checkpoints, of the database and of anchors that can
 // be read again: those before are part of them, and there may be very many.
-func (s *Service) recent(ctx context.Context) ([]audit.Checkpoint, error) {
-	last, err := s.store.LatestCheckpoint(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("%w: the newest checkpoint can't be read: %w", audit.ErrTampered, err)
+func (s *Service) recent(ctx context.Context) (gathering, error) {
+	var g gathering
+	last, err := s.latest(ctx)
+	if last.Size > 0 {
+		g.all = append(g.all, last)
 	}
-	var all []audit.Checkpoint
-	if last.ID > 0 {
-		c, err := s.keys.Public.OpenCheckpoint(last.Note)
-		if err != nil {
-			return nil, fmt.Errorf("%w: checkpoint %d: %w", audit.ErrTampered, last.ID, err)
-		}
-		all = append(all, c)
-	}
+	err = g.look(err)
 	for _, a := range s.anchors {
-		if a.file == "" {
-			continue
+		if a.file != "" && err == nil {
+			err = g.add(openAnchorEnd(s.keys.Public, a.file))
 		}
-		more, err := openAnchorEnd(s.keys.Public, a.file)
-		if err != nil && !errors.Is(err, errMissing) {
-			return nil, err
-		}
-		all = append(all, more...)
 	}
-	return all, nil
+	return g, err
+}
+
+// latest is the newest checkpoint of the database as it was signed, the zero value
+// if there is none.
+func (s *Service) latest(ctx context.Context) (audit.Checkpoint, error) {
+	last, err := s.store.LatestCheckpoint(ctx)
+	if err != nil || last.ID == 0 {
+		return audit.Checkpoint{}, err
+	}
+	c, err := s.keys.Public.OpenCheckpoint(last.Note)
+	if err != nil {
+		return audit.Checkpoint{}, fmt.Errorf("%w: checkpoint %d: %w", audit.ErrTampered, last.ID, err)
+	}
+	return c, nil
 }
 
 // known returns all checkpoints that are signed, of the database and of anchors
 // that can be read again.
-func (s *Service) known(ctx context.Context) ([]audit.Checkpoint, error) {
+func (s *Service) known(ctx context.Context) (gathering, error) {
+	var g gathering
 	stored, err := s.store.StoredCheckpoints(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all, err := openStored(s.keys.Public, stored)
-	if err != nil {
-		return nil, err
+	if err = g.look(err); err == nil {
+		err = g.add(openStored(s.keys.Public, stored))
 	}
 	for _, a := range s.anchors {
-		if a.file == "" {
-			continue
+		if a.file != "" && err == nil {
+			err = g.add(openAnchor(s.keys.Public, a.file))
 		}
-		more, err := openAnchor(s.keys.Public, a.file)
-		if err != nil && !errors.Is(err, errMissing) {
-			return nil, err
-		}
-		all = append(all, more...)
 	}
-	return all, nil
+	return g, err
 }
 
 // compare looks whether history has grown out of every checkpoint that is known.
+// What is known but is no checkpoint doesn't hide that it hasn't.
 func (s *Service) compare(ctx context.Context) error {
-	all, err := s.recent(ctx)
+	g, err := s.recent(ctx)
 	if err != nil {
 		return err
 	}
+	all := g.all
 	head, err := s.store.HistoryHead(ctx)
 	if err != nil {
 		return err
 	}
 	c := store.Checked{Head: head, Roots: map[int64]audit.Hash{}}
-	if last := newestOf(all, head.Seq); last.Size > 0 {
+	newest := g.newest()
+	for _, last := range newestOf(all, head.Seq) {
+		if newest.Excuses(last) {
+			continue
+		}
 		// Each checkpoint was only signed when the one before was part of it.
 		if c.Roots[last.Size], err = s.root(ctx, last); err != nil {
 			return err
 		}
 	}
-	return store.CompareCheckpoints(c, all)
+	if c.Restored, err = s.restoredRows(ctx, newest.Restored); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.restored = newest.Restored
+	s.mu.Unlock()
+	return cmp.Or(store.CompareCheckpoints(c, all), g.bad)
 }
 
-// newestOf is the checkpoint that says most about a history of some size.
-func newestOf(all []audit.Checkpoint, size int64) audit.Checkpoint {
-	var newest audit.Checkpoint
+// restoredRows are those of some sizes that entries say history was taken back to.
+func (s *Service) restoredRows(ctx context.Context, sizes []int64) (found []int64, err error) {
+	for _, size := range sizes {
+		rows := func(r audit.Row) error {
+			if e, err := audit.Open(r); err == nil && e.Action == audit.RestoredAction && e.Detail["back_to"] == strconv.FormatInt(size, 10) {
+				found = append(found, size)
+			}
+			return nil
+		}
+		if err := s.store.HistoryRows(ctx, size+1, size+1, rows); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// newestOf are the checkpoints that say most about a history of some size, one for
+// each time that it was taken back.
+func newestOf(all []audit.Checkpoint, size int64) map[int]audit.Checkpoint {
+	newest := map[int]audit.Checkpoint{}
 	for _, c := range all {
-		if c.Size <= size && (len(c.Restored) > len(newest.Restored) || len(c.Restored) == len(newest.Restored) && c.Size >= newest.Size) {
-			newest = c
+		if c.Size > 0 && c.Size <= size && c.Size >= newest[c.Epoch()].Size {
+			newest[c.Epoch()] = c
 		}
 	}
 	return newest
@@ -194,27 +253,30 @@ func (s *Service) root(ctx context.Context, c audit.Checkpoint) (audit.Hash, err
 	return s.store.TreeRoot(ctx, c.Size)
 }
 
-// acceptRestore records that history was taken back, and signs what it is now.
+// acceptRestore records that history was taken back, and signs what it is now. It
+// refuses a history that isn't an older state of the one that was signed.
 func (s *Service) acceptRestore(ctx context.Context) error {
-	all, err := s.recent(ctx)
+	g, err := s.known(ctx)
 	if err != nil {
 		return err
 	}
-	head, err := s.store.HistoryHead(ctx)
-	if err != nil {
-		return err
+	found, err := s.store.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, store.Sizes(g.all))
+	head, newest := found.Head, g.newest()
+	restored := append(slices.Clone(newest.Restored), head.Seq)
+	if err == nil { // as if it were recorded
+		found.Restored = append(found.Restored, head.Seq)
+		err = store.CompareCheckpoints(found, append(slices.Clone(g.all), audit.Checkpoint{Restored: restored}))
 	}
-	var ahead, newest audit.Checkpoint
-	for _, c := range all {
+	if err != nil {
+		return fmt.Errorf("%w, and that can't be accepted: it isn't an older state of the history that was signed: %w", audit.ErrRolledBack, err)
+	}
+	var ahead audit.Checkpoint
+	for _, c := range g.all {
 		if c.Size >= ahead.Size {
 			ahead = c
 		}
-		if len(c.Restored) > len(newest.Restored) {
-			newest = c
-		}
 	}
-	restored := append(append([]int64{}, newest.Restored...), head.Seq)
-	event := audit.Event{Actor: audit.System(), Action: "history.restored", Object: audit.Object{Kind: "history", Name: "history"}, Detail: map[string]string{
+	event := audit.Event{Actor: audit.System(), Action: audit.RestoredAction, Object: audit.Object{Kind: "history", Name: "history"}, Detail: map[string]string{
 		"back_to": strconv.FormatInt(head.Seq, 10), "was_at": strconv.FormatInt(ahead.Size, 10), "epoch": strconv.Itoa(len(restored) + 1),
 	}}
 	if err := s.store.Record(ctx, event); err != nil {
@@ -225,7 +287,14 @@ func (s *Service) acceptRestore(ctx context.Context) error {
 
 // Checkpoint verifies what is new in history and signs what it is now.
 func (s *Service) Checkpoint(ctx context.Context, why string) error {
-	return s.sign(ctx, why, func(last *audit.Checkpoint) []int64 { return last.Restored })
+	return s.sign(ctx, why, func(last *audit.Checkpoint) []int64 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(s.restored) > len(last.Restored) {
+			return s.restored // who deletes checkpoints can't take a restore back
+		}
+		return last.Restored
+	})
 }
 
 func (s *Service) sign(ctx context.Context, why string, restored func(last *audit.Checkpoint) []int64) error {
@@ -235,14 +304,14 @@ func (s *Service) sign(ctx context.Context, why string, restored func(last *audi
 	if err != nil || c.Head.Seq == 0 {
 		return err
 	}
-	last, err := s.store.LatestCheckpoint(ctx)
+	last, err := s.latest(ctx) // nothing is taken over that the console didn't sign
 	if err != nil {
-		return err
+		return s.found(err)
 	}
 	if why == ForDecision && last.Size == c.Head.Seq {
 		return nil // it was signed with others
 	}
-	next := audit.Checkpoint{Origin: s.keys.Signing.Name(), Size: c.Head.Seq, Root: c.Tree.Root(), Time: s.now().Truncate(time.Second), Restored: restored(&last.Checkpoint)}
+	next := audit.Checkpoint{Origin: s.keys.Signing.Name(), Size: c.Head.Seq, Root: c.Tree.Root(), Time: s.now().Truncate(time.Second), Restored: restored(&last)}
 	note, err := s.keys.Signing.Sign(next.Text())
 	if err != nil {
 		return err
@@ -250,6 +319,9 @@ func (s *Service) sign(ctx context.Context, why string, restored func(last *audi
 	if err := s.store.AddCheckpoint(ctx, next.Size, note, why); err != nil {
 		return fmt.Errorf("keep a checkpoint: %w", err)
 	}
+	s.mu.Lock()
+	s.signedAt = s.now()
+	s.mu.Unlock()
 	for _, wake := range s.wake {
 		poke(wake)
 	}
@@ -298,14 +370,18 @@ func (s *Service) found(err error) error {
 
 // begin reads where the last checkpoint left off.
 func (s *Service) begin(ctx context.Context) (store.Checked, error) {
-	last, err := s.store.LatestCheckpoint(ctx)
-	if err != nil || last.Size == 0 {
+	signed, err := s.latest(ctx)
+	if err != nil || signed.Size == 0 {
 		return store.Checked{}, err
 	}
-	signed, err := s.keys.Public.OpenCheckpoint(last.Note)
-	if err != nil {
-		return store.Checked{}, fmt.Errorf("%w: checkpoint %d: %w", audit.ErrTampered, last.ID, err)
+	s.mu.Lock()
+	if !s.allRead {
+		s.since = signed.Size
 	}
+	if s.signedAt.Before(signed.Time) {
+		s.signedAt = signed.Time
+	}
+	s.mu.Unlock()
 	root, err := s.root(ctx, signed)
 	if err == nil && root != signed.Root {
 		err = fmt.Errorf("%w: the first %d rows aren't those of the last checkpoint", audit.ErrRolledBack, signed.Size)
@@ -339,19 +415,19 @@ func (s *Service) VerifyWhole(ctx context.Context) error {
 	defer s.mu.Unlock()
 	s.verifying = false
 	if err == nil {
-		s.wholeAt, s.problem = s.now(), nil
+		s.wholeAt, s.problem, s.allRead, s.since = s.now(), nil, true, 0
 	}
 	return err
 }
 
 func (s *Service) verifyWhole(ctx context.Context) error {
-	all, err := s.known(ctx)
+	g, err := s.known(ctx)
 	if err != nil {
 		return s.found(err)
 	}
-	c, err := s.store.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, store.Sizes(all))
+	c, err := s.store.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, store.Sizes(g.all))
 	if err == nil {
-		err = store.CompareCheckpoints(c, all)
+		err = cmp.Or(store.CompareCheckpoints(c, g.all), g.bad)
 	}
 	if err != nil {
 		return s.found(err)
@@ -365,7 +441,9 @@ func (s *Service) AskVerify() { poke(s.recheck) }
 // Knowledge is what the service knows of history.
 type Knowledge struct {
 	Size      int64     // rows that are verified
+	Since     int64     // but not those up to this one yet, since the program started
 	At        time.Time // when
+	SignedAt  time.Time // when the newest checkpoint was signed
 	WholeAt   time.Time // when all rows were last verified in one go
 	Verifying bool      // that is going on
 	Problem   error     // what is wrong with history
@@ -375,7 +453,7 @@ type Knowledge struct {
 func (s *Service) Known() Knowledge {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Knowledge{Size: s.checked.Head.Seq, At: s.at, WholeAt: s.wholeAt, Verifying: s.verifying, Problem: s.problem}
+	return Knowledge{Size: s.checked.Head.Seq, Since: s.since, At: s.at, SignedAt: s.signedAt, WholeAt: s.wholeAt, Verifying: s.verifying, Problem: cmp.Or(s.problem, s.lost)}
 }
 
 // An Anchor is a place that is given checkpoints, and how that goes.

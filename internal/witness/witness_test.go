@@ -384,7 +384,7 @@ func TestReadAnchor(t *testing.T) {
 		"a log":        {"hello\nNov 23 host gatehouse: " + line("a") + "\n", 1, false},
 		"cut off":      {line("a") + "\n" + line("b")[:9], 1, false},
 		"was cut off":  {line("a")[:9] + "#torn\n" + line("b") + "\n", 1, false},
-		"damaged":      {line("a") + "\n" + "{\"chexkpoint\":\"b\"}\n", 0, true},
+		"damaged":      {line("a") + "\n" + "{\"chexkpoint\":\"b\"}\n", 1, true},
 		"damaged more": {line("a")[:9] + "\n", 0, true},
 		"one note":     {"a\n1\n", 1, false},
 	} {

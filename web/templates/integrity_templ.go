@@ -433,7 +433,7 @@ func IntegrityPage(v IntegrityPageView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 34, "</section><section class=\"card\" aria-labelledby=\"offline-title\"><div class=\"card-head\"><h2 id=\"offline-title\">Verify it yourself</h2></div><div class=\"card-body\"><p>Keep this public key somewhere else. With it, a copy of the database and the checkpoints from an anchor, anybody can check history on a machine that has Python and openssl, without any part of Gatehouse:</p><pre class=\"mono\" tabindex=\"0\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 34, "</section><section class=\"card\" aria-labelledby=\"offline-title\"><div class=\"card-head\"><h2 id=\"offline-title\">Verify it yourself</h2></div><div class=\"card-body\"><p>Keep this public key somewhere else. With it, a copy of the database and the checkpoints from an anchor, anybody can check history on a machine that has Python, without any part of Gatehouse:</p><pre class=\"mono\" tabindex=\"0\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

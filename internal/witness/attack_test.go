@@ -1,0 +1,267 @@
+package witness_test
+
+import (
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"gatehouse/internal/audit"
+	"gatehouse/internal/store"
+	"gatehouse/internal/witness"
+)
+
+// attack runs statements as somebody does who has the database and no key.
+func (c *console) attack(statements ...string) {
+	c.t.Helper()
+	db, err := sql.Open("sqlite3", "file:"+filepath.Join(c.dir, store.DatabaseFile)+"?_busy_timeout=5000")
+	c.must(err)
+	for _, s := range statements {
+		_, err := db.ExecContext(c.t.Context(), s)
+		c.must(err)
+	}
+	c.must(db.Close())
+}
+
+// replace puts an empty history in the place of what there was.
+func (c *console) replace() {
+	c.t.Helper()
+	c.must(c.store.Close())
+	for _, name := range []string{store.DatabaseFile, store.DatabaseFile + "-wal", store.DatabaseFile + "-shm", "history_tree.db", "history_index.db"} {
+		if err := os.Remove(filepath.Join(c.dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			c.t.Fatal(err)
+		}
+	}
+	c.open()
+}
+
+// both asks both verifiers, which must agree.
+func (c *console) both(anchors ...string) string {
+	c.t.Helper()
+	ours := c.examine(anchors...)
+	theirs, err := startVerifier(c.t).ask(filepath.Join(c.dir, store.DatabaseFile), filepath.Join(c.dir, witness.PublicFile), anchors)
+	c.must(err)
+	if ours.Result != theirs.Result {
+		c.t.Errorf("we say %q (%s), the other verifier %q (%s)", ours.Result, ours.Problem, theirs.Result, theirs.Problem)
+	}
+	return ours.Result
+}
+
+func (c *console) newestNote() []byte {
+	c.t.Helper()
+	last, err := c.store.LatestCheckpoint(c.t.Context())
+	c.must(err)
+	return last.Note
+}
+
+func (c *console) keep(note []byte) (path string) {
+	c.t.Helper()
+	path = filepath.Join(c.t.TempDir(), "note.txt")
+	c.must(os.WriteFile(path, note, 0o600))
+	return path
+}
+
+// Nobody gets the console to sign that history was taken back with consent.
+func TestForgedRestore(t *testing.T) {
+	c := start(t)
+	c.rows(10)
+	c.sign()
+	kept := c.keep(c.newestNote())
+	origin, err := c.public.OpenCheckpoint(c.newestNote())
+	c.must(err)
+	c.replace()
+	c.rows(12)
+	c.sign()
+	if got := c.both(kept); got != witness.RolledBack {
+		t.Errorf("a replaced history is %s", got)
+	}
+	forged := fmt.Sprintf("%s\n12\n%s\nrestored 0\n\nno signature", origin.Origin, base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	c.attack("INSERT INTO checkpoint (id, size, note, why, at) VALUES (2, 12, CAST('" + forged + "' AS BLOB), 'news', 0)")
+	c.rows(1)
+	if err := c.witness.Checkpoint(t.Context(), witness.ForNews); !errors.Is(err, audit.ErrTampered) {
+		t.Errorf("signed after a forged checkpoint: %v", err)
+	}
+	if c.witness.Known().Problem == nil {
+		t.Error("the badge doesn't say so")
+	}
+	c.attack("DROP TRIGGER checkpoint_no_delete", "DELETE FROM checkpoint WHERE id = 2")
+	c.sign()
+	if got := c.both(kept); got != witness.RolledBack {
+		t.Errorf("afterwards a replaced history is %s", got)
+	}
+}
+
+// A signed restore that no entry of history tells of doesn't count.
+func TestRestoreNeedsItsEntry(t *testing.T) {
+	c := start(t)
+	c.rows(10)
+	c.sign()
+	keys, err := witness.LoadKeys(c.dir, true)
+	c.must(err)
+	last, err := c.public.OpenCheckpoint(c.newestNote())
+	c.must(err)
+	last.Restored = []int64{4}
+	note, err := keys.Signing.Sign(last.Text())
+	c.must(err)
+	if got := c.both(c.keep(note)); got != witness.Tampered {
+		t.Errorf("it is %s", got)
+	}
+}
+
+// A line of rubbish at an anchor doesn't hide that the database is an older one.
+func TestRubbishAtAnchor(t *testing.T) {
+	anchor := filepath.Join(t.TempDir(), "anchors.log")
+	c := start(t, "file:"+anchor)
+	c.rows(5)
+	c.sign()
+	old := c.copy()
+	c.rows(5)
+	c.sign()
+	c.run(func() { c.until(func(a []witness.Anchor) bool { return a[0].Reached > 1 }) })
+	lines, err := os.ReadFile(anchor)
+	c.must(err)
+	c.must(os.WriteFile(anchor, append(lines, "{\"checkpoint\":\"x\"}\n{rubbish\n"...), 0o600))
+	old.open()
+	defer func() { old.must(old.store.Close()) }()
+	if err := old.witness.Start(t.Context(), false); !errors.Is(err, audit.ErrRolledBack) {
+		t.Errorf("start: %v", err)
+	}
+	if got := old.both(anchor); got != witness.RolledBack {
+		t.Errorf("it is %s", got)
+	}
+	if err := c.witness.Start(t.Context(), false); !errors.Is(err, audit.ErrTampered) || c.witness.Known().Problem == nil {
+		t.Errorf("the history that fits: %v, %+v", err, c.witness.Known())
+	}
+	if got := c.both(anchor); got != witness.Tampered {
+		t.Errorf("it is %s", got)
+	}
+}
+
+// What is no checkpoint among the checkpoints is told, and the console starts.
+func TestJunkCheckpoint(t *testing.T) {
+	c := start(t)
+	c.rows(3)
+	c.sign()
+	c.attack("INSERT INTO checkpoint (id, size, note, why, at) VALUES (2, 3, CAST('junk' AS BLOB), 'news', 0)")
+	if _, err := c.store.LatestCheckpoint(t.Context()); !errors.Is(err, audit.ErrTampered) {
+		t.Errorf("latest: %v", err)
+	}
+	if all, err := c.store.Checkpoints(t.Context(), 9); err != nil || len(all) != 2 {
+		t.Errorf("listed: %v, %v", all, err)
+	}
+	if err := c.witness.Start(t.Context(), false); !errors.Is(err, audit.ErrTampered) {
+		t.Errorf("start: %v", err)
+	}
+	if err := c.witness.Checkpoint(t.Context(), witness.ForNews); !errors.Is(err, audit.ErrTampered) {
+		t.Errorf("sign: %v", err)
+	}
+	if c.witness.Known().Problem == nil {
+		t.Error("the badge doesn't say so")
+	}
+}
+
+// Another history is refused for good, since verification would never accept it.
+func TestOtherHistoryIsNotAccepted(t *testing.T) {
+	anchor := filepath.Join(t.TempDir(), "anchors.log")
+	c := start(t, "file:"+anchor)
+	c.rows(5)
+	c.sign()
+	c.run(func() { c.until(func(a []witness.Anchor) bool { return a[0].Reached == 1 }) })
+	c.replace()
+	c.rows(8)
+	for _, accept := range []bool{false, true, false} {
+		if err := c.witness.Start(t.Context(), accept); !errors.Is(err, audit.ErrRolledBack) {
+			t.Errorf("start, accepting %v: %v", accept, err)
+		}
+	}
+	if head, err := c.store.HistoryHead(t.Context()); err != nil || head.Seq != 8 {
+		t.Errorf("a refused start wrote: %d, %v", head.Seq, err)
+	}
+}
+
+// What was edited behind the last checkpoint while the console was stopped is
+// found after the next start; until then the badge doesn't vouch for it.
+func TestRestartVerifiesEverything(t *testing.T) {
+	c := start(t)
+	c.rows(20)
+	c.sign()
+	c.must(c.witness.VerifyWhole(t.Context()))
+	c.must(c.store.Close())
+	c.attack("DROP TRIGGER history_no_update", "UPDATE history SET body = CAST(replace(CAST(body AS TEXT), 'usr_1', 'usr_2') AS BLOB) WHERE seq = 5")
+	c.open()
+	c.must(c.witness.Start(t.Context(), false))
+	c.rows(1)
+	c.sign()
+	if known := c.witness.Known(); known.Since != 20 || known.Size != 21 {
+		t.Errorf("%+v", known)
+	}
+	c.run(func() { c.wait(func() bool { return c.witness.Known().Problem != nil }) })
+}
+
+func TestRestartVouchesForEverything(t *testing.T) {
+	c := start(t)
+	c.rows(20)
+	c.sign()
+	c.must(c.store.Close())
+	c.open()
+	c.must(c.witness.Start(t.Context(), false))
+	c.run(func() {
+		c.wait(func() bool {
+			known := c.witness.Known()
+			return known.Size == 20 && known.Since == 0 && !known.WholeAt.IsZero()
+		})
+	})
+}
+
+// An anchor that had checkpoints and is gone is told of.
+func TestMissingAnchor(t *testing.T) {
+	anchor := filepath.Join(t.TempDir(), "anchors.log")
+	c := start(t, "file:"+anchor)
+	c.rows(5)
+	c.must(c.witness.Start(t.Context(), false)) // nothing was delivered yet
+	c.sign()
+	c.run(func() { c.until(func(a []witness.Anchor) bool { return a[0].Reached == 1 }) })
+	c.must(c.store.Close())
+	c.must(os.Remove(anchor))
+	c.open()
+	if err := c.witness.Start(t.Context(), false); !errors.Is(err, audit.ErrTampered) {
+		t.Errorf("start: %v", err)
+	}
+	c.rows(1)
+	c.must(c.witness.VerifyWhole(t.Context()))
+	if c.witness.Known().Problem == nil {
+		t.Error("the badge doesn't say so")
+	}
+}
+
+// Both verifiers check every signature, however many there are.
+func TestManyCheckpoints(t *testing.T) {
+	c := start(t)
+	c.rows(9)
+	c.sign()
+	keys, err := witness.LoadKeys(c.dir, true)
+	c.must(err)
+	last, err := c.public.OpenCheckpoint(c.newestNote())
+	c.must(err)
+	db, err := sql.Open("sqlite3", filepath.Join(c.dir, store.DatabaseFile))
+	c.must(err)
+	for i := range 300 {
+		last.Time = last.Time.Add(time.Minute)
+		note, err := keys.Signing.Sign(last.Text())
+		c.must(err)
+		_, err = db.ExecContext(t.Context(), "INSERT INTO checkpoint (id, size, note, why, at) VALUES (?, 9, ?, 'news', 0)", i+2, note)
+		c.must(err)
+	}
+	c.must(db.Close())
+	if got := c.both(); got != witness.OK {
+		t.Errorf("they are %s", got)
+	}
+	c.attack("DROP TRIGGER checkpoint_no_update", "UPDATE checkpoint SET note = CAST(replace(CAST(note AS TEXT), 'time 2', 'time 3') AS BLOB) WHERE id = 200")
+	if got := c.both(); got != witness.Tampered {
+		t.Errorf("with a forged one they are %s", got)
+	}
+}
