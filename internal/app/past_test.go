@@ -86,7 +86,7 @@ func TestVersionsHidden(t *testing.T) {
 	b := s.signedIn("Emil")
 	b.get(entryPath(e.Seq)).is(200).has("Composio hid what it was before")
 	path := configPath(s.Project.Slug, a.ID)
-	b.get(path+"/versions?a=1&b=2").is(200).has("Not known in one of them")
+	b.get(path + "/versions?a=1&b=2").is(200).has("Not known in one of them")
 	if value, filled := b.get(path + "/restore?version=1").is(200).doc.Find(`[name="field.scopes"]`).Attr("value"); filled && value != "" {
 		t.Errorf("restoring fills in %q", value)
 	}

@@ -136,12 +136,13 @@ func (p *Pack) about() about {
 var kindWords = map[Kind]string{OfRequest: "change request", OfConfig: "auth config", OfPerson: "person", OfReview: "review of history", OfSearch: "search of history"}
 
 func (p *Pack) readme(key string) string {
-	what := kindWords[p.subject.Kind]
+	words := []string{kindWords[p.subject.Kind]}
 	for _, more := range []string{p.subject.Name, p.subject.ID, p.subject.Text} {
 		if more != "" {
-			what += ", " + oneLine(more)
+			words = append(words, oneLine(more))
 		}
 	}
+	what := strings.Join(words, ", ")
 	return strings.NewReplacer("@WHAT@", what, "@AT@", p.at.Format(audit.TimeFormat), "@BY@", oneLine(p.by.Name), "@ROWS@", strconv.Itoa(len(p.seqs)),
 		"@SIZE@", strconv.FormatInt(p.checkpoint.Size, 10), "@KEY@", key).Replace(readme)
 }

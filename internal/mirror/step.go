@@ -208,7 +208,9 @@ func (r *Rebuild) Ahead(s Step) (bool, error) {
 		r.ended = true
 		return true, nil
 	}
-	err := r.take(s, func(e audit.Entry, c audit.Change) (value []string, known bool) { return c.Before, !WasHidden(e.Event, c.Field) })
+	err := r.take(s, func(e audit.Entry, c audit.Change) (value []string, known bool) {
+		return c.Before, !WasHidden(e.Event, c.Field)
+	})
 	r.ended = s.Kind == StepGone
 	return r.ended, err
 }

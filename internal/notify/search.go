@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -104,7 +105,7 @@ func (s *Service) EditSearch(ctx context.Context, r access.Reader, id, name stri
 			e.Changes = append(e.Changes, audit.Change{Field: "name", Before: []string{before.Name}, After: []string{q.Name}})
 		}
 		if before.Shared != q.Shared {
-			e.Changes = append(e.Changes, audit.Change{Field: "shared", Before: []string{fmt.Sprint(before.Shared)}, After: []string{fmt.Sprint(q.Shared)}})
+			e.Changes = append(e.Changes, audit.Change{Field: "shared", Before: []string{strconv.FormatBool(before.Shared)}, After: []string{strconv.FormatBool(q.Shared)}})
 		}
 		return e, nil
 	})
