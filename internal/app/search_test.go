@@ -118,4 +118,7 @@ func TestSavedSearchPages(t *testing.T) {
 	b.submit(b.get(searchesPath).has("Spring"), edit+"/delete").is(200)
 	b.get(searchesPath).is(200).has("Nothing saved yet")
 	b.get("/history?q="+url.QueryEscape("action:search")).is(200).has("Ada saved the search March", "Vera chose how often", "Ada deleted the saved search Spring")
+	if strings.Contains(other.get("/history?q="+url.QueryEscape("action:search")).is(200).text(), "Spring") {
+		t.Error("a viewer reads in history what an auditor looks for")
+	}
 }
