@@ -11,6 +11,7 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/composio/sandbox"
+	"gatehouse/internal/problem"
 	"gatehouse/internal/review"
 	"gatehouse/internal/rig"
 	"gatehouse/internal/store"
@@ -211,11 +212,12 @@ func (s *site) someReview() string {
 		return all[0].ID
 	}
 	opener, closer := s.Person("Opener", access.Auditor), s.Person("Closer", access.Auditor)
+	asked := s.Person("Asked", access.Editor)
 	r, err := s.server.reviewer.Open(ctx, opener, review.Opening{Name: "The first entry"}, review.Scope{Seqs: []int64{1}, UpTo: 1})
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	if _, err := s.server.reviewer.Flag(ctx, opener, r.ID, review.Question{Seqs: []int64{1}, Comment: "why?", To: closer.ID}); err != nil {
+	if _, err := s.server.reviewer.Flag(ctx, opener, r.ID, review.Question{Seqs: []int64{1}, Comment: "why?", To: asked.ID}); err != nil {
 		s.T.Fatal(err)
 	}
 	if err := s.server.reviewer.Accept(ctx, opener, r.ID, 1, "no matter"); err != nil {
@@ -225,4 +227,26 @@ func (s *site) someReview() string {
 		s.T.Fatal(err)
 	}
 	return r.ID
+}
+
+// An auditor who was asked, and whose question went on to somebody else, is
+// offered none of what a judge may do.
+func TestReviewAskedAuditor(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	ayo, _, emil, path := openReview(t, s)
+	cleo := s.as("Cleo", access.Auditor)
+	seqs := ayo.get(path).seqs()
+	flag := path + "/flags/" + seqs[0]
+	ayo.mark(path, "left", "flag", seqs[:1], "comment", "Why?", "to", s.readerOf("Cleo").ID)
+	ayo.submit(ayo.get(path+"?part=flagged"), flag+"/ask", "comment", "Cleo is away", "to", emil.ID)
+	page := cleo.get(path + "?part=flagged").has("asks again")
+	for _, do := range []string{"/ask", "/accept"} {
+		if page.doc.Find(`form[action="`+flag+do+`"]`).Length() != 0 {
+			t.Errorf("who was asked is offered %s", do)
+		}
+	}
+	if err := s.server.reviewer.Accept(t.Context(), s.readerOf("Cleo"), path[9:], mustSeq(t, seqs[0]), "all fine"); !problem.Is(err, problem.Forbidden) {
+		t.Errorf("who was asked settled it: %v", err)
+	}
+	cleo.get(path).has("You were asked about an entry of this review, so another auditor has to close it.")
 }
