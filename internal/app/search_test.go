@@ -119,7 +119,7 @@ func TestSavedSearchPages(t *testing.T) {
 	b.submit(mine, edit, "name", "Spring", "shared", "1").is(200)
 	b.submit(b.get(searchesPath).has("Spring"), edit+"/delete").is(200)
 	b.get(searchesPath).is(200).has("Nothing saved yet")
-	b.get("/history?q=" + url.QueryEscape("action:search")).is(200).has("Ada saved the search March", "Vera chose how often", "Ada deleted the saved search Spring")
+	b.get("/history?q="+url.QueryEscape("action:search")).is(200).has("Ada saved the search March", "Vera chose how often", "Ada deleted the saved search Spring")
 }
 
 // One person's searches leave room for those of others.
