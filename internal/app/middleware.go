@@ -206,7 +206,7 @@ const (
 	writeBurst = 60
 
 	searchEvery = 500 * time.Millisecond
-	searchBurst = 60
+	searchBurst = 120
 
 	exportEvery = 10 * time.Second
 	exportBurst = 10
