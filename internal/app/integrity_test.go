@@ -57,6 +57,7 @@ func TestTamperedRows(t *testing.T) {
 			ayo, vera := s.as("Ayo", access.Auditor), s.as("Vera", access.Viewer)
 			added := s.History(store.HistoryQuery{Action: "project.added"})[0].Seq
 			s.verifying()
+			s.Spoilt = true
 			s.behindItsBack("DROP TRIGGER history_no_update")
 			s.behindItsBack("DROP TRIGGER history_no_delete")
 			s.behindItsBack(change, added)
