@@ -174,7 +174,11 @@ func TestGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.state(b.disable(a.ID), change.Failed)
-	b.outside("auth_config.deleted_outside", a.ID)
+	var had []string
+	for _, c := range mirror.ChangesGone(a.Values()) {
+		had = append(had, c.Field)
+	}
+	b.outside("auth_config.deleted_outside", a.ID, had...)
 	b.consistent()
 }
 
