@@ -3,6 +3,7 @@ package rig
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -121,7 +122,7 @@ func (c *approvals) agreed(r change.Request, e audit.Entry, key string) {
 func (c *approvals) mutation(m sandbox.Mutation) {
 	c.t.Helper()
 	key := Digest(c.t, m) + " " + m.Method + " " + m.ID
-	if m.Method == "POST" {
+	if m.Method == http.MethodPost {
 		key = Digest(c.t, m) + " create"
 	}
 	times := c.intents[key]
