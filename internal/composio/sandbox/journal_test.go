@@ -54,7 +54,11 @@ func TestJournal(t *testing.T) {
 		if m["request_id"] == "" {
 			t.Errorf("no request id: %v", m)
 		}
+		if m["agent"] != "Go-http-client/1.1" {
+			t.Errorf("the agent is %v", m["agent"])
+		}
 		delete(m, "request_id")
+		delete(m, "agent")
 	}
 	want := []map[string]any{
 		{"seq": 1.0, "time": now, "project": "production", "method": "POST", "path": "/api/v3.1/auth_configs", "id": id, "body": map[string]any{
