@@ -166,10 +166,12 @@ func (s *Server) markedView(c echo.Context, r review.Review, m review.Mark, e te
 		path := flagPath(r.ID, m.Seq)
 		f.Comment = templates.InputView{Name: "comment", ID: "settle-" + f.ID, Label: "Comment", Optional: m.Flag.State == review.Answered, Rows: 2}
 		f.Text = templates.InputView{Name: "comment", ID: "again-" + f.ID, Label: "What is still open", Rows: 2, Required: true}
-		if m.Flag.State != review.Accepted && m.Flag.Assignee.ID != reader(c).ID {
-			f.Accept = s.newForm(c, path+"/accept")
+		if judge := !m.Flag.AnsweredFor(reader(c).ID); judge {
+			f.Again = s.newForm(c, path+"/ask")
+			if m.Flag.State != review.Accepted {
+				f.Accept = s.newForm(c, path+"/accept")
+			}
 		}
-		f.Again = s.newForm(c, path+"/ask")
 	}
 	v.Flag = &f
 	return v

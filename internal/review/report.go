@@ -39,7 +39,7 @@ func Report(r Review, s Sheet) ([]byte, error) {
 	for _, f := range s.Flags {
 		flag := reportFlag{Entry: f.Seq, Hash: f.Hash.String(), Assignee: f.Assignee.ID}
 		for _, m := range f.Remarks {
-			flag.Remarks = append(flag.Remarks, reportRemark{string(m.State), m.By.ID, moment(m.At), m.Text})
+			flag.Remarks = append(flag.Remarks, reportRemark{string(m.State), m.By.ID, moment(m.At), m.To, m.Text})
 		}
 		out.Flags = append(out.Flags, flag)
 	}
@@ -97,5 +97,6 @@ type reportRemark struct {
 	State string `json:"state"`
 	By    string `json:"by"`
 	At    string `json:"at"`
+	To    string `json:"to,omitempty"`
 	Text  string `json:"text"`
 }

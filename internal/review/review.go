@@ -74,6 +74,7 @@ const (
 type Remark struct {
 	State State // that it led to
 	Stamp
+	To   string // user id of who is asked, of one that asks
 	Text string
 }
 
@@ -156,8 +157,12 @@ func (f *Flag) answer(by access.Reader, text string, now time.Time) (Remark, err
 	return f.step(Answered, by, text, now), err
 }
 
-// askAgain puts the question anew, to the same person or another.
+// askAgain puts the question anew, to the same person or another. Who has to
+// answer for the flag can't, and so can't hand it on either.
 func (f *Flag) askAgain(by access.Reader, to access.User, text string, now time.Time) (Remark, error) {
+	if f.AnsweredFor(by.ID) {
+		return Remark{}, problem.New(problem.Forbidden, "You answer for this flag, so another auditor has to ask again.")
+	}
 	text, err := checkText("comment", text, maxText, "Say what is still open.")
 	if err != nil {
 		return Remark{}, err
@@ -172,7 +177,7 @@ func (f *Flag) accept(by access.Reader, text string, now time.Time) (Remark, err
 	switch {
 	case f.State == Accepted:
 		return Remark{}, problem.New(problem.Conflict, "This flag is settled.")
-	case f.Assignee.ID == by.ID || f.answeredBy(by.ID):
+	case f.AnsweredFor(by.ID):
 		return Remark{}, problem.New(problem.Forbidden, "You answer for this flag, so another auditor has to settle it.")
 	case f.State == Asked && text == "":
 		return Remark{}, problem.InvalidFields("Nothing was changed.", map[string]string{"comment": "Nobody has answered. Say why the flag is settled all the same."})
@@ -188,12 +193,19 @@ func (f *Flag) accept(by access.Reader, text string, now time.Time) (Remark, err
 
 func (f *Flag) step(to State, by access.Reader, text string, now time.Time) Remark {
 	r := Remark{State: to, Stamp: Stamp{Person{by.ID, by.Name}, now}, Text: text}
+	if to == Asked {
+		r.To = f.Assignee.ID
+	}
 	f.State, f.Remarks = to, append(f.Remarks, r)
 	return r
 }
 
-func (f *Flag) answeredBy(userID string) bool {
-	return slices.ContainsFunc(f.Remarks, func(r Remark) bool { return r.State == Answered && r.By.ID == userID })
+// AnsweredFor reports whether somebody has to answer for the flag, or ever had to:
+// who did is no judge of it.
+func (f *Flag) AnsweredFor(userID string) bool {
+	return f.Assignee.ID == userID || slices.ContainsFunc(f.Remarks, func(r Remark) bool {
+		return r.To == userID || r.State == Answered && r.By.ID == userID
+	})
 }
 
 // MayClose returns why somebody may not close the review as it stands, or nil.
@@ -202,18 +214,18 @@ func (r Review) MayClose(by access.Reader, s Sheet) error {
 		return err
 	}
 	unsettled := 0
-	answered := false
+	asked := false
 	for _, f := range s.Flags {
 		if f.State != Accepted {
 			unsettled++
 		}
-		answered = answered || f.answeredBy(by.ID)
+		asked = asked || f.AnsweredFor(by.ID)
 	}
 	switch {
 	case r.Opened.By.ID == by.ID:
 		return problem.New(problem.Forbidden, "You opened this review, so another auditor has to close it.")
-	case answered:
-		return problem.New(problem.Forbidden, "You answered a flag of this review, so another auditor has to close it.")
+	case asked:
+		return problem.New(problem.Forbidden, "You were asked about an entry of this review, so another auditor has to close it.")
 	case s.looked() == 0:
 		return problem.New(problem.Conflict, "Nothing has been looked at yet.")
 	case s.onlyOne(by.ID):

@@ -34,7 +34,7 @@ func TestRanges(t *testing.T) {
 func TestMayClose(t *testing.T) {
 	r := Review{Entries: 3, Opened: Stamp{Person{"a", "A"}, at}}
 	lookers := []Looker{{Person{"a", "A"}, 2}}
-	answered := Flag{State: Accepted, Remarks: []Remark{{State: Asked, Stamp: Stamp{Person{"a", "A"}, at}}, {State: Answered, Stamp: Stamp{Person{"c", "C"}, at}}}}
+	answered := Flag{State: Accepted, Remarks: []Remark{{State: Asked, Stamp: Stamp{Person{"a", "A"}, at}, To: "d"}, {State: Answered, Stamp: Stamp{Person{"c", "C"}, at}}}}
 	for name, c := range map[string]struct {
 		by    string
 		sheet Sheet
@@ -48,6 +48,7 @@ func TestMayClose(t *testing.T) {
 		"an open flag":         {"b", Sheet{Lookers: lookers, Flags: []Flag{{State: Asked}}}, problem.Conflict},
 		"an unsettled answer":  {"b", Sheet{Lookers: lookers, Flags: []Flag{{State: Answered}}}, problem.Conflict},
 		"who answered":         {"c", Sheet{Lookers: lookers, Flags: []Flag{answered}}, problem.Forbidden},
+		"who was asked once":   {"d", Sheet{Lookers: lookers, Flags: []Flag{answered}}, problem.Forbidden},
 		"who didn't answer it": {"b", Sheet{Lookers: lookers, Flags: []Flag{answered}}, 0},
 	} {
 		err := r.MayClose(auditor(c.by), c.sheet)
@@ -55,7 +56,7 @@ func TestMayClose(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := r.MayClose(access.Reader{User: access.User{ID: "d", Roles: []access.Role{access.Admin}, State: access.Active}}, Sheet{Lookers: lookers}); !problem.Is(err, problem.Forbidden) {
+	if err := r.MayClose(access.Reader{User: access.User{ID: "e", Roles: []access.Role{access.Admin}, State: access.Active}}, Sheet{Lookers: lookers}); !problem.Is(err, problem.Forbidden) {
 		t.Errorf("an admin: %v", err)
 	}
 }
@@ -90,6 +91,34 @@ func TestFlag(t *testing.T) {
 	}
 	if _, err := f.accept(auditor("a"), "fine", at); err != nil || f.State != Accepted {
 		t.Error(f, err)
+	}
+}
+
+// Who was asked can't get rid of that by handing the question on.
+func TestFlagHandedOn(t *testing.T) {
+	f := Flag{Assignee: Person{"x", "X"}}
+	f.step(Asked, auditor("a"), "why?", at)
+	if _, err := f.askAgain(auditor("x"), auditor("y").User, "see above", at); !problem.Is(err, problem.Forbidden) || f.Assignee.ID != "x" {
+		t.Errorf("x handed the question on to %s: %v", f.Assignee.ID, err)
+	}
+	if _, err := f.askAgain(auditor("a"), auditor("y").User, "x is away", at); err != nil {
+		t.Fatal(err)
+	}
+	for _, who := range []string{"x", "y"} {
+		if _, err := f.accept(auditor(who), "all fine", at); !problem.Is(err, problem.Forbidden) {
+			t.Errorf("%s, who was asked, settled the flag: %v", who, err)
+		}
+		if _, err := f.askAgain(auditor(who), auditor("z").User, "and?", at); !problem.Is(err, problem.Forbidden) {
+			t.Errorf("%s, who was asked, asked again: %v", who, err)
+		}
+	}
+	if _, err := f.accept(auditor("a"), "all fine", at); err != nil {
+		t.Fatal(err)
+	}
+	r := Review{Entries: 3, Opened: Stamp{Person{"o", "O"}, at}}
+	sheet := Sheet{Lookers: []Looker{{Person{"o", "O"}, 2}}, Flags: []Flag{f}}
+	if err := r.MayClose(auditor("x"), sheet); !problem.Is(err, problem.Forbidden) {
+		t.Errorf("x, who was asked, closes the review: %v", err)
 	}
 }
 

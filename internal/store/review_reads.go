@@ -21,7 +21,7 @@ func readFlags(each reading, where string, args ...any) ([]review.Flag, error) {
 		var m review.Remark
 		var hash []byte
 		var at int64
-		if err := row.Scan(&f.Review, &f.Name, &f.Seq, &hash, &f.State, &f.Assignee.ID, &f.Assignee.Name, &m.State, &m.By.ID, &m.By.Name, &at, &m.Text); err != nil {
+		if err := row.Scan(&f.Review, &f.Name, &f.Seq, &hash, &f.State, &f.Assignee.ID, &f.Assignee.Name, &m.State, &m.By.ID, &m.By.Name, &at, &m.To, &m.Text); err != nil {
 			return err
 		}
 		m.At = fromMicros(at)
@@ -32,7 +32,7 @@ func readFlags(each reading, where string, args ...any) ([]review.Flag, error) {
 		last := &all[len(all)-1]
 		last.Remarks = append(last.Remarks, m)
 		return nil
-	}, `SELECT f.review_id, v.name, f.seq, h.hash, f.state, f.assignee_id, f.assignee_name, m.state, m.by_id, m.by_name, m.at, m.body
+	}, `SELECT f.review_id, v.name, f.seq, h.hash, f.state, f.assignee_id, f.assignee_name, m.state, m.by_id, m.by_name, m.at, m.to_id, m.body
 		FROM review_flag f JOIN review v ON v.id = f.review_id JOIN history h ON h.seq = f.seq
 		JOIN review_remark m ON m.review_id = f.review_id AND m.seq = f.seq
 		WHERE `+where+` ORDER BY f.review_id, f.seq, m.number`, args...)

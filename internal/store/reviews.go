@@ -157,8 +157,8 @@ func (t *tx) addFlag(id string, seq int64, f review.Flag) error {
 }
 
 func (t *tx) addRemark(id string, seq int64, number int, m review.Remark) error {
-	return t.exec("INSERT INTO review_remark (review_id, seq, number, state, by_id, by_name, at, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-		id, seq, number, m.State, m.By.ID, m.By.Name, micros(m.At), m.Text)
+	return t.exec("INSERT INTO review_remark (review_id, seq, number, state, by_id, by_name, at, to_id, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+		id, seq, number, m.State, m.By.ID, m.By.Name, micros(m.At), m.To, m.Text)
 }
 
 // UpdateFlag implements [review.Store].
