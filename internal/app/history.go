@@ -1,8 +1,10 @@
 package app
 
 import (
+	"context"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -35,6 +37,9 @@ func (s *Server) history(c echo.Context) error {
 	}
 	v := templates.HistoryView{Page: frame, Integrity: s.integrityBadge(), Exports: exportLinks(c), Reviews: reviewLinks(c)}
 	a := ask(c)
+	if a.active() && !s.limits.search(reader(c).ID) {
+		return tooManySearches()
+	}
 	b, err := s.searchBuilder(c, a)
 	if err != nil {
 		return err
@@ -43,7 +48,7 @@ func (s *Server) history(c echo.Context) error {
 	if a.wrong != nil {
 		return again(c, templates.History(v))
 	}
-	found, err := s.store.History(c.Request().Context(), a.history)
+	found, rest, err := s.store.HistoryPage(c.Request().Context(), a.history)
 	if err != nil {
 		return err
 	}
@@ -53,10 +58,35 @@ func (s *Server) history(c echo.Context) error {
 	}
 	v.Days, v.Facets = b.histogram(), b.facets()
 	v.Empty = templates.EmptyView{Title: "Nothing found", Text: "No entry of history fits this search.", Action: templates.LinkView{Text: "Clear the search", URL: historyPath}}
-	if head, err := s.store.HistoryHead(c.Request().Context()); err == nil && a.active() && head.Seq-s.store.HistoryIndexed() > 1000 {
+	if rest > 0 {
+		goOn(&v, a, rest)
+	}
+	if head, err := s.store.HistoryHead(c.Request().Context()); err == nil && a.active() && head.Seq-s.store.HistoryIndexed() > lag {
 		v.Verified = templates.NoticeView{Tone: "warn", Text: "The search index is being made anew and covers history up to entry " + number(int(s.store.HistoryIndexed())) + "."}
 	}
 	return page(c, templates.History(v))
+}
+
+// goOn says that a search isn't through, and leads to the rest of it.
+func goOn(v *templates.HistoryView, a asked, before int64) {
+	v.Pager.Next = templates.Local(query(historyPath, append(a.params(), "before", strconv.FormatInt(before, 10))...))
+	v.Pager.Text = "Looked back to entry " + number(int(before)) + ". Older ones may fit too."
+	v.Empty = templates.EmptyView{Title: "Nothing found so far", Text: v.Pager.Text, Action: templates.LinkView{Text: "Search on", URL: v.Pager.Next}}
+}
+
+// lag is how many entries may wait for the index of searches before a result
+// could lack some.
+const lag = 1000
+
+// searchable returns the end of history if searches find all of it.
+func (s *Server) searchable(ctx context.Context) (audit.Head, error) {
+	head, err := s.store.HistoryHead(ctx)
+	if err == nil && head.Seq-s.store.HistoryIndexed() > lag {
+		p := problem.New(problem.Unavailable, "The search index is being made anew, so entries could be missing. Nothing was changed. Try again in a minute.")
+		p.RetryAfter = time.Minute
+		err = p
+	}
+	return head, err
 }
 
 // searchBuilder gathers what a search is shown with.

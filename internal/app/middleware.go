@@ -205,6 +205,9 @@ const (
 	writeEvery = 200 * time.Millisecond
 	writeBurst = 60
 
+	searchEvery = 500 * time.Millisecond
+	searchBurst = 120
+
 	exportEvery = 10 * time.Second
 	exportBurst = 10
 )
@@ -215,6 +218,9 @@ func newLimits(now func() time.Time) *limits {
 
 // write reports whether a person may send another form now.
 func (l *limits) write(user string) bool { return l.allow(user, writeEvery, writeBurst) }
+
+// search reports whether a person may search history again now.
+func (l *limits) search(user string) bool { return l.allow("search "+user, searchEvery, searchBurst) }
 
 // export reports whether a person may begin another export now.
 func (l *limits) export(user string) bool { return l.allow("export "+user, exportEvery, exportBurst) }
@@ -233,6 +239,12 @@ func (l *limits) allow(what string, every time.Duration, burst int) bool {
 func tooManyWrites() error {
 	p := problem.New(problem.TooMany, "That is a lot at once. Nothing was changed this time. Wait a moment and try again.")
 	p.RetryAfter = writeEvery
+	return p
+}
+
+func tooManySearches() error {
+	p := problem.New(problem.TooMany, "That is a lot of searches at once. Wait a moment and try again.")
+	p.RetryAfter = searchEvery
 	return p
 }
 

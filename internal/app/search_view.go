@@ -135,7 +135,7 @@ var facetTitles = []struct{ key, title string }{
 func (b searchBuilder) facets() templates.FacetsView {
 	v := templates.FacetsView{Found: b.found()}
 	if b.summary.More {
-		v.Of = "Counts are of the newest " + number(store.SummaryMost) + "."
+		v.Of = "Counts are of the newest " + number(b.summary.Found) + "."
 	}
 	for _, f := range facetTitles {
 		group := templates.FacetView{Title: f.title}
@@ -182,7 +182,7 @@ func actionName(action string) string {
 
 func (b searchBuilder) found() string {
 	if b.summary.More {
-		return number(store.SummaryMost) + "+ entries"
+		return number(b.summary.Found) + "+ entries"
 	}
 	return plural(b.summary.Found, "entry", "entries")
 }

@@ -15,6 +15,7 @@ type window struct {
 	match       string // in FTS5's language; empty: all entries
 	none        bool   // nothing can be found
 	loose       bool   // what is found need not match
+	spread      bool   // any of it; else only entries of a clock that was set back
 	first, last int64  // entries
 }
 
@@ -123,7 +124,7 @@ func (w *window) phrase(ctx context.Context, all []condition) error {
 		if err != nil {
 			return err
 		}
-		w.loose = w.loose || !exact
+		w.loose, w.spread = w.loose || !exact, w.spread || !exact
 		switch {
 		case one == "" && !c.not:
 			w.none = true

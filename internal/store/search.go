@@ -40,7 +40,8 @@ func (q HistoryQuery) aboutRequest() bool {
 // found, by [audit.Look], where it was found before.
 func (s *Store) History(ctx context.Context, q HistoryQuery) ([]audit.Entry, error) {
 	if !q.aboutRequest() {
-		return s.search(ctx, q)
+		found, _, err := s.search(ctx, q, 0)
+		return found, err
 	}
 	incomplete := false
 	all, err := keepAbout(s, q.Request, fmt.Sprint("history, ", q.Limit), func() ([]audit.Entry, error) {
@@ -49,12 +50,23 @@ func (s *Store) History(ctx context.Context, q HistoryQuery) ([]audit.Entry, err
 			return nil, err
 		}
 		incomplete = s.HistoryIndexed()+tailMost < head.Seq
-		return s.search(ctx, q)
+		found, _, err := s.search(ctx, q, 0)
+		return found, err
 	})
 	if incomplete {
 		s.subjects.forget(map[string]bool{q.Request: true})
 	}
 	return slices.Clone(all), err
+}
+
+// SearchMost is how many entries that may match a page of a search looks at.
+const SearchMost = 3000
+
+// HistoryPage is [Store.History] with an end: of a search whose matches the index
+// can't tell exactly, it looks at [SearchMost] entries and then says before which
+// entry the search goes on. That is 0 if it was through or found enough.
+func (s *Store) HistoryPage(ctx context.Context, q HistoryQuery) (found []audit.Entry, rest int64, err error) {
+	return s.search(ctx, q, SearchMost)
 }
 
 // Resolve names projects by their ids, and environments by those of their
@@ -88,44 +100,57 @@ func (s *Store) Resolve(ctx context.Context, q query.Query) (query.Query, error)
 
 func named(t query.Term) bool { return t.Key == "project" || t.Key == "environment" }
 
-func (s *Store) search(ctx context.Context, q HistoryQuery) ([]audit.Entry, error) {
+// search finds entries. With most it gives up after as many that may match, and
+// says before which entry it would go on.
+func (s *Store) search(ctx context.Context, q HistoryQuery, most int) (out []audit.Entry, rest int64, err error) {
 	found, err := s.prepareSearch(ctx, q)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	out, err := s.recent(ctx, &found, q.Limit)
+	out, err = s.recent(ctx, &found, q.Limit)
 	if err != nil || len(out) >= q.Limit || !found.narrows() {
-		return out, err
+		return out, 0, err
 	}
 	tail, err := s.searchTail(ctx, found, q.Limit-len(out))
 	out = append(out, tail...)
 	if err != nil || len(out) >= q.Limit {
-		return out, err
+		return out, 0, err
 	}
 	w, err := s.index.window(ctx, found)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	for len(out) < q.Limit {
-		seqs, err := w.newest(ctx, q.Limit)
-		if err != nil {
-			return nil, err
+	for looked := 0; len(out) < q.Limit; looked += q.Limit {
+		if most > 0 && looked >= most {
+			return out, w.last + 1, nil
 		}
-		entries, err := s.entries(ctx, seqs)
-		if err != nil {
-			return nil, err
+		some, through, err := s.candidates(ctx, found, &w, q.Limit)
+		out = append(out, some[:min(len(some), q.Limit-len(out))]...)
+		if err != nil || through {
+			return out, 0, err
 		}
-		for _, e := range entries {
-			if len(out) < q.Limit && (e.Action == audit.Unreadable || found.matches(e)) {
-				out = append(out, e)
-			}
-		}
-		if len(seqs) < q.Limit {
-			break
-		}
+	}
+	return out, 0, nil
+}
+
+// candidates returns those that match of the window's newest entries, and takes
+// them off it. The window is through when there were fewer.
+func (s *Store) candidates(ctx context.Context, f search, w *window, limit int) (out []audit.Entry, through bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, false, err // nobody waits for it any more
+	}
+	seqs, err := w.newest(ctx, limit)
+	if err != nil {
+		return nil, false, err
+	}
+	entries, err := s.entries(ctx, seqs)
+	if err != nil {
+		return nil, false, err
+	}
+	if through = len(seqs) < limit; !through {
 		w.last = seqs[len(seqs)-1] - 1
 	}
-	return out, nil
+	return slices.DeleteFunc(entries, func(e audit.Entry) bool { return e.Action != audit.Unreadable && !f.matches(e) }), through, nil
 }
 
 // A search is a query made ready: its names are resolved, and it knows where to

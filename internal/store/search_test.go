@@ -1,11 +1,14 @@
 package store
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -312,4 +315,100 @@ func TestHistorySummary(t *testing.T) {
 	if sum != len(c.entries) {
 		t.Errorf("the bars count %d of %d entries", sum, len(c.entries))
 	}
+}
+
+// fill adds n entries at one time, with a reason, and waits until they are indexed.
+func (c *chronicle) fill(n int, reason string) {
+	c.t.Helper()
+	var wg sync.WaitGroup
+	for worker := range 64 { // they share transactions
+		wg.Go(func() {
+			for range n/64 + min(1, max(0, n%64-worker)) {
+				if err := c.Record(c.t.Context(), audit.Event{Actor: audit.System(), Action: "x.y", Reason: reason}); err != nil {
+					c.t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	head, err := c.HistoryHead(c.t.Context())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for range time.Tick(5 * time.Millisecond) {
+		if c.HistoryIndexed() >= head.Seq {
+			return
+		}
+	}
+}
+
+// Phrases of more than two words are in the index by pairs of words. What has the
+// pairs and not the phrase isn't counted.
+func TestSummaryOfPhrase(t *testing.T) {
+	c := newChronicle(t)
+	c.clock = c.clock.Add(time.Hour)
+	c.fill(30, "a b c")
+	c.fill(1600, "b c x a b")
+	count := func(want int, more bool) HistorySummary {
+		t.Helper()
+		got, err := c.HistorySummary(t.Context(), HistoryQuery{Where: parsed(t, `"a b c"`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Found != want || got.More != more {
+			t.Errorf("found %d, more %v; want %d, %v", got.Found, got.More, want, more)
+		}
+		return got
+	}
+	sum := 0
+	for _, b := range count(30, false).Bars {
+		sum += b.Count
+	}
+	if sum != 30 {
+		t.Errorf("the bars count %d", sum)
+	}
+	c.fill(SearchMost, "b c x a b")
+	if got := count(0, true); got.Bars != nil {
+		t.Errorf("bars of what nobody has read: %v", got.Bars)
+	}
+}
+
+// A page of a search that the index answers too broadly ends after a while, says
+// where it goes on, and finds everything in the end.
+func TestHistoryPageEnds(t *testing.T) {
+	c := newChronicle(t)
+	c.fill(5, "a b c")
+	c.fill(2*SearchMost, "b c x a b")
+	q := HistoryQuery{Where: parsed(t, `"a b c"`), Limit: 51}
+	all, err := c.History(t.Context(), q)
+	if err != nil || len(all) != 5 {
+		t.Fatalf("%d entries, %v", len(all), err)
+	}
+	var found []audit.Entry
+	pages := 0
+	for more := true; more; pages++ {
+		some, rest, err := c.HistoryPage(t.Context(), q)
+		if err != nil || pages > 3 || rest > 0 && q.Before > 0 && rest >= q.Before {
+			t.Fatalf("page %d goes on before %d: %v", pages, rest, err)
+		}
+		found = append(found, some...)
+		q.Before, more = rest, rest > 0
+	}
+	if d := cmp.Diff(all, found); d != "" || pages < 2 {
+		t.Errorf("%d pages: %s", pages, d)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.History(gone, HistoryQuery{Where: q.Where, Limit: 51}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a search goes on for who has hung up: %v", err)
+	}
+}
+
+func parsed(t *testing.T, text string) query.Query {
+	t.Helper()
+	q, err := query.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
 }

@@ -20,9 +20,9 @@ const (
 // A HistorySummary says how the entries that a query finds are spread.
 type HistorySummary struct {
 	Found  int  // how many there are, up to [SummaryMost]
-	More   bool // there are more: the counts are of the newest
+	More   bool // there are more, or may be: the counts are of the newest
 	Facets map[string][]Facet
-	Bars   []Bar
+	Bars   []Bar // none where they can't be told without looking at too much
 }
 
 // A Facet is a value that entries have, and how many do. Values of actor are ids
@@ -61,11 +61,38 @@ func (s *Store) HistorySummary(ctx context.Context, q HistoryQuery) (HistorySumm
 		return HistorySummary{}, err
 	}
 	var out HistorySummary
-	if err := s.countFacets(ctx, f, w, tail, &out); err != nil {
+	read, unread := tail, w
+	if w.loose {
+		if read, out.More, err = s.readLoose(ctx, f, w, tail); err != nil {
+			return out, err
+		}
+		unread.none = true
+	}
+	if err := s.countFacets(ctx, unread, read, &out); err != nil {
 		return out, err
 	}
-	out.Bars, err = s.countBars(ctx, f, w, tail)
+	if w.loose && out.More { // what was read isn't all
+		if w.spread {
+			return out, nil
+		}
+		read, unread = tail, w
+	}
+	out.Bars, err = s.countBars(ctx, f, unread, read)
 	return out, err
+}
+
+// readLoose reads what a search finds that the index can't tell exactly, up to a
+// little more than is counted, and tells whether there may be more.
+func (s *Store) readLoose(ctx context.Context, f search, w window, tail []audit.Entry) (all []audit.Entry, more bool, err error) {
+	all = slices.Clone(tail)
+	for looked := 0; len(all) <= SummaryMost && looked < SearchMost; looked += SummaryMost {
+		some, through, err := s.candidates(ctx, f, &w, SummaryMost)
+		all = append(all, some...)
+		if err != nil || through {
+			return all, false, err
+		}
+	}
+	return all, true, nil
 }
 
 // counts are how often values of each key occur.
@@ -84,21 +111,10 @@ func (c *counts) entry(e audit.Entry) {
 	}
 }
 
-func (s *Store) countFacets(ctx context.Context, f search, w window, tail []audit.Entry, out *HistorySummary) error {
+func (s *Store) countFacets(ctx context.Context, w window, read []audit.Entry, out *HistorySummary) error {
 	var c counts
-	entries := tail[:min(len(tail), SummaryMost+1)]
-	left := SummaryMost + 1 - len(entries)
-	if w.loose {
-		seqs, err := w.newest(ctx, left)
-		if err != nil {
-			return err
-		}
-		read, err := s.entries(ctx, seqs)
-		if err != nil {
-			return err
-		}
-		entries = append(slices.Clone(entries), slices.DeleteFunc(read, func(e audit.Entry) bool { return !f.matches(e) })...)
-	} else if left > 0 {
+	entries := read[:min(len(read), SummaryMost+1)]
+	if left := SummaryMost + 1 - len(entries); left > 0 {
 		n, err := w.facets(ctx, left, &c)
 		if err != nil {
 			return err
@@ -109,7 +125,7 @@ func (s *Store) countFacets(ctx context.Context, f search, w window, tail []audi
 		c.entry(e)
 	}
 	out.Found += len(entries)
-	out.More = out.Found > SummaryMost
+	out.More = out.More || out.Found > SummaryMost
 	out.Found = min(out.Found, SummaryMost)
 	out.Facets = map[string][]Facet{}
 	for i, key := range facetKeys {
@@ -194,7 +210,7 @@ const countMatches = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATC
 
 // countBars counts by days, or by so many of them that there are no more bars
 // than fit. Entries of a clock that was set back count where their neighbours do.
-func (s *Store) countBars(ctx context.Context, f search, w window, tail []audit.Entry) ([]Bar, error) {
+func (s *Store) countBars(ctx context.Context, f search, w window, read []audit.Entry) ([]Bar, error) {
 	bars, err := s.barsOf(ctx, f)
 	if err != nil || len(bars) == 0 {
 		return nil, err
@@ -214,7 +230,7 @@ func (s *Store) countBars(ctx context.Context, f search, w window, tail []audit.
 		if err := part.count(ctx, b); err != nil {
 			return nil, err
 		}
-		for _, e := range tail {
+		for _, e := range read {
 			if !e.Time.Before(b.From) && e.Time.Before(b.To) {
 				b.Count++
 			}
