@@ -170,7 +170,7 @@ func (in reviewForm) opening() (review.Opening, error) {
 // reviewScope collects what a review is about. It stops when there is too much.
 func (s *Server) reviewScope(ctx context.Context, o review.Opening) (review.Scope, error) {
 	const perRead = 500
-	head, err := s.store.HistoryHead(ctx)
+	head, err := s.searchable(ctx)
 	if err != nil {
 		return review.Scope{}, err
 	}

@@ -2,15 +2,20 @@ package app
 
 import (
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
+	"errors"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/composio/sandbox"
+	"gatehouse/internal/problem"
 	"gatehouse/internal/review"
 	"gatehouse/internal/rig"
 	"gatehouse/internal/store"
@@ -211,11 +216,12 @@ func (s *site) someReview() string {
 		return all[0].ID
 	}
 	opener, closer := s.Person("Opener", access.Auditor), s.Person("Closer", access.Auditor)
+	asked := s.Person("Asked", access.Editor)
 	r, err := s.server.reviewer.Open(ctx, opener, review.Opening{Name: "The first entry"}, review.Scope{Seqs: []int64{1}, UpTo: 1})
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	if _, err := s.server.reviewer.Flag(ctx, opener, r.ID, review.Question{Seqs: []int64{1}, Comment: "why?", To: closer.ID}); err != nil {
+	if _, err := s.server.reviewer.Flag(ctx, opener, r.ID, review.Question{Seqs: []int64{1}, Comment: "why?", To: asked.ID}); err != nil {
 		s.T.Fatal(err)
 	}
 	if err := s.server.reviewer.Accept(ctx, opener, r.ID, 1, "no matter"); err != nil {
@@ -225,4 +231,98 @@ func (s *site) someReview() string {
 		s.T.Fatal(err)
 	}
 	return r.ID
+}
+
+// An auditor who was asked, and whose question went on to somebody else, is
+// offered none of what a judge may do.
+func TestReviewAskedAuditor(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	ayo, _, emil, path := openReview(t, s)
+	cleo := s.as("Cleo", access.Auditor)
+	seqs := ayo.get(path).seqs()
+	flag := path + "/flags/" + seqs[0]
+	ayo.mark(path, "left", "flag", seqs[:1], "comment", "Why?", "to", s.readerOf("Cleo").ID)
+	ayo.submit(ayo.get(path+"?part=flagged"), flag+"/ask", "comment", "Cleo is away", "to", emil.ID)
+	page := cleo.get(path + "?part=flagged").has("asks again")
+	for _, do := range []string{"/ask", "/accept"} {
+		if page.doc.Find(`form[action="`+flag+do+`"]`).Length() != 0 {
+			t.Errorf("who was asked is offered %s", do)
+		}
+	}
+	if err := s.server.reviewer.Accept(t.Context(), s.readerOf("Cleo"), path[9:], mustSeq(t, seqs[0]), "all fine"); !problem.Is(err, problem.Forbidden) {
+		t.Errorf("who was asked settled it: %v", err)
+	}
+	cleo.get(path).has("You were asked about an entry of this review, so another auditor has to close it.")
+}
+
+// While the index of searches is made anew, what is under review would lack
+// entries, and a report can't be compared.
+func TestReviewWhileIndexing(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	b := s.as("Ayo", access.Auditor)
+	closed := reviewPath(s.someReview())
+	open := func() *reply { return b.submit(b.get("/reviews/new?q=x.y"), "/reviews", "name", "All") }
+	db, err := sql.Open("sqlite3", filepath.Join(s.Dir, "history_index.db")+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := db.BeginTx(t.Context(), nil) // nothing is added to the index meanwhile
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 100 { // they share transactions
+		wg.Go(func() {
+			for range lag/100 + 20 {
+				if err := s.Store.Record(t.Context(), audit.Event{Actor: audit.System(), Action: "x.y"}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	open().is(503).has("made anew")
+	if all, err := s.Store.Reviews(t.Context()); err != nil || len(all) != 1 {
+		t.Errorf("%d reviews were opened, %v", len(all)-1, err)
+	}
+	if text := b.get(closed + "/report").text(); strings.Contains(text, "not what the review was closed with") {
+		t.Error(text)
+	}
+	if err := errors.Join(held.Rollback(), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What auditors write in a review is for auditors: who is asked gets the question
+// on their own page, and nothing of it by way of history.
+func TestReviewWordsStayInside(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	ayo, ben, emil, path := openReview(t, s)
+	seqs := ayo.get(path).seqs()
+	vera := s.as("Vera", access.Viewer)
+	asked := map[*browser]string{vera: "w0rdsforvera", s.signedIn("Emil"): "w0rdsforemil"}
+	ayo.mark(path, "left", "look", seqs[2:3], "comment", "w0rdsaside")
+	ayo.mark(path, "left", "flag", seqs[:1], "comment", asked[vera], "to", s.readerOf("Vera").ID)
+	ayo.mark(path, "left", "flag", seqs[1:2], "comment", "w0rdsforemil", "to", emil.ID)
+	ben.submit(ben.get(path+"?part=flagged"), path+"/flags/"+seqs[1]+"/accept", "comment", "w0rdsatlast").has("Settled")
+	pages := []string{
+		"/", "/history", "/history?q=w0rdsforvera", "/history?q=w0rdsforemil", "/history?q=w0rdsaside", "/history?q=w0rdsatlast", "/history?action=review.flagged",
+		s.page(s.Config(rig.OwnOAuth).ID), personPath(s.readerOf("Ayo").ID) + "/history", personPath(s.readerOf("Ben").ID) + "/history",
+		personPath(emil.ID) + "/history?of=them", personPath(s.readerOf("Vera").ID) + "/history?of=them",
+	}
+	for _, e := range s.History(store.HistoryQuery{Action: "review"}) {
+		pages = append(pages, entryPath(e.Seq))
+	}
+	for b, own := range asked {
+		for _, page := range pages {
+			shown := b.get(page).doc
+			shown.Find("input, .chip, title").Remove() // what was typed
+			if _, words, found := strings.Cut(shown.Text(), "w0rds"); found {
+				t.Errorf("%s shows what auditors wrote: %.12s", page, words)
+			}
+		}
+		if text := b.get("/reviews").text(); strings.Contains(text, "w0rdsaside") || strings.Contains(text, "w0rdsatlast") || strings.Contains(text, own) != (b == vera) {
+			t.Errorf("what is asked: %s", text)
+		}
+	}
 }
