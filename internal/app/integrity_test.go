@@ -56,6 +56,11 @@ func TestTamperedRows(t *testing.T) {
 			s := newSite(t, sandbox.Options{})
 			ayo, vera := s.as("Ayo", access.Auditor), s.as("Vera", access.Viewer)
 			added := s.History(store.HistoryQuery{Action: "project.added"})[0].Seq
+			for range time.Tick(5 * time.Millisecond) { // it is found where the index has it
+				if s.Store.HistoryIndexed() >= added {
+					break
+				}
+			}
 			s.verifying()
 			s.Spoilt = true
 			s.behindItsBack("DROP TRIGGER history_no_update")

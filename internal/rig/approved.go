@@ -30,11 +30,7 @@ func CheckApproved(t testing.TB, st *store.Store, journal sandbox.Journal) int {
 	head, err := st.HistoryHead(ctx)
 	if err == nil {
 		err = st.HistoryRows(ctx, 1, head.Seq, func(row audit.Row) error {
-			e, err := audit.Open(row)
-			if err != nil {
-				return err
-			}
-			return c.entry(e)
+			return c.entry(audit.Look(row)) // what a test made unreadable is no approval
 		})
 	}
 	if err != nil {
