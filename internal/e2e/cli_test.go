@@ -80,6 +80,7 @@ func TestHeldDirectory(t *testing.T) {
 
 func TestHistoryVerifyExitCodes(t *testing.T) {
 	c := serve(t, sandbox.Options{})
+	c.unchecked = true
 	c.stop(c.cmd)
 	db, err := sql.Open("sqlite3", filepath.Join(c.dir, "console.db"))
 	must(t, err)

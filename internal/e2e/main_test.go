@@ -105,6 +105,8 @@ type console struct {
 	out  *output
 	env  []string
 	args []string
+
+	unchecked bool // the test spoils history, or writes to Composio with our client itself
 }
 
 // output keeps what a program printed.
@@ -172,7 +174,7 @@ func prepare(t *testing.T, o sandbox.Options, people []person) *console {
 // checkApproved looks, after a test, whether everything that was sent had its
 // approvals.
 func (c *console) checkApproved() {
-	if c.t.Failed() {
+	if c.t.Failed() || c.unchecked {
 		return
 	}
 	st, err := store.Open(c.dir, store.Options{ReadOnly: true})
