@@ -62,7 +62,6 @@ func TestTamperedRows(t *testing.T) {
 				}
 			}
 			s.verifying()
-			s.Spoilt = true
 			s.behindItsBack("DROP TRIGGER history_no_update")
 			s.behindItsBack("DROP TRIGGER history_no_delete")
 			s.behindItsBack(change, added)

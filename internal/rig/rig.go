@@ -42,7 +42,6 @@ type Rig struct {
 	Keys    *secret.Keyring
 	Project mirror.Project // staging, synced
 	Log     *Log
-	Spoilt  bool // the test spoils history, so that nothing is learnt from it in the end
 
 	stop func()
 }
@@ -84,7 +83,7 @@ func Bare(t testing.TB, o sandbox.Options) *Rig {
 	r.Keys = keys
 	r.open()
 	t.Cleanup(func() {
-		if !t.Failed() && !r.Spoilt {
+		if !t.Failed() {
 			r.stop()
 			CheckApproved(t, r.Store, r.Box.Journal())
 		}
