@@ -2,7 +2,6 @@ package change_test
 
 import (
 	"errors"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -188,9 +187,7 @@ func TestRestartSweep(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for b.Box.Faults()[0].Fired == 0 {
-				runtime.Gosched() // the attempt has begun once the fault strikes
-			}
+			b.Struck() // the attempt has begun once the fault strikes
 			b.Restart()
 			got := b.Settled(r.ID)
 			for got.State == change.Unknown || got.State == change.Applying || got.State == change.Approved {

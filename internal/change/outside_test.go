@@ -190,9 +190,7 @@ func TestThirdValue(t *testing.T) {
 		b.Fail(sandbox.Fault{Kind: "timeout-before", Method: "PATCH"})
 		done := make(chan change.Request)
 		go func() { done <- b.update(a.ID, change.Spec{Fields: map[string]string{"name": "mine"}}) }()
-		for b.Box.Faults()[0].Fired == 0 {
-			runtime.Gosched() // the attempt hangs until the client gives up; meanwhile somebody edits
-		}
+		b.Struck() // the attempt hangs until the client gives up; meanwhile somebody edits
 		b.edit(a.ID, `"name":"a third value"`)
 		r := <-done
 		b.state(r, change.Unknown)

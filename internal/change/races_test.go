@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -111,15 +110,13 @@ func TestCancelAgainstApply(t *testing.T) {
 			b.state(now, change.Cancelled)
 		}
 		if (cancelled == nil) != (now.State == change.Cancelled) || cancelled != nil && applied != nil || len(b.Mutations()) != sent {
-			t.Errorf("round %d: %s, cancelling says %v, applying %v, %d mutations for %d", i, now.State, cancelled, applied, len(b.Mutations()), sent)
+			t.Fatalf("round %d: %s, cancelling says %v, applying %v, %d mutations for %d", i, now.State, cancelled, applied, len(b.Mutations()), sent)
 		}
 	}
 	b.Fail(sandbox.Fault{Kind: "timeout-before", Method: "PATCH"})
 	r := b.approved(b.Config(rig.Enabled).ID)
 	b.must(b.Changes.Release(t.Context(), b.editor, r.ID))
-	for b.Box.Faults()[0].Fired == 0 {
-		runtime.Gosched() // it is on its way
-	}
+	b.Struck() // it is on its way
 	_, err := b.Changes.Cancel(t.Context(), b.editor, r.ID, "")
 	b.refused(err, problem.Conflict, "can't be cancelled")
 	b.state(b.Settled(r.ID), change.Applied)
@@ -156,9 +153,7 @@ func TestTargetTaken(t *testing.T) {
 	first, second := b.approved(a.ID), b.approved(a.ID)
 	b.Fail(sandbox.Fault{Kind: "timeout-before", Method: "PATCH"})
 	b.must(b.Changes.Release(t.Context(), b.editor, first.ID))
-	for b.Box.Faults()[0].Fired == 0 {
-		runtime.Gosched()
-	}
+	b.Struck()
 	b.must(b.Changes.Release(t.Context(), b.editor, second.ID))
 	for b.Settled(first.ID); ; {
 		one, two := b.must(b.Store.Request(t.Context(), first.ID)), b.must(b.Store.Request(t.Context(), second.ID))
@@ -353,9 +348,7 @@ func TestEditBetweenReadAndWrite(t *testing.T) {
 	r := b.must(b.vote(b.anna, b.update(a.ID, change.Spec{Fields: map[string]string{"name": "mine"}}), change.Approve))
 	b.Fail(sandbox.Fault{Kind: "latency=100ms", Method: "PATCH"})
 	b.must(b.Changes.Release(t.Context(), b.editor, r.ID))
-	for b.Box.Faults()[0].Fired == 0 {
-		runtime.Gosched() // the read is over, the write is on its way
-	}
+	b.Struck() // the read is over, the write is on its way
 	b.edit(a.ID, `"is_enabled_for_tool_router":true`)
 	b.state(b.Settled(r.ID), change.Applied)
 	got := b.remote(a.ID)
@@ -406,9 +399,7 @@ func TestIntentFirst(t *testing.T) {
 	r := b.approved(b.Config(rig.Enabled).ID)
 	b.Fail(sandbox.Fault{Kind: "timeout-before", Method: "PATCH"})
 	b.must(b.Changes.Release(t.Context(), b.editor, r.ID))
-	for b.Box.Faults()[0].Fired == 0 {
-		runtime.Gosched()
-	}
+	b.Struck()
 	a, err := b.Store.LastAttempt(t.Context(), r.ID, 1, 0)
 	if n := len(b.History(store.HistoryQuery{Action: "apply.intent"})); err != nil || a.Number != 1 || n != 1 {
 		t.Errorf("attempt %d, %d intents in history, %v", a.Number, n, err)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -198,6 +199,17 @@ func (r *Rig) Settled(id string) change.Request {
 	req, err := r.Store.Request(r.T.Context(), id)
 	r.must(err)
 	return req
+}
+
+// Struck returns once the first fault has struck: what it is to hit is on its
+// way. A fault that doesn't strike within 20 seconds fails the test.
+func (r *Rig) Struck() {
+	r.T.Helper()
+	for deadline := time.Now().Add(20 * time.Second); r.Box.Faults()[0].Fired == 0; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			r.T.Fatal("the fault did not strike: what it was to hit was never sent")
+		}
+	}
 }
 
 // History returns the newest entries of history.
