@@ -20,8 +20,16 @@ func (s *Service) Run(ctx context.Context) {
 	loops.Wait()
 }
 
-// calm is how long after a start nothing large is verified unasked.
-const calm = 10 * time.Minute
+// How long after a start nothing is verified unasked that wasn't new: people who
+// waited for the console come first.
+const (
+	calm      = time.Second
+	calmLarge = 10 * time.Minute // above muchToVerify
+)
+
+// together is how long decisions wait for one another once one was signed: each
+// checkpoint is a commit, and one more line for every anchor.
+const together = time.Second
 
 func (s *Service) signNowAndThen(ctx context.Context) {
 	tick := time.NewTicker(every)
@@ -35,6 +43,7 @@ func (s *Service) signNowAndThen(ctx context.Context) {
 			return
 		case <-s.store.Signable():
 			s.trySign(ctx, ForDecision)
+			rest(ctx, together)
 		case <-tick.C:
 			s.signDue(ctx)
 		}
@@ -90,9 +99,9 @@ func (s *Service) verifyNowAndThen(ctx context.Context) {
 	s.mu.Lock()
 	s.wholeAt = at
 	s.mu.Unlock()
-	at = s.now().Add(-whole)
+	at = s.now().Add(calm - whole)
 	if head, err := s.store.HistoryHead(ctx); err != nil || head.Seq > muchToVerify {
-		at = at.Add(calm)
+		at = s.now().Add(calmLarge - whole)
 	}
 	for {
 		timer := time.NewTimer(max(0, at.Add(whole).Sub(s.now())))
@@ -132,14 +141,22 @@ func (s *Service) feed(ctx context.Context, a anchor, wake <-chan struct{}) {
 			}
 			continue
 		}
-		timer := time.NewTimer(pause)
-		pause = min(2*pause, mostPause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !rest(ctx, pause) {
 			return
-		case <-timer.C:
 		}
+		pause = min(2*pause, mostPause)
+	}
+}
+
+// rest waits, and reports whether ctx goes on.
+func rest(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 
