@@ -1,10 +1,8 @@
 package app
 
 import (
-	"context"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -61,7 +59,7 @@ func (s *Server) history(c echo.Context) error {
 	if rest > 0 {
 		goOn(&v, a, rest)
 	}
-	if head, err := s.store.HistoryHead(c.Request().Context()); err == nil && a.active() && head.Seq-s.store.HistoryIndexed() > lag {
+	if _, err := s.store.Searchable(c.Request().Context()); problem.Is(err, problem.Unavailable) && a.active() {
 		v.Verified = templates.NoticeView{Tone: "warn", Text: "The search index is being made anew and covers history up to entry " + number(int(s.store.HistoryIndexed())) + "."}
 	}
 	return page(c, templates.History(v))
@@ -72,21 +70,6 @@ func goOn(v *templates.HistoryView, a asked, before int64) {
 	v.Pager.Next = templates.Local(query(historyPath, append(a.params(), "before", strconv.FormatInt(before, 10))...))
 	v.Pager.Text = "Looked back to entry " + number(int(before)) + ". Older ones may fit too."
 	v.Empty = templates.EmptyView{Title: "Nothing found so far", Text: v.Pager.Text, Action: templates.LinkView{Text: "Search on", URL: v.Pager.Next}}
-}
-
-// lag is how many entries may wait for the index of searches before a result
-// could lack some.
-const lag = 1000
-
-// searchable returns the end of history if searches find all of it.
-func (s *Server) searchable(ctx context.Context) (audit.Head, error) {
-	head, err := s.store.HistoryHead(ctx)
-	if err == nil && head.Seq-s.store.HistoryIndexed() > lag {
-		p := problem.New(problem.Unavailable, "The search index is being made anew, so entries could be missing. Nothing was changed. Try again in a minute.")
-		p.RetryAfter = time.Minute
-		err = p
-	}
-	return head, err
 }
 
 // searchBuilder gathers what a search is shown with.
