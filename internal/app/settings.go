@@ -162,6 +162,7 @@ func (s *Server) projectPage(c echo.Context, p mirror.Project, in projectForm, c
 		v.Choice = environmentSelect(in.Environment, wrong["environment"])
 		v.Key = secretInput("secret.api_key", "New API key", "Must belong to the same Composio project. The old key is forgotten.", wrong["api_key"])
 		v.Key.Required = true
+		v.ReadersForm, v.Readers, v.ReadersWrong = s.newForm(c, path+"/readers"), readerChecks(p), wrong["roles"]
 		v.Markers = templates.ActionView{Form: s.newForm(c, path+"/markers/off"), Text: "Switch markers off", Hint: "While a create isn't settled, the new config's name ends in a marker, so that one whose answer got lost is found again. Without it, such a create waits for a person."}
 		if !p.Markers {
 			v.Markers.Form, v.Markers.Text = s.newForm(c, path+"/markers/on"), "Switch markers on"
@@ -236,6 +237,32 @@ func (s *Server) projectKey(c echo.Context) error {
 		return err
 	}
 	return s.see(c, projectPath(p.Slug), "The new key works and is in use.")
+}
+
+// projectReaders says who may read the project's history.
+func (s *Server) projectReaders(c echo.Context) error {
+	var in struct {
+		Roles []string `form:"roles"`
+	}
+	p, err := s.findProject(c)
+	if err != nil {
+		return err
+	}
+	if err := decode(c, &in); err != nil {
+		return err
+	}
+	roles := make([]access.Role, len(in.Roles))
+	for i, r := range in.Roles {
+		roles[i] = access.Role(r)
+	}
+	err = s.mirror.SetReaders(c.Request().Context(), reader(c), p.ID, roles)
+	if problem.Is(err, problem.Invalid) {
+		return s.projectPage(c, p, projectForm{Name: p.Name, Environment: p.Environment}, err)
+	}
+	if err != nil {
+		return err
+	}
+	return s.see(c, projectPath(p.Slug), "Saved.")
 }
 
 func (s *Server) projectMarkersOn(c echo.Context) error  { return s.setMarkers(c, true) }

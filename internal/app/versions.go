@@ -37,6 +37,13 @@ func (s *Server) versionsView(c echo.Context, state driftState) (v templates.Ver
 			return v, err
 		}
 	}
+	if closed := mayLookBack(c, p.project); closed != nil {
+		if p.exists {
+			return v, closed
+		}
+		v.Closed = "Who may read the history of " + p.project.Name + " is a setting of it, and you may not. What it was stays hidden; what was changed outside you can still deal with."
+		return v, nil
+	}
 	one, err := versionParam(c, "v")
 	if err == nil && one > 0 {
 		v.One, err = s.versionView(c, p, one)

@@ -212,23 +212,31 @@ const countMatches = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATC
 // than fit. Entries of a clock that was set back count where their neighbours do.
 func (s *Store) countBars(ctx context.Context, f search, w window, read []audit.Entry) ([]Bar, error) {
 	bars, err := s.barsOf(ctx, f)
-	if err != nil || len(bars) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	return bars, s.fillBars(ctx, bars, w, read)
+}
+
+// fillBars counts the entries of a window, and others, by consecutive bars.
+func (s *Store) fillBars(ctx context.Context, bars []Bar, w window, read []audit.Entry) error {
+	if len(bars) == 0 {
+		return nil
 	}
 	next, err := s.index.firstSince(ctx, bars[0].From)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i := range bars {
 		b := &bars[i]
 		first := next
 		if next, err = s.index.firstSince(ctx, b.To); err != nil {
-			return nil, err
+			return err
 		}
 		part := w
 		part.first, part.last = max(w.first, first), min(w.last, next-1)
 		if err := part.count(ctx, b); err != nil {
-			return nil, err
+			return err
 		}
 		for _, e := range read {
 			if !e.Time.Before(b.From) && e.Time.Before(b.To) {
@@ -236,7 +244,31 @@ func (s *Store) countBars(ctx context.Context, f search, w window, read []audit.
 			}
 		}
 	}
-	return bars, nil
+	return nil
+}
+
+// HistoryPerDay counts what a query finds, whatever its Before and Limit, for n
+// periods of 24 hours, the first of which ends at the given time.
+func (s *Store) HistoryPerDay(ctx context.Context, q HistoryQuery, first time.Time, n int) ([]Bar, error) {
+	q.Before = 0
+	bars := make([]Bar, n)
+	for i := range bars {
+		to := first.Add(time.Duration(i) * day)
+		bars[i] = Bar{From: to.Add(-day), To: to}
+	}
+	f, err := s.prepareSearch(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	tail, err := s.searchTail(ctx, f, tailMost)
+	if err != nil {
+		return nil, err
+	}
+	w, err := s.index.window(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	return bars, s.fillBars(ctx, bars, w, tail)
 }
 
 // count adds the window's entries to a bar.
