@@ -88,7 +88,7 @@ func (s *Server) driftView(c echo.Context, p mirror.Project, id string, state dr
 	}
 	v := templates.DriftView{
 		Title: "Changed at Composio directly", Badge: severityBadge(d.Severity(p.Environment)), All: templates.Local(driftsPath(p.Slug)), Say: driftWords(d), Since: ago(d.FoundAt, s.now()),
-		Diff:  changesDiff(d.Changes), Seen: strconv.FormatInt(d.Last, 10),
+		Diff: changesDiff(d.Changes), Seen: strconv.FormatInt(d.Last, 10),
 	}
 	lookBack := p.ReadBy(reader(c).User)
 	if lookBack {

@@ -137,27 +137,14 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"break_glass.edited", "Break-glass list edited", "changed", ""},
 }
 
-// A projectOf is what entries show of a project. The history of a closed one isn't
-// the reader's to read, but for what they did themselves.
-type projectOf struct {
-	slug, name string
-	closed     bool
-}
-
 // entryBuilder turns entries of history into what readers see.
 type entryBuilder struct {
 	now      time.Time
 	reader   string // id
-	personal bool // the reader may see addresses
-	reviews  bool // and reviews
+	personal bool   // the reader may see addresses
+	reviews  bool   // and reviews
 	projects map[string]projectOf
 	names    names
-}
-
-// hides reports whether an entry is of a project whose history isn't the reader's
-// to read, and of somebody else.
-func (b entryBuilder) hides(e audit.Entry) bool {
-	return b.projects[e.Project].closed && e.Actor.ID != b.reader
 }
 
 func (b entryBuilder) entry(e audit.Entry) templates.EntryView {
@@ -263,18 +250,6 @@ func (b entryBuilder) object(e audit.Entry) templates.LinkView {
 		l.Text, l.URL = project.name, templates.Local(configsPath(project.slug))
 	}
 	return l
-}
-
-func outcomeBadge(outcome string) templates.BadgeView {
-	switch outcome {
-	case audit.Denied:
-		return templates.BadgeView{Text: "Denied", Tone: "warn"}
-	case audit.Failed:
-		return templates.BadgeView{Text: "Not done", Tone: "bad"}
-	case audit.Unknown:
-		return templates.BadgeView{Text: "Unknown", Tone: "warn"}
-	}
-	return templates.BadgeView{}
 }
 
 func changesDiff(changes []audit.Change) templates.DiffView {

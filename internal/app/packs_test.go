@@ -230,11 +230,17 @@ func TestEvidencePackMore(t *testing.T) {
 		words []string
 		only  int // the command that tells, if not both
 	}{
-		"two files":        {func(dir string) error { write(t, filepath.Join(dir, "a.txt"), nil); write(t, filepath.Join(dir, "requests", "b.json"), nil); return nil }, []string{"a.txt", "requests/b.json"}, 0},
+		"two files": {func(dir string) error {
+			write(t, filepath.Join(dir, "a.txt"), nil)
+			write(t, filepath.Join(dir, "requests", "b.json"), nil)
+			return nil
+		}, []string{"a.txt", "requests/b.json"}, 0},
 		"linked directory": {func(dir string) error { return os.Symlink(elsewhere, filepath.Join(dir, "requests", "more")) }, []string{"requests/more"}, 0},
-		"linked file":      {func(dir string) error { return os.Symlink(filepath.Join(elsewhere, "inside.json"), filepath.Join(dir, "more.json")) }, []string{"more.json"}, 0},
-		"dead link":        {func(dir string) error { return os.Symlink("nowhere", filepath.Join(dir, "dead")) }, []string{"dead"}, 0},
-		"pipe":             {func(dir string) error { return syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600) }, []string{"pipe"}, 0},
+		"linked file": {func(dir string) error {
+			return os.Symlink(filepath.Join(elsewhere, "inside.json"), filepath.Join(dir, "more.json"))
+		}, []string{"more.json"}, 0},
+		"dead link": {func(dir string) error { return os.Symlink("nowhere", filepath.Join(dir, "dead")) }, []string{"dead"}, 0},
+		"pipe":      {func(dir string) error { return syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600) }, []string{"pipe"}, 0},
 		"file as a link": {func(dir string) error {
 			write(t, filepath.Join(elsewhere, "rows.jsonl"), read(t, filepath.Join(dir, "rows.jsonl")))
 			return errors.Join(os.Remove(filepath.Join(dir, "rows.jsonl")), os.Symlink(filepath.Join(elsewhere, "rows.jsonl"), filepath.Join(dir, "rows.jsonl")))

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/PuerkitoBio/goquery"
+
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/composio/sandbox"
@@ -326,5 +328,37 @@ func TestProjectReaders(t *testing.T) {
 	s.as("Ayo", access.Auditor).get(path).is(200).has("History read by")
 	if n := s.historyOf("project.edited"); n != 2 {
 		t.Errorf("%d entries", n)
+	}
+}
+
+// The chart of the overview counts what its reader may read.
+func TestOverviewCounts(t *testing.T) {
+	h := newHiding(t)
+	vera, ayo := h.as("Vera", access.Viewer), h.as("Ayo", access.Auditor)
+	h.happens()
+	counted := func(b *browser) (sum int) {
+		b.get("/").is(200).doc.Find(`section[aria-label="History entries per day"] td:last-child`).Each(func(_ int, cell *goquery.Selection) {
+			n, err := strconv.Atoi(strings.ReplaceAll(cell.Text(), ",", ""))
+			if err != nil {
+				t.Error(err)
+			}
+			sum += n
+		})
+		return sum
+	}
+	q, err := h.Store.Readable(t.Context(), h.readerOf("Vera").User, store.HistoryQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := len(h.History(q))
+	if n := counted(vera); n != open || n == int(h.head()) {
+		t.Errorf("a viewer's chart has %d of %d entries, %d are theirs to read", n, h.head(), open)
+	}
+	h.readBy()
+	if n := counted(vera); n != 0 {
+		t.Errorf("the chart has %d entries of a closed project", n)
+	}
+	if n := counted(ayo); n != int(h.head()) {
+		t.Errorf("an auditor's chart has %d of %d entries", n, h.head())
 	}
 }

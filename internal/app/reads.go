@@ -9,9 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
-	"gatehouse/internal/mirror"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/store"
 )
@@ -64,29 +62,6 @@ func (r *reads) forget(person, what string) {
 	if one := r.by[person]; one != nil {
 		delete(one.seen, what)
 	}
-}
-
-// readable narrows a query to what the reader may read.
-func (s *Server) readable(c echo.Context, q store.HistoryQuery) (store.HistoryQuery, error) {
-	return s.store.Readable(c.Request().Context(), reader(c).User, q)
-}
-
-// mayRead reports whether somebody may read an entry as far as it is about people:
-// such entries are for who may see such things, and for who did what they tell.
-func mayRead(who access.Reader, e audit.Entry) bool {
-	if e.Action == audit.Unreadable { // nobody knows what it tells
-		return who.May(access.ViewPersonal)
-	}
-	return who.May(access.ViewPersonal) || e.Actor.ID == who.ID || (store.HistoryQuery{Public: true}).Matches(e)
-}
-
-// mayLookBack returns a problem of kind NotFound unless the reader may read the
-// whole history of a project.
-func mayLookBack(c echo.Context, p mirror.Project) error {
-	if p.ReadBy(reader(c).User) {
-		return nil
-	}
-	return problem.New(problem.NotFound, "There is no page at this address, or you may not see it.")
 }
 
 // recorded answers with a page of history and leaves in history that it was read,

@@ -239,32 +239,6 @@ func (s *Server) projectKey(c echo.Context) error {
 	return s.see(c, projectPath(p.Slug), "The new key works and is in use.")
 }
 
-// projectReaders says who may read the project's history.
-func (s *Server) projectReaders(c echo.Context) error {
-	var in struct {
-		Roles []string `form:"roles"`
-	}
-	p, err := s.findProject(c)
-	if err != nil {
-		return err
-	}
-	if err := decode(c, &in); err != nil {
-		return err
-	}
-	roles := make([]access.Role, len(in.Roles))
-	for i, r := range in.Roles {
-		roles[i] = access.Role(r)
-	}
-	err = s.mirror.SetReaders(c.Request().Context(), reader(c), p.ID, roles)
-	if problem.Is(err, problem.Invalid) {
-		return s.projectPage(c, p, projectForm{Name: p.Name, Environment: p.Environment}, err)
-	}
-	if err != nil {
-		return err
-	}
-	return s.see(c, projectPath(p.Slug), "Saved.")
-}
-
 func (s *Server) projectMarkersOn(c echo.Context) error  { return s.setMarkers(c, true) }
 func (s *Server) projectMarkersOff(c echo.Context) error { return s.setMarkers(c, false) }
 

@@ -1,30 +1,11 @@
 package app
 
 import (
-	"slices"
 	"time"
 
 	"gatehouse/internal/mirror"
 	"gatehouse/web/templates"
 )
-
-// readersText says who may read a project's history.
-func readersText(p mirror.Project) string {
-	var who []string
-	for _, r := range p.Readers {
-		who = append(who, string(r)+"s")
-	}
-	return capital(listed(append(who, "auditors", "admins"), "and"))
-}
-
-// readerChecks are the roles to choose from.
-func readerChecks(p mirror.Project) []templates.CheckView {
-	var out []templates.CheckView
-	for _, r := range mirror.ReaderRoles() {
-		out = append(out, templates.CheckView{Name: "roles", Value: string(r), Text: capital(string(r)) + "s", Checked: slices.Contains(p.Readers, r)})
-	}
-	return out
-}
 
 func projectFacts(p mirror.Project, now time.Time) []templates.FactView {
 	facts := []templates.FactView{

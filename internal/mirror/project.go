@@ -32,11 +32,11 @@ type Project struct {
 	Environment string
 	BaseURL     string
 	Key         Key
-	ReadOnly    bool   // Composio refused a write for want of permission
-	Markers     bool   // creates carry a marker in the name until they are settled
+	ReadOnly    bool          // Composio refused a write for want of permission
+	Markers     bool          // creates carry a marker in the name until they are settled
 	Readers     []access.Role // who may read its history, beside auditors and admins
-	RemoteID    string // Composio's own id of the project, if the key may know
-	RemoteName  string // what Composio calls the project, if the key may know
+	RemoteID    string        // Composio's own id of the project, if the key may know
+	RemoteName  string        // what Composio calls the project, if the key may know
 	CreatedAt   time.Time
 	ArchivedAt  time.Time // zero while in use
 	Sync        SyncState
@@ -67,6 +67,14 @@ func ReaderRoles() []access.Role { return []access.Role{access.Viewer, access.Ed
 // ReadBy reports whether somebody may read the project's history.
 func (p Project) ReadBy(u access.User) bool {
 	return u.May(access.ViewPersonal) || u.May(access.ViewHistory) && slices.ContainsFunc(p.Readers, u.Has)
+}
+
+func roleNames(roles []access.Role) []string {
+	names := make([]string, len(roles))
+	for i, r := range roles {
+		names[i] = string(r)
+	}
+	return names
 }
 
 // ProjectInput is what is typed about a project.

@@ -211,14 +211,6 @@ func (s *Service) SetReaders(ctx context.Context, by access.Reader, id string, r
 	return err
 }
 
-func roleNames(roles []access.Role) []string {
-	names := make([]string, len(roles))
-	for i, r := range roles {
-		names[i] = string(r)
-	}
-	return names
-}
-
 // ReplaceKey gives a project another API key after checking it. A key of another
 // Composio project is refused where Composio tells whose it is: every config
 // would seem to have been deleted.

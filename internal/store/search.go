@@ -238,4 +238,3 @@ func (q HistoryQuery) words() []string {
 	all = slices.Compact(all)
 	return all[:min(len(all), mostWords)]
 }
-
