@@ -290,7 +290,7 @@ func TestHiddenHistoryDrift(t *testing.T) {
 	}
 	h.meddle(sandbox.ProjectEdit{Delete: []string{h.config.ID}})
 	versions := h.page(h.config.ID) + "/versions"
-	page = b.get(versions+"?v=1").is(200).has("It was deleted at Composio directly", "you may not")
+	page = b.get(versions+"?v=1").is(200).has("It was deleted at Composio directly", "You may not read the history")
 	if page.doc.Find("tr[data-version]").Length() > 0 || strings.Contains(page.text(), "Make it anew") {
 		t.Error("the page shows versions")
 	}

@@ -41,7 +41,7 @@ func (s *Server) versionsView(c echo.Context, state driftState) (v templates.Ver
 		if p.exists {
 			return v, closed
 		}
-		v.Closed = "Who may read the history of " + p.project.Name + " is a setting of it, and you may not. What it was stays hidden; what was changed outside you can still deal with."
+		v.Closed = "You may not read the history of " + p.project.Name + ", so its versions are not shown. An admin says which roles may."
 		return v, nil
 	}
 	one, err := versionParam(c, "v")

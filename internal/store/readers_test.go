@@ -42,6 +42,18 @@ func TestReadable(t *testing.T) {
 			t.Errorf("%v: %+v, %v", tt.roles, q, err)
 		}
 	}
+	for _, e := range []audit.Event{{Project: "prj_1", Actor: audit.Actor{Kind: audit.ActorUser, ID: "usr_1"}}, {Project: "prj_1", Actor: audit.System()}, {Project: "prj_2", Actor: audit.System()}} {
+		e.Action = "x.y"
+		if err := c.Record(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for role, want := range map[access.Role]int{access.Viewer: 2, access.Editor: 3, access.Auditor: 3} { // as a saved search that is followed
+		found, err := c.FoundSince(t.Context(), "action:x.y", access.User{ID: "usr_1", Roles: []access.Role{role}, State: access.Active}, 3, 100, 10)
+		if err != nil || len(found) != want {
+			t.Errorf("a followed search finds %d for the %s, want %d, %v", len(found), role, want, err)
+		}
+	}
 	gone := access.User{ID: "usr_1", Roles: []access.Role{access.Admin}, State: access.Disabled}
 	if q, err := c.Readable(t.Context(), gone, HistoryQuery{}); err != nil || len(q.Hidden) != 3 || !q.Public {
 		t.Errorf("somebody who is out: %+v, %v", q, err)
