@@ -89,7 +89,7 @@ func (s *Server) configPageView(c echo.Context, state driftState) (v templates.C
 		return v, err
 	}
 	v = configView(p, a, prints, s.now())
-	v.Page, v.Head, v.Recent = frame, head, entries
+	v.Page, v.Head, v.Recent, v.Quiet = frame, head, entries, quietText(c, p)
 	if v.Drift, err = s.driftView(c, p, a.ID, state); err != nil {
 		return v, err
 	}
@@ -146,7 +146,7 @@ func (s *Server) configHistory(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	v := templates.ConfigHistoryView{Page: frame, Head: head}
+	v := templates.ConfigHistoryView{Page: frame, Head: head, Quiet: quietText(c, p.project)}
 	v.Pager, found = historyPager(p.path()+"/history", nil, found, q.Before > 0)
 	v.Entries, err = s.entryViews(c, found)
 	if err != nil {

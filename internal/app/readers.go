@@ -49,6 +49,14 @@ func (b entryBuilder) hides(e audit.Entry) bool {
 	return b.projects[e.Project].closed && e.Actor.ID != b.reader
 }
 
+// quietText is said where the history of an auth config has nothing for the reader.
+func quietText(c echo.Context, p mirror.Project) string {
+	if p.ReadBy(reader(c).User) {
+		return "Nothing has happened to it since Gatehouse knows it."
+	}
+	return "You may not read the history of " + p.Name + ", but for what you do yourself."
+}
+
 // projectReaders says who may read the project's history.
 func (s *Server) projectReaders(c echo.Context) error {
 	var in struct {

@@ -270,6 +270,8 @@ func TestHiddenHistoryOwn(t *testing.T) {
 	if text := vera.get(h.page(h.config.ID)).is(200).text(); strings.Contains(text, "Versions") {
 		t.Error("the page of a config leads to its versions")
 	}
+	emil.get(h.page(h.config.ID)).is(200).has("You may not read the history of")
+	emil.get(h.page(h.config.ID) + "/history").is(200).has("You may not read the history of")
 	h.signedIn("Abe").get(h.list()).is(200).has("As of…")
 }
 
