@@ -111,11 +111,11 @@ func (h *hiding) paths(role access.Role) []string {
 				add(path)
 				switch {
 				case strings.HasSuffix(r.path, "/versions"):
-					add(path+"?v=1", path+"?v=2", path+"?a=1&b=2")
+					add(path+"?v=1", path+"?v=2", path+"?v=3", path+"?a=1&b=3")
 				case strings.HasSuffix(r.path, "/restore"):
-					add(path+"?version=1", path+"?version=2")
+					add(path+"?version=2", path+"?version=3")
 				case strings.HasSuffix(r.path, "/edit"):
-					add(path + "?restore=2")
+					add(path+"?restore=2", path+"?restore=3")
 				case strings.HasSuffix(r.path, "/as-of"):
 					add(path+"?entry="+strconv.FormatInt(seq, 10), path+"?at=2100-01-01T00:00")
 				}
@@ -169,10 +169,14 @@ func (h *hiding) sweep(when string, browsers map[access.Role]*browser) {
 		h.server.limits = newLimits(rig.Now)
 		open[role] = h.shown(b, paths[role])
 		first := h.entries[len(h.entries)-1]
-		for _, want := range []string{
+		wanted := []string{
 			"/", "/history", entryPath(first), "/history?q=is:drift", asOfPath(h.Project.Slug) + "?entry=" + strconv.FormatInt(first, 10),
-			h.page(h.config.ID), h.page(h.config.ID) + "/history", h.page(h.config.ID) + "/versions?a=1&b=2", h.page(h.gone) + "/history",
-		} {
+			h.page(h.config.ID), h.page(h.config.ID) + "/history", h.page(h.config.ID) + "/versions?a=1&b=3", h.page(h.gone) + "/history",
+		}
+		if role == access.Editor {
+			wanted = append(wanted, h.page(h.config.ID)+"/restore?version=3", h.page(h.config.ID)+"/edit?restore=3", h.page(h.gone)+"/restore")
+		}
+		for _, want := range wanted {
 			if !slices.Contains(open[role], want) && (want != "/" || role != access.Auditor) { // whose overview has their reading
 				h.T.Errorf("%s: %s of an open project shows the %s nothing of it", when, want, role)
 			}
