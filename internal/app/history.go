@@ -33,8 +33,11 @@ func (s *Server) history(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	v := templates.HistoryView{Page: frame, Integrity: s.integrityBadge(), Exports: exportLinks(c), Reviews: reviewLinks(c)}
-	a := ask(c)
+	a, err := s.ask(c)
+	if err != nil {
+		return err
+	}
+	v := templates.HistoryView{Page: frame, Integrity: s.integrityBadge(), Exports: exportLinks(c, a), Reviews: reviewLinks(c, a)}
 	if a.active() && !s.limits.search(reader(c).ID) {
 		return tooManySearches()
 	}
@@ -126,9 +129,10 @@ func (s *Server) lookAt(e audit.Entry) {
 
 func (s *Server) entryBuilder(c echo.Context) (entryBuilder, error) {
 	projects, err := s.store.Projects(c.Request().Context())
-	b := entryBuilder{now: s.now(), personal: reader(c).May(access.ViewPersonal), reviews: reader(c).May(access.ReviewHistory), projects: map[string]projectName{}}
+	who := reader(c)
+	b := entryBuilder{now: s.now(), reader: who.ID, personal: who.May(access.ViewPersonal), reviews: who.May(access.ReviewHistory), projects: map[string]projectOf{}}
 	for _, p := range projects {
-		b.projects[p.ID] = projectName{p.Slug, p.Name}
+		b.projects[p.ID] = projectOf{p.Slug, p.Name, !p.ReadBy(who.User)}
 	}
 	if err == nil {
 		b.names, err = s.names(c)
@@ -147,7 +151,11 @@ func (s *Server) historyEntry(c echo.Context) error {
 		return err
 	}
 	s.lookAt(e)
-	if !mayRead(reader(c), e) {
+	b, err := s.entryBuilder(c)
+	if err != nil {
+		return err
+	}
+	if !mayRead(reader(c), e) || b.hides(e) {
 		return problem.New(problem.NotFound, "There is no such entry, or you may not see it.")
 	}
 	var row audit.Row
@@ -155,10 +163,6 @@ func (s *Server) historyEntry(c echo.Context) error {
 		return err
 	}
 	frame, err := s.frame(c, place{title: "Entry " + strconv.FormatInt(seq, 10), nav: "History", crumbs: []templates.LinkView{{Text: "History", URL: "/history"}}})
-	if err != nil {
-		return err
-	}
-	b, err := s.entryBuilder(c)
 	if err != nil {
 		return err
 	}

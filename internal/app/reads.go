@@ -9,7 +9,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/store"
@@ -63,18 +62,6 @@ func (r *reads) forget(person, what string) {
 	if one := r.by[person]; one != nil {
 		delete(one.seen, what)
 	}
-}
-
-// public reports whether the reader may not see what is about people.
-func public(c echo.Context) bool { return !reader(c).May(access.ViewPersonal) }
-
-// mayRead reports whether somebody may read an entry: those about people are for
-// who may see such things, and for who did what they tell.
-func mayRead(who access.Reader, e audit.Entry) bool {
-	if e.Action == audit.Unreadable { // nobody knows what it tells
-		return who.May(access.ViewPersonal)
-	}
-	return who.May(access.ViewPersonal) || e.Actor.ID == who.ID || (store.HistoryQuery{Public: true}).Matches(e)
 }
 
 // recorded answers with a page of history and leaves in history that it was read,
