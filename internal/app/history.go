@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -38,20 +40,26 @@ func (s *Server) history(c echo.Context) error {
 		return err
 	}
 	v := templates.HistoryView{Page: frame, Integrity: s.integrityBadge(), Exports: exportLinks(c, a), Reviews: reviewLinks(c, a)}
-	if a.active() && !s.limits.search(reader(c).ID) {
-		return tooManySearches()
-	}
 	b, err := s.searchBuilder(c, a)
 	if err != nil {
 		return err
 	}
-	v.Search = b.search()
-	if a.wrong != nil {
-		return again(c, templates.History(v))
+	var found []audit.Entry
+	var rest int64
+	if b.wrong == nil {
+		err := s.limited(c, a.active(), func(ctx context.Context) (err error) {
+			if b.summary, err = s.store.HistorySummary(ctx, a.history); err == nil {
+				found, rest, err = s.store.HistoryPage(ctx, a.history)
+			}
+			return err
+		})
+		if err != nil && !errors.As(err, &b.wrong) {
+			return err
+		}
 	}
-	found, rest, err := s.store.HistoryPage(c.Request().Context(), a.history)
-	if err != nil {
-		return err
+	v.Search = b.search()
+	if b.wrong != nil {
+		return again(c, templates.History(v))
 	}
 	v.Pager, found = historyPager(historyPath, a.params(), found, a.history.Before > 0)
 	if v.Entries, err = s.entryViews(c, found); err != nil {
@@ -82,10 +90,7 @@ func (s *Server) searchBuilder(c echo.Context, a asked) (b searchBuilder, err er
 	if b.names, err = s.names(c); err != nil {
 		return b, err
 	}
-	if b.projects, err = s.store.Projects(ctx); err != nil || a.wrong != nil {
-		return b, err
-	}
-	b.summary, err = s.store.HistorySummary(ctx, a.history)
+	b.projects, err = s.store.Projects(ctx)
 	return b, err
 }
 
