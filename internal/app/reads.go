@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/labstack/echo/v4"
 
@@ -141,7 +142,12 @@ func readText(c echo.Context) string {
 
 // cut is the beginning of a text of at most so many bytes.
 func cut(text string, most int) string {
-	text = strings.ToValidUTF8(text, "\ufffd")
+	text = strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.C) {
+			return '\ufffd' // it could turn the text around
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\ufffd"))
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}
