@@ -107,6 +107,7 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"channel.removed", "Channel removed", "removed the channel", ""},
 	{"channel.tested", "Channel tested", "sent a test to", ""},
 	{"sink.added", "Sink added", "began to stream history to", ""},
+	{"sink.edited", "Sink edited", "edited the sink", ""},
 	{"sink.removed", "Sink removed", "removed the sink", ""},
 	{"sink.tested", "Sink tested", "sent a test to", ""},
 	{"sink.paused", "Sink paused", "paused the stream of history to", ""},
