@@ -27,6 +27,8 @@ func (s *site) fill(path, config, request string, person access.Reader, slug str
 		path = strings.ReplaceAll(path, ":id", id)
 	case strings.HasPrefix(path, reviewsPath+"/:id"):
 		path = strings.ReplaceAll(path, ":id", s.someReview())
+	case strings.HasPrefix(path, sinksPath+"/:id"):
+		path = strings.ReplaceAll(path, ":id", s.someSink())
 	case strings.HasPrefix(path, "/people/"):
 		path = strings.ReplaceAll(path, ":id", person.ID)
 	case strings.HasPrefix(path, "/changes/"):
