@@ -46,6 +46,7 @@ func (s *Server) history(c echo.Context) error {
 	}
 	v.Search = b.search()
 	if a.wrong != nil {
+		v.Exports, v.Reviews = nil, nil
 		return again(c, templates.History(v))
 	}
 	found, rest, err := s.store.HistoryPage(c.Request().Context(), a.history)
@@ -60,6 +61,8 @@ func (s *Server) history(c echo.Context) error {
 	v.Empty = templates.EmptyView{Title: "Nothing found", Text: "No entry of history fits this search.", Action: templates.LinkView{Text: "Clear the search", URL: historyPath}}
 	if rest > 0 {
 		goOn(&v, a, rest)
+	} else if len(v.Entries) == 0 {
+		v.Exports = nil // of nothing
 	}
 	if head, err := s.store.HistoryHead(c.Request().Context()); err == nil && a.active() && head.Seq-s.store.HistoryIndexed() > lag {
 		v.Verified = templates.NoticeView{Tone: "warn", Text: "The search index is being made anew and covers history up to entry " + number(int(s.store.HistoryIndexed())) + "."}
@@ -179,5 +182,5 @@ func (s *Server) historyEntry(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return page(c, templates.HistoryEntry(templates.HistoryEntryView{Page: frame, Entry: b.entry(e), Facts: b.facts(e, row), Body: strings.ToValidUTF8(string(row.Body), "\ufffd")}))
+	return page(c, templates.HistoryEntry(templates.HistoryEntryView{Page: frame, Entry: b.entry(e), InList: templates.Local(query(historyPath, "before", strconv.FormatInt(seq+1, 10))), Facts: b.facts(e, row), Body: strings.ToValidUTF8(string(row.Body), "\ufffd")}))
 }

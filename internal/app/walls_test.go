@@ -261,6 +261,20 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// Who is signed in keeps the navigation on an error page; nobody else learns of it.
+func TestErrorPages(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	vera := s.as("Vera", access.Viewer)
+	missing := vera.get("/nosuchpage").is(404).has("There is no page at this address", "Request", "Vera")
+	if missing.doc.Find(`#nav a[href="/history"]`).Length() != 1 || missing.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("no navigation: %s", missing.text())
+	}
+	vera.do(vera.request("POST", "/people", url.Values{})).is(403).has("Your roles don't allow this", "Overview")
+	if nobody := s.browser().get("/nosuchpage").is(404); nobody.doc.Find("#nav").Length() != 0 {
+		t.Error("who isn't signed in is shown the navigation")
+	}
+}
+
 // A handler that panics ends in an error page that tells nothing.
 func TestPanic(t *testing.T) {
 	s := newSite(t, sandbox.Options{})
