@@ -119,10 +119,10 @@ func (c *console) scene() map[string]string {
 		"groups": "/people/groups", "group-new": "/people/groups/new", "settings": "/settings",
 		"projects": "/settings/projects", "project": "/settings/projects/default", "account": "/account", "sessions": "/account/sessions",
 		"notifications": "/notifications", "account-notifications": "/account/notifications", "settings-notifications": "/settings/notifications", "settings-sinks": "/settings/sinks", "not-found": "/nosuchpage",
-		"versions": config + "/versions?v=1&a=1&b=2", "restore": config + "/restore?version=1", "as-of": "/projects/default/as-of",
-		"as-of-wrong": "/projects/default/as-of?at=32", "drifts": "/projects/default/drift", "history-narrowed": "/history?q=is:drift",
+		"config-versions": config + "/versions?v=1&a=1&b=2", "config-restore": config + "/restore?version=1", "project-as-of": "/projects/default/as-of",
+		"as-of-wrong": "/projects/default/as-of?at=32", "project-drift": "/projects/default/drift", "history-narrowed": "/history?q=is:drift",
 		"history-wrong": "/history?q=colour:red", "history-wrong-day": "/history?from=32", "history-empty": "/history?q=nothinglikethis", "searches": "/history/searches?q=is:drift",
-		"reviews": "/reviews", "review-new": "/reviews/new", "person-history": person + "/history",
+		"reviews-none": "/reviews", "review-new": "/reviews/new", "person-history": person + "/history",
 	}
 	p.rules(pages)
 	return pages
