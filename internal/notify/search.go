@@ -181,10 +181,12 @@ func (s *Service) searches(ctx context.Context) error {
 			s.mu.Lock()
 			delete(s.busy, searchLane)
 			s.mu.Unlock()
+			s.Wake() // what became due meanwhile
 		}()
 		for _, d := range due {
 			if err := s.sendSearch(ctx, d); err != nil && ctx.Err() == nil {
 				s.log.Error("send the digest of a search", "search", d.Search.ID, "err", err)
+				pause(ctx, s.settings.Retry) // it is still due, and may fail again
 			}
 		}
 	})
