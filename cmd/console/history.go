@@ -31,7 +31,7 @@ type historyVerifyCommand struct {
 	directory
 	JSON   bool     `name:"json" help:"Print the findings as JSON."`
 	Anchor []string `type:"path" sep:"none" help:"File with checkpoints that were kept elsewhere; may be repeated. The default one in the data directory is read as well."`
-	Key    string   `type:"path" help:"File with the public keys that count (default: witness.pub beside the key file). Keep a copy elsewhere and name that one."`
+	Key    string   `type:"path" help:"File with the public keys that count (default: the public half of witness.key, or witness.pub where that is not readable). Keep a copy elsewhere and name that one."`
 }
 
 // Run reads the database without writing to it, even while a console runs.
@@ -79,11 +79,10 @@ func (c historyVerifyCommand) print(t terminal, r witness.Report) error {
 }
 
 func (c historyVerifyCommand) publicKeys() (audit.PublicKeys, error) {
-	path := c.Key
-	if path == "" {
-		path = filepath.Join(c.witnessDir(), witness.PublicFile)
+	if c.Key == "" {
+		return witness.OwnPublic(c.witnessDir())
 	}
-	return witness.LoadPublic(path)
+	return witness.LoadPublic(c.Key)
 }
 
 // witnessDir is where the signing key lies: beside the other key.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -263,5 +264,39 @@ func TestManyCheckpoints(t *testing.T) {
 	c.attack("DROP TRIGGER checkpoint_no_update", "UPDATE checkpoint SET note = CAST(replace(CAST(note AS TEXT), 'time 2', 'time 3') AS BLOB) WHERE id = 200")
 	if got := c.both(); got != witness.Tampered {
 		t.Errorf("with a forged one they are %s", got)
+	}
+}
+
+// A key that somebody put beside the console's own doesn't count: nobody gets the
+// console to sign on top of what such a key signed.
+func TestForeignPublicKey(t *testing.T) {
+	c := start(t)
+	c.rows(5)
+	c.sign()
+	path := filepath.Join(c.dir, witness.PublicFile)
+	own, err := os.ReadFile(path)
+	c.must(err)
+	text, err := audit.NewSigningKey("gatehouse-forged")
+	c.must(err)
+	forger, err := audit.ParseSigningKey(text)
+	c.must(err)
+	for _, text := range []string{string(own) + forger.Public() + "\n", forger.Public() + "\n", "", "junk\n"} {
+		c.must(os.WriteFile(path, []byte(text), 0o600))
+		if _, err := witness.LoadKeys(c.dir, false); err == nil || !strings.Contains(err.Error(), "remove it") {
+			t.Errorf("%q: %v", text, err)
+		}
+		public, err := witness.OwnPublic(c.dir)
+		c.must(err)
+		note, err := forger.Sign("gatehouse-forged\n5\n" + base64.StdEncoding.EncodeToString(make([]byte, 32)) + "\nrestored 0\n")
+		c.must(err)
+		if _, err := public.OpenCheckpoint(note); err == nil {
+			t.Error("a forger's checkpoint counts")
+		}
+	}
+	c.must(os.Remove(path))
+	keys, err := witness.LoadKeys(c.dir, false)
+	c.must(err)
+	if got, err := os.ReadFile(path); err != nil || string(got) != keys.Signing.Public()+"\n" || string(got) != string(own) {
+		t.Errorf("%q, %v", got, err)
 	}
 }
