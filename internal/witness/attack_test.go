@@ -300,3 +300,32 @@ func TestForeignPublicKey(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
+
+// Entries that somebody else adds while the console runs are never signed: the
+// badge says so, and nothing more is written.
+func TestForeignEntry(t *testing.T) {
+	c := start(t)
+	c.rows(5)
+	c.sign()
+	head, err := c.store.HistoryHead(t.Context())
+	c.must(err)
+	r, err := audit.Seal(head, audit.Event{Actor: audit.System(), Action: "change.voted"}, now())
+	c.must(err)
+	c.run(func() {
+		c.wait(func() bool { return !c.witness.Known().WholeAt.IsZero() })
+		c.attack(fmt.Sprintf("INSERT INTO history (seq, body, prev, hash) VALUES (%d, x'%x', x'%x', x'%x')", r.Seq, r.Body, r.Prev[:], r.Hash[:]))
+		if err := c.store.Record(t.Context(), audit.Event{Actor: audit.System(), Action: "x.y"}); !errors.Is(err, audit.ErrTampered) {
+			t.Errorf("a write: %v", err)
+		}
+		c.wait(func() bool { return c.witness.Known().Problem != nil })
+	})
+	if err := c.witness.Checkpoint(t.Context(), witness.ForNews); !errors.Is(err, audit.ErrTampered) {
+		t.Errorf("signed: %v", err)
+	}
+	if err := c.witness.VerifyWhole(t.Context()); !errors.Is(err, audit.ErrTampered) || c.witness.Known().Problem == nil {
+		t.Errorf("verified: %v", err)
+	}
+	if last, err := c.store.LatestCheckpoint(t.Context()); err != nil || last.Size != 5 {
+		t.Errorf("%+v, %v", last, err)
+	}
+}

@@ -350,7 +350,7 @@ func (s *Service) verifyNew(ctx context.Context) (store.Checked, error) {
 		}
 	}
 	c, err := s.store.VerifyFrom(ctx, from.Head, from.Tree, nil)
-	if err != nil {
+	if err = cmp.Or(err, s.store.CheckHead(ctx)); err != nil {
 		return c, s.found(err)
 	}
 	s.mu.Lock()
@@ -435,7 +435,7 @@ func (s *Service) verifyWhole(ctx context.Context) error {
 	}
 	c, err := s.store.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, store.Sizes(g.all))
 	if err == nil {
-		err = cmp.Or(store.CompareCheckpoints(c, g.all), g.bad)
+		err = cmp.Or(s.store.CheckHead(ctx), store.CompareCheckpoints(c, g.all), g.bad)
 	}
 	if err != nil {
 		return s.found(err)
