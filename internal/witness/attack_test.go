@@ -329,3 +329,49 @@ func TestForeignEntry(t *testing.T) {
 		t.Errorf("%+v, %v", last, err)
 	}
 }
+
+// Who writes into the database that an anchor or a sink has everything doesn't
+// starve it, and is told of.
+func TestProgressTooFar(t *testing.T) {
+	anchor := filepath.Join(t.TempDir(), "anchors.log")
+	c := start(t, "file:"+anchor)
+	c.rows(5)
+	given := func(size int64) func() bool {
+		return func() bool {
+			notes, err := witness.ReadAnchor(anchor)
+			if errors.Is(err, os.ErrNotExist) {
+				return false
+			}
+			c.must(err)
+			if len(notes) == 0 {
+				return false
+			}
+			last, err := c.public.OpenCheckpoint(notes[len(notes)-1])
+			c.must(err)
+			return last.Size == size
+		}
+	}
+	c.run(func() {
+		c.wait(given(5))
+		c.until(func(a []witness.Anchor) bool { return a[0].Reached == 1 })
+		c.attack("UPDATE anchor SET reached = 1000000")
+		c.until(func(a []witness.Anchor) bool { return a[0].Reached == 1 }) // the page goes by what was delivered
+		c.rows(2)
+		c.sign()
+		c.wait(given(7))
+		c.wait(func() bool { return c.witness.Known().Problem != nil })
+	})
+	c.must(c.store.Close())
+	c.attack("UPDATE anchor SET reached = 1000000")
+	c.must(os.Truncate(anchor, 0))
+	c.open()
+	if err := c.witness.Start(t.Context(), false); !errors.Is(err, audit.ErrTampered) || c.witness.Known().Problem == nil {
+		t.Errorf("start: %v", err)
+	}
+	c.until(func(a []witness.Anchor) bool { return a[0].Reached == 0 })
+	c.run(func() { c.wait(given(7)) }) // the newest goes to every anchor after a start
+	c.must(c.witness.VerifyWhole(t.Context()))
+	if c.witness.Known().Problem == nil {
+		t.Error("verification hides it")
+	}
+}
