@@ -5,18 +5,20 @@ It needs Python 3.9 or later and nothing else. It only reads. Every signature is
 checked, by the few lines of Ed25519 below, many at a time; openssl can check any
 of them again, as the README of an evidence pack shows.
 
-  verify_history.py db PATH [--key FILE] [--anchor FILE]... [--json]
+  verify_history.py db PATH [--key FILE] [--anchor FILE]... [--restored N]... [--json]
       PATH is the data directory or the database file. The public keys come from
       FILE, or from witness.pub beside the database: better a copy that you kept
       elsewhere. Anchors are files with checkpoints that were kept elsewhere;
-      anchors.log beside the database is read as well if it is there.
+      anchors.log beside the database is read as well if it is there. Each
+      restore of a backup to N rows that you know was agreed is named by
+      --restored.
 
   verify_history.py pack DIR [--key FILE] [--json]
       DIR is an unpacked evidence pack.
 
   verify_history.py --batch
-      Reads a JSON object a line, {"db": PATH, "key": FILE, "anchors": [FILE...]},
-      and writes a finding a line.
+      Reads a JSON object a line, {"db": PATH, "key": FILE, "anchors": [FILE...],
+      "restored": [N...]}, and writes a finding a line.
 
 It exits with 0 if everything is as it was written, 1 if something was tampered
 with, 2 if something can't be read, 3 if history was taken back or replaced: a
@@ -41,7 +43,9 @@ Ed25519): every one must be signed by a known key, and its root must be that of
 the tree over the first rows. Lines "restored N" in a checkpoint say that history
 was taken back to N rows with the operator's consent; checkpoints of before that
 cover more rows are excused. Row N + 1 must say the same (action history.restored,
-detail back_to), unless a later restore went back behind it. A line of an anchor
+detail back_to), unless a later restore went back behind it. Who has the signing
+key can make up a restore: one that excuses a known checkpoint and isn't named by
+--restored is told as exit code 3. A line of an anchor
 that is no checkpoint is found; the others are compared all the same.
 
 AN EVIDENCE PACK is a directory with
@@ -425,6 +429,23 @@ def compare(rows, roots, back, checkpoints):
             raise Tampered("a checkpoint says that history was taken back to %d rows, and no entry does" % size)
 
 
+def ask_for_restores(checkpoints, stored, named, found):
+    """Counts the checkpoints that restores excuse; the first are the database's own."""
+    newest = max((c.restored for c in checkpoints), key=len, default=[])
+    unnamed, anchored = [], 0
+    for i, c in enumerate(checkpoints):
+        behind = [size for size in newest[len(c.restored) :] if size < c.size]
+        if behind:
+            found["excused"] += 1
+            anchored += i >= stored
+        unnamed += [size for size in behind if size not in named and size not in unnamed]
+    if unnamed:
+        return RolledBack(
+            "history says that it was taken back with consent, and so %d checkpoints need not fit any more, %d of them anchored. "
+            "Ask who agreed; if it was agreed, verify with %s" % (found["excused"], anchored, " ".join("--restored %d" % n for n in unnamed))
+        )
+
+
 # --------------------------------------------------------------------- anchors
 
 
@@ -585,7 +606,7 @@ def member(entry, part, name):
 BATCH = 1024
 
 
-def check_database(path, key_path, anchors, found):
+def check_database(path, key_path, anchors, restored, found):
     if os.path.isdir(path):
         path = os.path.join(path, "console.db")
     if anchors is None:
@@ -617,14 +638,15 @@ def check_database(path, key_path, anchors, found):
         for c in checkpoints:
             found["signed"] = max(found["signed"], c.size)
             found["restored"] = max(found["restored"], len(c.restored))
+        unnamed = ask_for_restores(checkpoints, len(stored), restored, found)
         rows = Rows({c.size for c in checkpoints})
         try:
             read_rows(db, rows)
         finally:
             found["rows"], found["hash"] = rows.seq, rows.hash.hex()
         compare(rows.seq, rows.roots, rows.back, checkpoints)
-        if bad:
-            raise bad[0]
+        if unnamed or bad:
+            raise unnamed or bad[0]
     finally:
         db.close()
 
@@ -793,7 +815,7 @@ def check_packed(row, proofs, checkpoint):
 
 
 def examine(check, *args):
-    found = {"result": OK, "rows": 0, "hash": "", "checkpoints": 0, "anchored": 0, "signed": 0, "restored": 0}
+    found = {"result": OK, "rows": 0, "hash": "", "checkpoints": 0, "anchored": 0, "signed": 0, "restored": 0, "excused": 0}
     try:
         check(*args, found)
     except Tampered as e:
@@ -808,23 +830,25 @@ def examine(check, *args):
 def batch():
     for line in sys.stdin:
         job = json.loads(line)
-        print(json.dumps(examine(check_database, job["db"], job["key"], job.get("anchors"))), flush=True)
+        print(json.dumps(examine(check_database, job["db"], job["key"], job.get("anchors"), job.get("restored") or [])), flush=True)
     return 0
 
 
 def main(args):
     if args == ["--batch"]:
         return batch()
-    plain, key, anchors, as_json = [], None, [], False
+    plain, key, anchors, restored, as_json = [], None, [], [], False
     args = list(args)
     while args:
         arg = args.pop(0)
         if arg == "--json":
             as_json = True
-        elif arg in ("--key", "--anchor") and args:
+        elif arg in ("--key", "--anchor") and args or arg == "--restored" and args and args[0].isdigit():
             value = args.pop(0)
             if arg == "--key":
                 key = value
+            elif arg == "--restored":
+                restored.append(int(value))
             else:
                 anchors.append(value)
         else:
@@ -840,13 +864,13 @@ def main(args):
         known = os.path.join(beside, "anchors.log")
         if os.path.exists(known):
             anchors.append(known)
-        found = examine(check_database, path, key or os.path.join(beside, "witness.pub"), anchors)
+        found = examine(check_database, path, key or os.path.join(beside, "witness.pub"), anchors, restored)
     if as_json:
         print(json.dumps(found, indent=2))
     elif found["result"] == OK:
         print("ok: %d rows, %d checkpoints, %d anchored; the newest covers %d rows" % (found["rows"], found["checkpoints"], found["anchored"], found["signed"]))
         if found["restored"]:
-            print("history was taken back %d times with consent" % found["restored"])
+            print("history was taken back %d times with consent, so that %d checkpoints need not fit any more" % (found["restored"], found["excused"]))
     else:
         print("%s: %s" % (found["result"], found["problem"]), file=sys.stderr)
     return EXIT[found["result"]]

@@ -29,9 +29,10 @@ var exitCodes = map[string]int{witness.Tampered: exitTampered, witness.Unreadabl
 
 type historyVerifyCommand struct {
 	directory
-	JSON   bool     `name:"json" help:"Print the findings as JSON."`
-	Anchor []string `type:"path" sep:"none" help:"File with checkpoints that were kept elsewhere; may be repeated. The default one in the data directory is read as well."`
-	Key    string   `type:"path" help:"File with the public keys that count (default: witness.pub beside the key file). Keep a copy elsewhere and name that one."`
+	JSON     bool     `name:"json" help:"Print the findings as JSON."`
+	Anchor   []string `type:"path" sep:"none" help:"File with checkpoints that were kept elsewhere; may be repeated. The default one in the data directory is read as well."`
+	Restored []int64  `placeholder:"N" help:"A restore to N entries that was agreed; may be repeated. Without it, a restore that excuses a known checkpoint is told as exit code 3."`
+	Key      string   `type:"path" help:"File with the public keys that count (default: the public half of witness.key, or witness.pub where that is not readable). Keep a copy elsewhere and name that one."`
 }
 
 // Run reads the database without writing to it, even while a console runs.
@@ -55,7 +56,7 @@ func (c historyVerifyCommand) examine(ctx context.Context) witness.Report {
 	if _, err := os.Stat(c.defaultAnchor()); err == nil {
 		anchors = append(anchors, c.defaultAnchor())
 	}
-	r := witness.Examine(ctx, st, c.publicKeys, anchors)
+	r := witness.Examine(ctx, st, c.publicKeys, anchors, c.Restored...)
 	if err := st.Close(); err != nil && r.Result == witness.OK {
 		r.Result, r.Problem = witness.Unreadable, err.Error()
 	}
@@ -73,17 +74,16 @@ func (c historyVerifyCommand) print(t terminal, r witness.Report) error {
 	}
 	_, err := fmt.Fprintf(t.out, "ok: %d entries, last hash %s\n%d checkpoints and %d anchored ones fit; the newest covers %d entries\n", r.Rows, r.Hash, r.Checkpoints, r.Anchored, r.Signed)
 	if err == nil && r.Restored > 0 {
-		_, err = fmt.Fprintf(t.out, "history was taken back %d times with consent\n", r.Restored)
+		_, err = fmt.Fprintf(t.out, "history was taken back %d times with consent, so that %d checkpoints need not fit any more\n", r.Restored, r.Excused)
 	}
 	return err
 }
 
 func (c historyVerifyCommand) publicKeys() (audit.PublicKeys, error) {
-	path := c.Key
-	if path == "" {
-		path = filepath.Join(c.witnessDir(), witness.PublicFile)
+	if c.Key == "" {
+		return witness.OwnPublic(c.witnessDir())
 	}
-	return witness.LoadPublic(path)
+	return witness.LoadPublic(c.Key)
 }
 
 // witnessDir is where the signing key lies: beside the other key.

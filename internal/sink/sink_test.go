@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -419,5 +420,47 @@ func TestAdmin(t *testing.T) {
 	}
 	if log := h.Log.String(); strings.Contains(log, canary) || strings.Contains(log, key.Reveal()) {
 		t.Error("the log holds an address or a key")
+	}
+}
+
+// Who writes into the database that a sink has everything doesn't starve it: what
+// was delivered is known, and after a start the sink fails until it is replayed.
+func TestCursorTooFar(t *testing.T) {
+	h := newHouse(t)
+	h.run()
+	added, _ := h.add(sink.Input{Kind: sink.File, Address: secret.New("a.jsonl")})
+	h.done(added.ID, h.head())
+	meddle := func() {
+		db, err := sql.Open("sqlite3", filepath.Join(h.Dir, store.DatabaseFile)+"?_busy_timeout=5000")
+		h.must(err)
+		_, err = db.ExecContext(t.Context(), "UPDATE sink_progress SET cursor = 1000000")
+		h.must(errors.Join(err, db.Close()))
+	}
+	text := func() string {
+		b, err := os.ReadFile(filepath.Join(h.settings.Dir, "a.jsonl"))
+		h.must(err)
+		return string(b)
+	}
+	meddle()
+	if err := h.Store.CheckProgress(t.Context()); !errors.Is(err, audit.ErrTampered) {
+		t.Errorf("it isn't noticed: %v", err)
+	}
+	last := h.record(h.edited("kept from the receiver"))
+	h.until("the entry goes out", func() bool { return h.sink(added.ID).Cursor == last })
+	if diff := cmp.Diff(span(1, last), h.seqs(text())); diff != "" {
+		t.Error(diff)
+	}
+	h.must(h.Store.CheckProgress(t.Context()))
+	h.stop()
+	meddle()
+	h.run()
+	last = h.record(h.edited("kept from the receiver too"))
+	h.until("the sink fails", func() bool { return strings.Contains(h.sink(added.ID).Health.Problem, "Replay") })
+	_, err := h.sinks.Replay(t.Context(), h.ada, added.ID, last)
+	h.must(err)
+	h.done(added.ID, last)
+	h.until("replayed", func() bool { return h.sink(added.ID).Cursor == h.head() })
+	if diff := cmp.Diff(span(1, h.head()), h.seqs(text())); diff != "" {
+		t.Error(diff)
 	}
 }

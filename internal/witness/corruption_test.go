@@ -33,8 +33,9 @@ var (
 // A verifier is docs/verify_history.py, which is told of one database after
 // another.
 type verifier struct {
-	in  io.WriteCloser
-	out *bufio.Scanner
+	in       io.WriteCloser
+	out      *bufio.Scanner
+	restored []int64 // restores that are known to be agreed
 }
 
 func startVerifier(t *testing.T) *verifier {
@@ -56,7 +57,7 @@ func startVerifier(t *testing.T) *verifier {
 }
 
 func (v *verifier) ask(db, key string, anchors []string) (r witness.Report, err error) {
-	job, err := json.Marshal(map[string]any{"db": db, "key": key, "anchors": anchors})
+	job, err := json.Marshal(map[string]any{"db": db, "key": key, "anchors": anchors, "restored": v.restored})
 	if err != nil {
 		return r, err
 	}
@@ -68,6 +69,9 @@ func (v *verifier) ask(db, key string, anchors []string) (r witness.Report, err 
 	}
 	return r, json.Unmarshal(v.out.Bytes(), &r)
 }
+
+// agreed is the restore of one of the specimens.
+var agreed = []int64{20}
 
 // A specimen is a database with checkpoints and anchors that is in order.
 type specimen struct {
@@ -154,6 +158,7 @@ func (b *bench) put(s *specimen) error {
 // look asks both verifiers, which must agree.
 func (b *bench) look(what string) (witness.Report, error) {
 	ours := examineFile(b.t.Context(), b.db, b.now.public, b.log)
+	b.python.restored = agreed
 	theirs, err := b.python.ask(b.db, b.now.key, []string{b.log})
 	if err != nil {
 		return ours, err
@@ -175,7 +180,7 @@ func examineFile(ctx context.Context, path string, public audit.PublicKeys, anch
 		return witness.Report{Result: witness.Unreadable, Problem: err.Error()}
 	}
 	defer func() { _ = st.Close() }() // only read
-	return witness.Examine(ctx, st, func() (audit.PublicKeys, error) { return public, nil }, anchors)
+	return witness.Examine(ctx, st, func() (audit.PublicKeys, error) { return public, nil }, anchors, agreed...)
 }
 
 // content is a digest of all that verification reads of a database.

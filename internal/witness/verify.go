@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 
 	"gatehouse/internal/audit"
 	"gatehouse/internal/store"
@@ -116,6 +118,7 @@ type Report struct {
 	Anchored    int    `json:"anchored"`
 	Signed      int64  `json:"signed"` // rows that the newest checkpoint covers
 	Restored    int    `json:"restored"`
+	Excused     int    `json:"excused"` // checkpoints that need not fit any more because of a restore
 	Problem     string `json:"problem,omitempty"`
 }
 
@@ -128,10 +131,11 @@ const (
 )
 
 // Examine verifies a database and compares it with its checkpoints and with
-// anchors. docs/verify_history.py does the same without this code.
-func Examine(ctx context.Context, st *store.Store, keys func() (audit.PublicKeys, error), anchors []string) Report {
+// anchors. Restores are the sizes that history was taken back to as whoever asks
+// knows. docs/verify_history.py does the same without this code.
+func Examine(ctx context.Context, st *store.Store, keys func() (audit.PublicKeys, error), anchors []string, restores ...int64) Report {
 	var r Report
-	err := examine(ctx, st, keys, anchors, &r)
+	err := examine(ctx, st, keys, anchors, restores, &r)
 	switch {
 	case err == nil:
 		r.Result = OK
@@ -147,7 +151,7 @@ func Examine(ctx context.Context, st *store.Store, keys func() (audit.PublicKeys
 	return r
 }
 
-func examine(ctx context.Context, st *store.Store, keys func() (audit.PublicKeys, error), anchors []string, r *Report) error {
+func examine(ctx context.Context, st *store.Store, keys func() (audit.PublicKeys, error), anchors []string, restores []int64, r *Report) error {
 	if err := st.CheckFile(ctx); err != nil {
 		return err
 	}
@@ -179,10 +183,39 @@ func examine(ctx context.Context, st *store.Store, keys func() (audit.PublicKeys
 	for _, c := range g.all {
 		r.Signed, r.Restored = max(r.Signed, c.Size), max(r.Restored, len(c.Restored))
 	}
+	unnamed := g.excuses(len(stored), restores, r)
 	c, err := st.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, store.Sizes(g.all))
 	r.Rows, r.Hash = c.Head.Seq, c.Head.Hash.String()
 	if err != nil {
 		return err
 	}
-	return cmp.Or(store.CompareCheckpoints(c, g.all), g.bad)
+	return cmp.Or(store.CompareCheckpoints(c, g.all), unnamed, g.bad)
+}
+
+// excuses counts the checkpoints that need not fit any more because of restores,
+// of which the first so many are the database's own. Who has the signing key can
+// make up a restore, so each must be one that is named.
+func (g gathering) excuses(stored int, named []int64, r *Report) error {
+	newest := g.newest()
+	var unnamed []string
+	anchored := 0
+	for i, c := range g.all {
+		if !newest.Excuses(c) {
+			continue
+		}
+		r.Excused++
+		if i >= stored {
+			anchored++
+		}
+		for _, size := range newest.Restored[len(c.Restored):] {
+			name := fmt.Sprintf("--restored %d", size)
+			if size < c.Size && !slices.Contains(named, size) && !slices.Contains(unnamed, name) {
+				unnamed = append(unnamed, name)
+			}
+		}
+	}
+	if len(unnamed) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: history says that it was taken back with consent, and so %d checkpoints need not fit any more, %d of them anchored. Ask who agreed; if it was agreed, verify with %s", audit.ErrRolledBack, r.Excused, anchored, strings.Join(unnamed, " "))
 }
