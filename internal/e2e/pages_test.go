@@ -105,7 +105,8 @@ func (c *console) scene() map[string]string {
 	_, err = c.box.Edit(sandbox.Edit{Projects: map[string]sandbox.ProjectEdit{"staging": {AuthConfigs: []json.RawMessage{edit}}}})
 	must(c.t, err)
 	p.to(list)
-	p.click(p.button("Sync now"))
+	_, err = p.ExpectResponse("**/sync", func() error { return p.button("Sync now").Click() }) // else the next page would break it off
+	must(c.t, err)
 	p.to("/people")
 	person, err := p.Locator("td a").First().GetAttribute("href")
 	must(c.t, err)

@@ -18,7 +18,8 @@ func (m *team) drift(id, field, value string) {
 	_, err := m.box.Edit(sandbox.Edit{Projects: map[string]sandbox.ProjectEdit{"staging": {AuthConfigs: []json.RawMessage{edit}}}})
 	must(m.t, err)
 	m.ada.to("/projects/default/auth-configs")
-	m.ada.click(m.ada.button("Sync now"))
+	_, err = m.ada.ExpectResponse("**/sync", func() error { return m.ada.button("Sync now").Click() }) // else the next page would break it off
+	must(m.t, err)
 	m.ada.to("/projects/default/auth-configs?q=" + id)
 	must(m.t, expect.Locator(m.ada.Locator("tr[data-id]")).ToContainText("Drift"))
 }
