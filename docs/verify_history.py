@@ -54,6 +54,8 @@ AN EVIDENCE PACK is a directory with
                   further members are not looked at; body_base64 stands for a
                   body that is no text
   checkpoint.txt  a signed checkpoint
+  about.json      what the pack is about (optional); "problem", unless it is
+                  empty, is what the console said was wrong with history
   key.txt         the public key, as signed notes have it
   proofs.json     {"size": N, "root": base64, "proofs": {"7": [base64...]},
                   "earlier": [{"checkpoint": text, "proof": [base64...]}]}
@@ -767,6 +769,11 @@ def check_pack(directory, key_path, found):
         raise Tampered("the pack has another form")
     found["checkpoints"] += 1
     found["signed"] = checkpoint.size
+    about = os.path.join(directory, "about.json")
+    problem = load_json(about) if os.path.exists(about) else {}
+    problem = problem.get("problem") if isinstance(problem, dict) else "about.json has another form"
+    if problem:
+        raise Tampered("the console itself said when it made the pack: " + str(problem))
 
 
 def check_packed(row, proofs, checkpoint):

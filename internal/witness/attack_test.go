@@ -90,6 +90,10 @@ func TestForgedRestore(t *testing.T) {
 		t.Error("the badge doesn't say so")
 	}
 	c.attack("DROP TRIGGER checkpoint_no_delete", "DELETE FROM checkpoint WHERE id = 2")
+	if err := c.witness.Checkpoint(t.Context(), witness.ForNews); !errors.Is(err, audit.ErrTampered) {
+		t.Errorf("signed before everything was verified again: %v", err)
+	}
+	c.must(c.witness.VerifyWhole(t.Context()))
 	c.sign()
 	if got := c.both(kept); got != witness.RolledBack {
 		t.Errorf("afterwards a replaced history is %s", got)
@@ -140,6 +144,8 @@ func TestRubbishAtAnchor(t *testing.T) {
 	if got := c.both(anchor); got != witness.Tampered {
 		t.Errorf("it is %s", got)
 	}
+	c.rows(1)
+	c.sign() // history itself is right
 }
 
 // What is no checkpoint among the checkpoints is told, and the console starts.
