@@ -26,8 +26,8 @@ checkpoint covers rows that aren't there, or others.
 
 WHAT IS CHECKED
 
-The database has one row for each entry in the table history: seq, body, prev,
-hash. For each of them, in order:
+The database has one row for each entry in the table history (a real one, as the
+others that are read; no view): seq, body, prev, hash. For each of them, in order:
   - seq counts from 1 without a gap;
   - hash is SHA-256(0x00 || body);
   - prev is the hash of the row before, 32 zero bytes before the first;
@@ -572,7 +572,10 @@ class Rows:
         for field, salt, value in personal:
             if not isinstance(field, Text) or not is_blob(salt) or not isinstance(value, Text):
                 wrong("its personal data has another form")
-            name = field.decode("utf-8", "replace")
+            try:
+                name = field.decode("utf-8")
+            except ValueError:
+                wrong("its personal data has another form")
             if name in there:
                 wrong("personal data is there twice")
             if sealed.get(name) != hashlib.sha256(salt + value).hexdigest():
@@ -580,7 +583,9 @@ class Rows:
             there.add(name)
         actor = member(entry, "actor", "id")
         if entry.get("action") == "user.erased":
-            self.erased[member(entry, "object", "id")] = seq
+            who = member(entry, "object", "id", None)
+            if who is not None:
+                self.erased[who] = seq
         for name in sealed:
             if name in there:
                 continue
@@ -598,10 +603,10 @@ class Rows:
                 raise Tampered("at row %d: personal data is missing that nobody erased" % seq)
 
 
-def member(entry, part, name):
+def member(entry, part, name, otherwise=""):
     value = entry.get(part)
     value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, str) else otherwise
 
 
 BATCH = 1024
@@ -617,6 +622,9 @@ def check_database(path, key_path, anchors, restored, found):
     try:
         db.execute("BEGIN")
         for table in ("history", "history_personal", "checkpoint"):
+            (others,) = db.execute("SELECT count(*) FROM sqlite_master WHERE lower(name) = ? AND (type <> 'table' OR rootpage = 0)", (table,)).fetchone()
+            if others:
+                raise Tampered(table + " is not a table")
             (result,) = db.execute("PRAGMA quick_check(%s)" % table).fetchone()
             if result != b"ok":
                 raise Unreadable("the database file is damaged: " + result.decode(errors="replace"))
