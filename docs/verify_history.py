@@ -26,8 +26,8 @@ checkpoint covers rows that aren't there, or others.
 
 WHAT IS CHECKED
 
-The database has one row for each entry in the table history: seq, body, prev,
-hash. For each of them, in order:
+The database has one row for each entry in the table history (a real one, as the
+others that are read; no view): seq, body, prev, hash. For each of them, in order:
   - seq counts from 1 without a gap;
   - hash is SHA-256(0x00 || body);
   - prev is the hash of the row before, 32 zero bytes before the first;
@@ -54,6 +54,8 @@ AN EVIDENCE PACK is a directory with
                   further members are not looked at; body_base64 stands for a
                   body that is no text
   checkpoint.txt  a signed checkpoint
+  about.json      what the pack is about (optional); "problem", unless it is
+                  empty, is what the console said was wrong with history
   key.txt         the public key, as signed notes have it
   proofs.json     {"size": N, "root": base64, "proofs": {"7": [base64...]},
                   "earlier": [{"checkpoint": text, "proof": [base64...]}]}
@@ -571,7 +573,10 @@ class Rows:
         for field, salt, value in personal:
             if not isinstance(field, Text) or not is_blob(salt) or not isinstance(value, Text):
                 wrong("its personal data has another form")
-            name = field.decode("utf-8", "replace")
+            try:
+                name = field.decode("utf-8")
+            except ValueError:
+                wrong("its personal data has another form")
             if name in there:
                 wrong("personal data is there twice")
             if sealed.get(name) != hashlib.sha256(salt + value).hexdigest():
@@ -579,7 +584,9 @@ class Rows:
             there.add(name)
         actor = member(entry, "actor", "id")
         if entry.get("action") == "user.erased":
-            self.erased[member(entry, "object", "id")] = seq
+            who = member(entry, "object", "id", None)
+            if who is not None:
+                self.erased[who] = seq
         for name in sealed:
             if name in there:
                 continue
@@ -597,10 +604,10 @@ class Rows:
                 raise Tampered("at row %d: personal data is missing that nobody erased" % seq)
 
 
-def member(entry, part, name):
+def member(entry, part, name, otherwise=""):
     value = entry.get(part)
     value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, str) else otherwise
 
 
 BATCH = 1024
@@ -616,6 +623,9 @@ def check_database(path, key_path, anchors, restored, found):
     try:
         db.execute("BEGIN")
         for table in ("history", "history_personal", "checkpoint"):
+            (others,) = db.execute("SELECT count(*) FROM sqlite_master WHERE lower(name) = ? AND (type <> 'table' OR rootpage = 0)", (table,)).fetchone()
+            if others:
+                raise Tampered(table + " is not a table")
             (result,) = db.execute("PRAGMA quick_check(%s)" % table).fetchone()
             if result != b"ok":
                 raise Unreadable("the database file is damaged: " + result.decode(errors="replace"))
@@ -794,6 +804,11 @@ def check_pack(directory, key_path, found):
         raise Tampered("the pack has another form")
     found["checkpoints"] += 1
     found["signed"] = checkpoint.size
+    about = os.path.join(directory, "about.json")
+    problem = load_json(about) if os.path.exists(about) else {}
+    problem = problem.get("problem") if isinstance(problem, dict) else "about.json has another form"
+    if problem:
+        raise Tampered("the console itself said when it made the pack: " + str(problem))
 
 
 def check_packed(row, proofs, checkpoint):

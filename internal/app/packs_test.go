@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/x509"
+	"database/sql"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -24,6 +25,7 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/composio/sandbox"
 	"gatehouse/internal/store"
+	"gatehouse/internal/witness"
 )
 
 // A bare machine has Python and OpenSSL, and nothing of ours.
@@ -370,5 +372,54 @@ func TestEvidenceReadme(t *testing.T) {
 	dir, _ := unpack(t, b.get(evidencePath(personPath(evil.ID))).is(200).body)
 	if n := len(commandsOf(string(read(t, filepath.Join(dir, "README.txt"))))); n != 3 {
 		t.Errorf("%d commands", n)
+	}
+}
+
+// meddled changes the first entry of a site's history behind its back, once it was
+// signed, and has everything verified.
+func (s *site) meddled() {
+	s.T.Helper()
+	if err := s.Witness.Checkpoint(s.T.Context(), witness.ForNews); err != nil {
+		s.T.Fatal(err)
+	}
+	db, err := sql.Open("sqlite3", filepath.Join(s.Dir, store.DatabaseFile)+"?_busy_timeout=5000")
+	if err == nil {
+		_, err = db.ExecContext(s.T.Context(), `DROP TRIGGER history_no_update; UPDATE history SET body = replace(body, '"outcome":"ok"', '"outcome":"no"') WHERE seq = 1`)
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
+		s.T.Fatal(err)
+	}
+	if err := s.Witness.VerifyWhole(s.T.Context()); !errors.Is(err, audit.ErrTampered) {
+		s.T.Fatal(err)
+	}
+}
+
+// Evidence that is handed out while the console says that history is not as it was
+// written says so too, in each of its files that speak, and doesn't verify.
+func TestEvidenceOfMeddledHistory(t *testing.T) {
+	s, b, id, _ := approvedSite(t)
+	s.meddled()
+	before, err := s.Store.LatestCheckpoint(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, _ := unpack(t, b.get(evidencePath(changePath(id))).is(200).body)
+	after, err := s.Store.LatestCheckpoint(t.Context())
+	if err != nil || after.ID != before.ID {
+		t.Errorf("signed on top: %+v, %v", after, err)
+	}
+	if text := string(read(t, filepath.Join(dir, "README.txt"))); !strings.Contains(text, "HISTORY WAS NOT AS IT WAS WRITTEN") || !strings.Contains(text, "row 1") {
+		t.Error(text)
+	}
+	var about struct{ Problem string }
+	if err := json.Unmarshal(read(t, filepath.Join(dir, "about.json")), &about); err != nil || !strings.Contains(about.Problem, "row 1") {
+		t.Errorf("%+v, %v", about, err)
+	}
+	printed, ok := newBareMachine(t).follow(dir)
+	if ok || !strings.Contains(printed, "files as they were signed") || !strings.Contains(printed, "the console itself said when it made the pack") || !strings.Contains(printed, "row 1") {
+		t.Errorf("%v:\n%s", ok, printed)
+	}
+	if e := s.History(store.HistoryQuery{Action: "evidence.exported"}); len(e) != 1 || !strings.Contains(e[0].Detail["problem"], "row 1") {
+		t.Errorf("recorded %+v", e)
 	}
 }

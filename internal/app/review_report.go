@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/review"
@@ -68,6 +69,9 @@ func (s *Server) reviewReport(c echo.Context) error {
 		Proof: reportProof(r, closing, hex.EncodeToString(sum[:])), Verify: reportSteps,
 	}
 	v.Evidence = s.evidenceLink(c, reviewPath(r.ID))
+	if s.witness != nil {
+		v.Problem = integrityProblem(s.witness.Known(), reader(c).May(access.ViewSettings))
+	}
 	if err := s.signReport(c, &v, r, closing, hex.EncodeToString(sum[:])); err != nil {
 		return err
 	}
@@ -117,6 +121,9 @@ func (s *Server) signReport(c echo.Context, v *templates.ReportView, r review.Re
 		templates.FactView{Name: "Public key", Code: s.witness.PublicKey()},
 	)
 	text := "review " + r.ID + "\nreport " + sum + "\nentries " + r.Scope.Set + "\nclosed by " + strconv.FormatInt(closing.Seq, 10) + "\nclosed at " + closing.Time.Format(audit.TimeFormat) + "\n"
+	if s.witness.Known().Problem != nil {
+		text += "history is not as it was written\n"
+	}
 	note, err := s.witness.Sign(ctx, "review", []byte(text))
 	v.Signed = string(note)
 	return err

@@ -138,6 +138,10 @@ func TestReviewToTheEnd(t *testing.T) {
 	}
 	ayo.get("/history?action=review.marked").has("Ayo looked at " + strconv.Itoa(len(seqs)-1) + " entries in the review The week")
 
+	// The report says what the console says of history.
+	s.meddled()
+	ben.get(path+"/report").has("History is not as it was written.", "row 1", "This is what the review was closed with")
+
 	// A closed review stays as it is.
 	closed := ben.get(path + "?part=all").has("Closed")
 	if n := closed.doc.Find("main form").Length(); n != 0 {

@@ -46,23 +46,31 @@ func scanBody(b []byte) (m marks, ok bool) {
 	return m, ok && s.i == len(b)
 }
 
-// member finds the text of a member in an object that was scanned: one that is
-// a string without escapes.
-func member(object []byte, name string) (string, bool) {
-	pattern := `"` + name + `":"`
-	for from := 0; ; {
-		at := bytes.Index(object[from:], []byte(pattern))
-		if at < 0 {
-			return "", false
-		}
-		at += from
-		from = at + len(pattern)
-		if before := object[at-1]; before != '{' && before != ',' {
-			continue // it is the end of a longer text
-		}
-		end := bytes.IndexByte(object[from:], '"')
-		return string(object[from : from+end]), true
+// member finds the text of a member in an object that was scanned, among those of
+// its own and not of what is nested.
+func member(object []byte, name string) (text string, found bool) {
+	if len(object) == 0 || object[0] != '{' {
+		return "", false
 	}
+	if isWord(name) && bytes.IndexByte(object[1:], '{') < 0 && bytes.IndexByte(object, '[') < 0 && bytes.IndexByte(object, '\\') < 0 {
+		// No text holds a quote, so what follows one tells what it is.
+		_, after, ok := bytes.Cut(object, []byte(`"`+name+`":"`))
+		value, _, _ := bytes.Cut(after, []byte(`"`))
+		return string(value), ok
+	}
+	s := scan{b: object}
+	s.object(mostNested, func(key, value []byte) {
+		var is string
+		if _ = json.Unmarshal(key, &is); is == name && value[0] == '"' { // they were scanned
+			found = json.Unmarshal(value, &text) == nil
+		}
+	})
+	return text, found
+}
+
+// isWord reports whether a name has only lower-case letters and lines.
+func isWord(name string) bool {
+	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") == ""
 }
 
 // A scan walks through JSON and stops where it isn't canonical.

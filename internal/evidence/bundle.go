@@ -126,11 +126,12 @@ type about struct {
 	MadeBy     string `json:"made_by"`
 	Rows       int    `json:"rows"`
 	Checkpoint int64  `json:"checkpoint"`
+	Problem    string `json:"problem"` // what the console said was wrong with history
 }
 
 func (p *Pack) about() about {
 	s := p.subject
-	return about{p.id, s.Kind, s.ID, s.Project, s.Name, s.Text, p.at.Format(audit.TimeFormat), p.by.ID, len(p.seqs), p.checkpoint.Size}
+	return about{p.id, s.Kind, s.ID, s.Project, s.Name, s.Text, p.at.Format(audit.TimeFormat), p.by.ID, len(p.seqs), p.checkpoint.Size, p.problem}
 }
 
 var kindWords = map[Kind]string{OfRequest: "change request", OfConfig: "auth config", OfPerson: "person", OfReview: "review of history", OfSearch: "search of history"}
@@ -144,7 +145,15 @@ func (p *Pack) readme(key string) string {
 	}
 	what := strings.Join(words, ", ")
 	return strings.NewReplacer("@WHAT@", what, "@AT@", p.at.Format(audit.TimeFormat), "@BY@", oneLine(p.by.Name), "@ROWS@", strconv.Itoa(len(p.seqs)),
-		"@SIZE@", strconv.FormatInt(p.checkpoint.Size, 10), "@KEY@", key).Replace(readme)
+		"@SIZE@", strconv.FormatInt(p.checkpoint.Size, 10), "@KEY@", key, "@PROBLEM@", p.warning()).Replace(readme)
+}
+
+// warning says in the README what the console said was wrong with history.
+func (p *Pack) warning() string {
+	if p.problem == "" {
+		return ""
+	}
+	return "\nHISTORY WAS NOT AS IT WAS WRITTEN when this pack was made, as the console itself\nsaid: " + p.problem + "\nDon't take the entries for proven before that is explained. The third command\nbelow fails because of it.\n"
 }
 
 // oneLine is a text without line breaks, so that nobody's name can look like a

@@ -52,6 +52,7 @@ type Pack struct {
 	id         string // exp_…
 	at         time.Time
 	checkpoint audit.Signed
+	problem    string   // what the console says is wrong with history
 	seqs       []int64  // the first one first
 	requests   []string // ids, in the order of the first entry about them
 }
@@ -68,11 +69,14 @@ func (s *Service) BeginPack(ctx context.Context, by access.Reader, about Subject
 	if _, err := s.store.Searchable(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.witness.Checkpoint(ctx, "evidence"); err != nil {
+	err := s.witness.Checkpoint(ctx, "evidence")
+	if err != nil && !errors.Is(err, audit.ErrTampered) && !errors.Is(err, audit.ErrRolledBack) {
 		return nil, err
 	}
 	p := &Pack{service: s, by: by, subject: about, id: "exp_" + secret.Code(16), at: s.now()}
-	var err error
+	if known := s.witness.Known().Problem; known != nil { // evidence is wanted then above all
+		p.problem = oneLine(known.Error())
+	}
 	if p.checkpoint, err = s.store.LatestCheckpoint(ctx); err != nil {
 		return nil, err
 	}
@@ -86,6 +90,9 @@ func (p *Pack) event(action string) audit.Event {
 	e := audit.Event{
 		Actor: p.by.Actor(), Action: action, Object: audit.Object{Kind: "evidence", ID: p.id, Name: PackFile}, Project: p.subject.Project, Reason: p.subject.Text,
 		Detail: map[string]string{"kind": string(p.subject.Kind), "rows": strconv.Itoa(len(p.seqs)), "checkpoint": strconv.FormatInt(p.checkpoint.Size, 10)},
+	}
+	if p.problem != "" {
+		e.Detail["problem"] = p.problem
 	}
 	if p.subject.ID != "" {
 		e.Detail["subject"] = p.subject.ID

@@ -272,10 +272,18 @@ func (s *Store) StoredCheckpoints(ctx context.Context) ([]audit.Signed, error) {
 	return out, err
 }
 
-// CheckFile has SQLite look over the tables that verification reads.
+// CheckFile has SQLite look over the tables that verification reads. A view in the
+// place of one could show something else to everyone who looks.
 func (s *Store) CheckFile(ctx context.Context) error {
 	for _, table := range []string{"history", "history_personal", "checkpoint"} {
 		var found string
+		var others int
+		if err := s.reads.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master WHERE lower(name) = ? AND (type <> 'table' OR rootpage = 0)", table).Scan(&others); err != nil {
+			return err
+		}
+		if others > 0 {
+			return fmt.Errorf("%w: %s is not a table", audit.ErrTampered, table)
+		}
 		if err := s.reads.QueryRowContext(ctx, "PRAGMA quick_check("+table+")").Scan(&found); err != nil {
 			return err
 		}

@@ -91,6 +91,10 @@ func TestForgedRestore(t *testing.T) {
 		t.Error("the badge doesn't say so")
 	}
 	c.attack("DROP TRIGGER checkpoint_no_delete", "DELETE FROM checkpoint WHERE id = 2")
+	if err := c.witness.Checkpoint(t.Context(), witness.ForNews); !errors.Is(err, audit.ErrTampered) {
+		t.Errorf("signed before everything was verified again: %v", err)
+	}
+	c.must(c.witness.VerifyWhole(t.Context()))
 	c.sign()
 	if got := c.both(kept); got != witness.RolledBack {
 		t.Errorf("afterwards a replaced history is %s", got)
@@ -141,6 +145,8 @@ func TestRubbishAtAnchor(t *testing.T) {
 	if got := c.both(anchor); got != witness.Tampered {
 		t.Errorf("it is %s", got)
 	}
+	c.rows(1)
+	c.sign() // history itself is right
 }
 
 // However much rubbish follows the checkpoints at an anchor, the start looks for
@@ -402,5 +408,50 @@ func TestProgressTooFar(t *testing.T) {
 	c.must(c.witness.VerifyWhole(t.Context()))
 	if c.witness.Known().Problem == nil {
 		t.Error("verification hides it")
+	}
+}
+
+// appended is the statement that adds an entry after the last one.
+func (c *console) appended(body string) string {
+	c.t.Helper()
+	head, err := c.store.HistoryHead(c.t.Context())
+	c.must(err)
+	text := fmt.Sprintf(body, fmt.Sprintf("%x", head.Hash[:]), head.Seq+1)
+	hash := audit.HashBody([]byte(text))
+	return fmt.Sprintf("INSERT INTO history (seq, body, prev, hash) VALUES (%d, x'%x', x'%x', x'%x')", head.Seq+1, text, head.Hash[:], hash[:])
+}
+
+// Who is erased is what an entry says at its top level, to both verifiers.
+func TestWhoIsErased(t *testing.T) {
+	for object, want := range map[string]string{
+		`{"id":"usr_1","kind":"user"}`:         witness.OK,
+		`{"a":{"id":"usr_1"},"kind":"user"}`:   witness.Tampered,
+		`{"a":[{"id":"usr_1"}],"kind":"user"}`: witness.Tampered,
+		`[{"id":"usr_1","kind":"user"}]`:       witness.Tampered,
+		`{"id":"usr_1\\","kind":"user"}`:       witness.Tampered,
+		`{"id":["usr_1"],"kind":"user"}`:       witness.Tampered,
+		`{"a\"":"\"id\":\"usr_1\""}`:           witness.Tampered,
+	} {
+		c := start(t)
+		c.rows(2)
+		c.attack(c.appended(`{"action":"user.erased","actor":{"id":"","kind":"system"},"object":`+object+`,"prev":"%s","sealed":{},"seq":"%d"}`),
+			"DROP TRIGGER history_personal_no_delete", "DELETE FROM history_personal WHERE field <> 'reason'")
+		if got := c.both(); got != want {
+			t.Errorf("%s: %s", object, got)
+		}
+	}
+}
+
+// A view in the place of a table could show each verifier something else.
+func TestViewForTable(t *testing.T) {
+	for _, table := range []string{"history", "history_personal", "checkpoint"} {
+		c := start(t)
+		c.rows(3)
+		c.sign()
+		c.attack("PRAGMA foreign_keys = OFF; DROP TRIGGER history_no_update; DROP TRIGGER history_no_delete; DROP TRIGGER history_in_order; DROP TRIGGER history_personal_no_update; DROP TRIGGER history_personal_no_delete",
+			"PRAGMA legacy_alter_table = ON; ALTER TABLE "+table+" RENAME TO hidden; CREATE VIEW "+table+" AS SELECT * FROM hidden")
+		if got := c.both(); got != witness.Tampered {
+			t.Errorf("%s: %s", table, got)
+		}
 	}
 }

@@ -106,8 +106,16 @@ func openNotes(keys audit.PublicKeys, path string, notes [][]byte, err error) ([
 			err = fmt.Errorf("%w: checkpoint %d of %s: %w", audit.ErrTampered, i+1, path, cerr)
 		}
 	}
+	if err != nil {
+		err = atAnchor{err}
+	}
 	return all, err
 }
+
+// atAnchor is what is wrong at an anchor and not in history itself.
+type atAnchor struct{ error }
+
+func (e atAnchor) Unwrap() error { return e.error }
 
 // A Report is what an examination of a database found.
 type Report struct {

@@ -305,6 +305,9 @@ func (s *Service) sign(ctx context.Context, why string, restored func(last *audi
 	if err != nil || c.Head.Seq == 0 {
 		return err
 	}
+	if err := s.notAsWritten(); err != nil {
+		return fmt.Errorf("no checkpoint is signed until everything verifies again: %w", err)
+	}
 	last, err := s.latest(ctx) // nothing is taken over that the console didn't sign
 	if err != nil {
 		return s.found(err)
@@ -371,6 +374,16 @@ func (s *Service) found(err error) error {
 		s.log.Error("history is not as it was written; see docs/audit.md", "err", err)
 	}
 	return err
+}
+
+// notAsWritten is what is known to be wrong with history itself.
+func (s *Service) notAsWritten() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.As(s.problem, &atAnchor{}) {
+		return nil
+	}
+	return s.problem
 }
 
 // begin reads where the last checkpoint left off.

@@ -293,6 +293,10 @@ func TestTamperedIsFound(t *testing.T) {
 	if r := c.examine(); r.Result != witness.Tampered {
 		t.Errorf("%+v", r)
 	}
+	c.rows(1)
+	if err := c.witness.Checkpoint(t.Context(), witness.ForNews); !errors.Is(err, audit.ErrTampered) {
+		t.Errorf("signed on top: %v", err)
+	}
 }
 
 // The console goes on whatever an anchor does, and the anchor is served once it
