@@ -175,7 +175,7 @@ func examineFile(ctx context.Context, path string, public audit.PublicKeys, anch
 		return witness.Report{Result: witness.Unreadable, Problem: err.Error()}
 	}
 	defer func() { _ = st.Close() }() // only read
-	return witness.Examine(ctx, st, func() (audit.PublicKeys, error) { return public, nil }, anchors)
+	return witness.Examine(ctx, st, witness.Evidence{Keys: func() (audit.PublicKeys, error) { return public, nil }, Anchors: anchors})
 }
 
 // content is a digest of all that verification reads of a database.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"gatehouse/internal/archive"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/store"
 )
@@ -110,6 +111,11 @@ type Report struct {
 	Anchored    int    `json:"anchored"`
 	Signed      int64  `json:"signed"` // rows that the newest checkpoint covers
 	Restored    int    `json:"restored"`
+	Removed     int64  `json:"removed"`   // rows that left the database for archives
+	Unchecked   int    `json:"unchecked"` // checkpoints that can't be compared without those
+	Archives    int    `json:"archives"`  // that were checked
+	Archived    int64  `json:"archived"`  // rows in them
+	Erased      int    `json:"erased"`    // pieces of personal data that they lack
 	Problem     string `json:"problem,omitempty"`
 }
 
@@ -121,11 +127,20 @@ const (
 	Unreadable = "unreadable"
 )
 
-// Examine verifies a database and compares it with its checkpoints and with
-// anchors. docs/verify_history.py does the same without this code.
-func Examine(ctx context.Context, st *store.Store, keys func() (audit.PublicKeys, error), anchors []string) Report {
-	var r Report
-	err := examine(ctx, st, keys, anchors, &r)
+// Evidence is what a database is compared with.
+type Evidence struct {
+	Keys     func() (audit.PublicKeys, error)
+	Anchors  []string // files with checkpoints
+	Archives []string // files with entries that left, or directories of them
+}
+
+// Examine verifies a database, or without one archives alone, and compares it with
+// its checkpoints and other evidence. docs/verify_history.py does the same without
+// this code.
+func Examine(ctx context.Context, st *store.Store, by Evidence) Report {
+	x := examination{st: st, by: by}
+	err := x.run(ctx)
+	r := x.report
 	switch {
 	case err == nil:
 		r.Result = OK
@@ -141,42 +156,113 @@ func Examine(ctx context.Context, st *store.Store, keys func() (audit.PublicKeys
 	return r
 }
 
-func examine(ctx context.Context, st *store.Store, keys func() (audit.PublicKeys, error), anchors []string, r *Report) error {
-	if err := st.CheckFile(ctx); err != nil {
-		return err
-	}
-	stored, err := st.StoredCheckpoints(ctx)
-	if err != nil {
-		return err
-	}
-	r.Checkpoints = len(stored)
-	var g gathering
-	if len(stored) > 0 || len(anchors) > 0 {
-		public, err := keys()
+// An examination is under way.
+type examination struct {
+	st     *store.Store // nil if there is none
+	by     Evidence
+	public audit.PublicKeys
+	report Report
+	g      gathering
+}
+
+func (x *examination) run(ctx context.Context) error {
+	var stored []audit.Signed
+	var left bool
+	if x.st != nil {
+		err := x.st.CheckFile(ctx)
+		if err == nil {
+			stored, err = x.st.StoredCheckpoints(ctx)
+		}
+		if err == nil {
+			left, err = x.st.AnyLeft(ctx)
+		}
 		if err != nil {
 			return err
 		}
-		if g.all, err = openStored(public, stored); err != nil {
+		x.report.Checkpoints = len(stored)
+	}
+	if len(stored)+len(x.by.Anchors)+len(x.by.Archives) > 0 || left {
+		if err := x.gather(stored); err != nil {
 			return err
 		}
-		for _, path := range anchors {
-			more, err := openAnchor(public, path)
-			if errors.Is(err, errMissing) {
-				return err
-			}
-			if err := g.add(more, err); err != nil {
-				return err
-			}
-			r.Anchored += len(more)
+	}
+	found, err := x.archives(ctx)
+	if err != nil || x.st == nil {
+		return cmp.Or(err, x.compareRoots(found), x.g.bad)
+	}
+	return x.database(ctx, found)
+}
+
+// gather opens the checkpoints of the database and of anchors.
+func (x *examination) gather(stored []audit.Signed) (err error) {
+	if x.public, err = x.by.Keys(); err != nil {
+		return err
+	}
+	if x.g.all, err = openStored(x.public, stored); err != nil {
+		return err
+	}
+	for _, path := range x.by.Anchors {
+		more, err := openAnchor(x.public, path)
+		if errors.Is(err, errMissing) {
+			return err
+		}
+		if err := x.g.add(more, err); err != nil {
+			return err
+		}
+		x.report.Anchored += len(more)
+	}
+	for _, c := range x.g.all {
+		x.report.Signed, x.report.Restored = max(x.report.Signed, c.Size), max(x.report.Restored, len(c.Restored))
+	}
+	return nil
+}
+
+// removed opens what is stated about an archive of the database.
+func (x *examination) removed(note []byte) (audit.Statement, error) {
+	return x.public.OpenStatement(note, audit.RemovedStatement)
+}
+
+// archives checks those that were given, and that the database says the same of
+// them.
+func (x *examination) archives(ctx context.Context) (archive.Found, error) {
+	paths, err := archive.Paths(x.by.Archives)
+	if err != nil {
+		return archive.Found{}, err
+	}
+	found, err := archive.Check(paths, x.public, store.Sizes(x.g.all))
+	x.report.Archives, x.report.Archived, x.report.Erased = len(found.All), found.Rows, found.Missing
+	if err != nil || x.st == nil {
+		return found, err
+	}
+	removed, err := x.st.Removed(ctx, x.removed)
+	if err == nil {
+		err = found.Compare(removed)
+	}
+	return found, err
+}
+
+// compareRoots looks whether archives fit the checkpoints that cover a part of
+// their rows and nothing else.
+func (x *examination) compareRoots(found archive.Found) error {
+	newest := x.g.newest()
+	for _, c := range x.g.all {
+		if root, known := found.Roots[c.Size]; known && root != c.Root && !newest.Excuses(c) {
+			return fmt.Errorf("%w: the first %d rows aren't those of the checkpoint of %s", audit.ErrRolledBack, c.Size, c.Time.Format(audit.TimeFormat))
 		}
 	}
-	for _, c := range g.all {
-		r.Signed, r.Restored = max(r.Signed, c.Size), max(r.Restored, len(c.Restored))
-	}
-	c, err := st.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, store.Sizes(g.all))
-	r.Rows, r.Hash = c.Head.Seq, c.Head.Hash.String()
+	return nil
+}
+
+func (x *examination) database(ctx context.Context, found archive.Found) error {
+	c, err := x.st.VerifyWhole(ctx, x.removed, found.Verifier, store.Sizes(x.g.all))
+	x.report.Rows, x.report.Hash, x.report.Removed = c.Head.Seq, c.Head.Hash.String(), c.Start
 	if err != nil {
 		return err
 	}
-	return cmp.Or(store.CompareCheckpoints(c, g.all), g.bad)
+	for _, one := range x.g.all {
+		if _, known := found.Roots[one.Size]; one.Size < c.Start && !known {
+			x.report.Unchecked++
+		}
+	}
+	return cmp.Or(x.compareRoots(found), store.CompareCheckpoints(c, x.g.all), x.g.bad)
 }

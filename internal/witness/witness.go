@@ -193,10 +193,14 @@ func (s *Service) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := store.Checked{Head: head, Roots: map[int64]audit.Hash{}}
+	removed, err := s.removed(ctx)
+	if err != nil {
+		return err
+	}
+	c := store.Checked{Head: head, Roots: map[int64]audit.Hash{}, Start: removed.Head.Seq}
 	newest := g.newest()
 	for _, last := range newestOf(all, head.Seq) {
-		if newest.Excuses(last) {
+		if newest.Excuses(last) || last.Size < c.Start {
 			continue
 		}
 		// Each checkpoint was only signed when the one before was part of it.
@@ -212,6 +216,23 @@ func (s *Service) compare(ctx context.Context) error {
 	s.mu.Unlock()
 	return cmp.Or(store.CompareCheckpoints(c, all), g.bad)
 }
+
+// openRemoved reads what is stated about rows that left for an archive.
+func (s *Service) openRemoved(note []byte) (audit.Statement, error) {
+	return s.keys.Public.OpenStatement(note, audit.RemovedStatement)
+}
+
+// removed is where history begins: after the rows that left for archives.
+func (s *Service) removed(ctx context.Context) (audit.Place, error) {
+	all, err := s.store.Removed(ctx, s.openRemoved)
+	if err != nil || len(all) == 0 {
+		return audit.Place{}, err
+	}
+	return all[len(all)-1].After, nil
+}
+
+// Trusted returns what is wrong with history, if anything is known to be.
+func (s *Service) Trusted() error { return s.Known().Problem }
 
 // restoredRows are those of some sizes that entries say history was taken back to.
 func (s *Service) restoredRows(ctx context.Context, sizes []int64) (found []int64, err error) {
@@ -260,7 +281,7 @@ func (s *Service) acceptRestore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := s.store.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, store.Sizes(g.all))
+	found, err := s.store.VerifyWhole(ctx, s.openRemoved, nil, store.Sizes(g.all))
 	head, newest := found.Head, g.newest()
 	restored := append(slices.Clone(newest.Restored), head.Seq)
 	if err == nil { // as if it were recorded
@@ -371,8 +392,12 @@ func (s *Service) found(err error) error {
 // begin reads where the last checkpoint left off.
 func (s *Service) begin(ctx context.Context) (store.Checked, error) {
 	signed, err := s.latest(ctx)
-	if err != nil || signed.Size == 0 {
+	if err != nil {
 		return store.Checked{}, err
+	}
+	removed, err := s.removed(ctx)
+	if err != nil || signed.Size <= removed.Head.Seq {
+		return store.Checked{Head: removed.Head, Tree: removed.Tree}, err
 	}
 	s.mu.Lock()
 	if !s.allRead {
@@ -425,7 +450,7 @@ func (s *Service) verifyWhole(ctx context.Context) error {
 	if err != nil {
 		return s.found(err)
 	}
-	c, err := s.store.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, store.Sizes(g.all))
+	c, err := s.store.VerifyWhole(ctx, s.openRemoved, nil, store.Sizes(g.all))
 	if err == nil {
 		err = cmp.Or(store.CompareCheckpoints(c, g.all), g.bad)
 	}

@@ -116,7 +116,7 @@ func (c *console) examine(anchors ...string) witness.Report {
 	r, err := store.Open(c.dir, store.Options{ReadOnly: true})
 	c.must(err)
 	defer func() { c.must(r.Close()) }()
-	return witness.Examine(c.t.Context(), r, func() (audit.PublicKeys, error) { return c.public, nil }, anchors)
+	return witness.Examine(c.t.Context(), r, witness.Evidence{Keys: func() (audit.PublicKeys, error) { return c.public, nil }, Anchors: anchors})
 }
 
 // copy copies the database to a new directory, with the keys.
