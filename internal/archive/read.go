@@ -264,20 +264,36 @@ func (f *File) personal() (*personalReader, error) {
 func (p *personalReader) advance() error {
 	p.ahead = personalLine{}
 	err := p.lines.next(&p.ahead)
-	p.through = errors.Is(err, io.EOF)
-	if p.through {
-		err = nil
+	if p.through = errors.Is(err, io.EOF); p.through {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	again, err := encode(p.ahead)
+	if err == nil && !bytes.Equal(again, p.lines.raw) { // written in one way only
+		err = errors.New("a line has another form")
 	}
 	return err
+}
+
+// encode writes a line as archives have it.
+func encode(v any) ([]byte, error) {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return out.Bytes(), err
 }
 
 func (p *personalReader) of(seq int64) (all []audit.Personal, err error) {
 	for err == nil && !p.through && p.ahead.Seq == seq {
 		salt, herr := hex.DecodeString(p.ahead.Salt)
 		all = append(all, audit.Personal{Field: p.ahead.Field, Salt: salt, Value: p.ahead.Value})
-		if err = herr; err == nil {
-			err = p.advance()
+		if herr != nil || hex.EncodeToString(salt) != p.ahead.Salt {
+			return nil, errors.New("its personal data has another form")
 		}
+		err = p.advance()
 	}
 	return all, err
 }
