@@ -25,6 +25,7 @@ type Witness interface {
 	Sign(ctx context.Context, name string, body []byte) ([]byte, error)
 	Checkpoint(ctx context.Context, why string) error
 	PublicKey() string
+	PublicKeys() audit.PublicKeys // whose signatures count
 	// Trusted returns what is wrong with history, if anything is.
 	Trusted() error
 }
@@ -33,7 +34,6 @@ type Witness interface {
 type Settings struct {
 	Months int    // that entries stay in the database; 0 for ever
 	Dir    string // where archives lie
-	Keys   audit.PublicKeys
 }
 
 // A Service makes archives. It is safe for concurrent use.
@@ -54,7 +54,7 @@ type Service struct {
 
 // NewService returns a service. It also has erasures reach the archives.
 func NewService(st *store.Store, w Witness, set Settings, now func() time.Time, log *slog.Logger) *Service {
-	s := &Service{store: st, witness: w, months: set.Months, dir: set.Dir, keys: set.Keys, now: now, log: log}
+	s := &Service{store: st, witness: w, months: set.Months, dir: set.Dir, keys: w.PublicKeys(), now: now, log: log}
 	st.EraseAround(s.erase)
 	return s
 }
@@ -151,6 +151,9 @@ func (s *Service) work(ctx context.Context) (hold string, err error) {
 	}
 }
 
+// forArchive is why a checkpoint is made, as the witness has it.
+const forArchive = "archive"
+
 // prune removes what was decided to leave, once that is signed.
 func (s *Service) prune(ctx context.Context) error {
 	if err := s.witness.Trusted(); err != nil {
@@ -159,7 +162,7 @@ func (s *Service) prune(ctx context.Context) error {
 	if left, err := s.store.Leaving(ctx); err != nil || !left {
 		return err
 	}
-	if err := s.witness.Checkpoint(ctx, "archive"); err != nil {
+	if err := s.witness.Checkpoint(ctx, forArchive); err != nil {
 		return err
 	}
 	return s.store.Prune(ctx)

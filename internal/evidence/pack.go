@@ -13,6 +13,7 @@ import (
 	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/store"
+	"gatehouse/internal/witness"
 )
 
 // A Kind is what an evidence pack is about.
@@ -68,7 +69,7 @@ func (s *Service) BeginPack(ctx context.Context, by access.Reader, about Subject
 	if _, err := s.ready(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.witness.Checkpoint(ctx, "evidence"); err != nil {
+	if err := s.witness.Checkpoint(ctx, witness.ForEvidence); err != nil {
 		return nil, err
 	}
 	p := &Pack{service: s, by: by, subject: about, id: "exp_" + secret.Code(16), at: s.now()}
@@ -137,6 +138,14 @@ func (p *Pack) gather(ctx context.Context) error {
 	}
 	for seq := range g.seen {
 		p.seqs = append(p.seqs, seq)
+	}
+	begin, err := p.service.store.HistoryBegin(ctx)
+	if err != nil {
+		return err
+	}
+	p.seqs = slices.DeleteFunc(p.seqs, func(seq int64) bool { return seq < begin }) // they are in archives, with proofs of their own
+	if len(p.seqs) == 0 {
+		return problem.New(problem.NotFound, "All entries about this are in archives by now, which prove themselves. There is nothing else to hand out.")
 	}
 	slices.Sort(p.seqs)
 	p.requests = g.requests

@@ -46,7 +46,7 @@ var may = map[string][]string{
 	"internal/imports":                      {},
 	"internal/e2e":                          {},
 	"internal/e2e/driverversion":            {},
-	"internal/rig":                          {"access", "audit", "change", "composio/sandbox", "composio/sandbox/sandboxtest", "mirror", "secret", "store", "witness"},
+	"internal/rig":                          {"access", "archive", "audit", "change", "composio/sandbox", "composio/sandbox/sandboxtest", "mirror", "secret", "store", "witness"},
 	"internal/storm":                        {},
 	"internal/bench":                        {"*"},
 	"internal/bench/bare":                   {},

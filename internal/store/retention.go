@@ -24,16 +24,20 @@ func (m Month) End() time.Time { return m.Begin.AddDate(0, 1, 0) }
 // OldestMonth returns the oldest month of history if it ended by a time; with no
 // entries if there is none.
 func (s *Store) OldestMonth(ctx context.Context, by time.Time) (Month, error) {
-	begin, err := s.HistoryBegin(ctx)
+	removed, err := s.lastRemoved(ctx)
 	if err != nil {
 		return Month{}, err
 	}
+	begin := removed.Last() + 1
 	found, err := s.entries(ctx, []int64{begin})
 	if err != nil || len(found) == 0 {
 		return Month{}, err
 	}
 	at := found[0].Time.UTC()
 	m := Month{Begin: time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC), First: begin}
+	if last, err := time.Parse(audit.MonthFormat, removed.Month); err == nil && !m.Begin.After(last) {
+		m.Begin = last.AddDate(0, 1, 0) // of a clock that was set back: they leave with the next month
+	}
 	if m.End().After(by) {
 		return Month{}, nil
 	}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"gatehouse/internal/access"
-	"gatehouse/internal/archive"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/store"
 	"gatehouse/internal/witness"
@@ -386,11 +385,13 @@ func TestEditedArchives(t *testing.T) {
 		return func(files map[string][]byte) { _, files[file], _ = bytes.Cut(files[file], []byte("\n")) }
 	}
 	for what, edit := range map[string]func(map[string][]byte){
-		"a row":                 replace("rows.jsonl", "usr_1", "usr_2"),
-		"a row less":            cutLine("rows.jsonl"),
-		"the end":               func(f map[string][]byte) { f["rows.jsonl"] = f["rows.jsonl"][:len(f["rows.jsonl"])-9] },
-		"personal data":         replace("personal.jsonl", "Ada", "Eve"),
-		"personal data added":   func(f map[string][]byte) { f["personal.jsonl"] = append(bytes.Clone(f["personal.jsonl"]), `{"seq":99,"field":"a","salt":"","value":""}`+"\n"...) },
+		"a row":         replace("rows.jsonl", "usr_1", "usr_2"),
+		"a row less":    cutLine("rows.jsonl"),
+		"the end":       func(f map[string][]byte) { f["rows.jsonl"] = f["rows.jsonl"][:len(f["rows.jsonl"])-9] },
+		"personal data": replace("personal.jsonl", "Ada", "Eve"),
+		"personal data added": func(f map[string][]byte) {
+			f["personal.jsonl"] = append(bytes.Clone(f["personal.jsonl"]), `{"seq":99,"field":"a","salt":"","value":""}`+"\n"...)
+		},
 		"a line's form":         replace("personal.jsonl", `{"seq"`, `{ "seq"`),
 		"the statement's month": replace("archive.txt", "month 2026-02", "month 2026-03"),
 		"the checkpoint":        replace("checkpoint.txt", "time 2", "time 3"),
@@ -646,5 +647,3 @@ func prunedSpecimens(t *testing.T) (all []*specimen) {
 	}
 	return all
 }
-
-var _ = archive.Name

@@ -200,7 +200,7 @@ func content(ctx context.Context, path string) (sum [32]byte, err error) {
 	if err != nil {
 		return sum, err
 	}
-	removed, err := st.Archives(ctx, 1<<20)
+	removed, err := st.Removed(ctx, audit.ReadStatement)
 	if err != nil {
 		return sum, err
 	}
@@ -304,7 +304,7 @@ func (f *forger) rehash(from int64) {
 	for seq := from; seq <= f.last && f.err == nil; seq++ {
 		var body, prev []byte
 		f.err = f.db.QueryRow("SELECT body FROM history WHERE seq = ?", seq).Scan(&body) //nolint:noctx // as above
-		if f.err == nil { // the first one stays linked to what isn't there
+		if f.err == nil {                                                                // the first one stays linked to what isn't there
 			f.err = f.db.QueryRow("SELECT COALESCE((SELECT hash FROM history WHERE seq = ?1 - 1), (SELECT prev FROM history WHERE seq = ?1))", seq).Scan(&prev) //nolint:noctx // as above
 		}
 		at := bytes.Index(body, []byte(`"prev":"`)) + len(`"prev":"`)

@@ -26,6 +26,8 @@ const (
 	ForDecision = "decision" // somebody agreed to a change, or it was applied
 	ForIdle     = "idle"     // nothing happened, which is worth saying too
 	ForRestore  = "restore"  // history was taken back with consent
+	ForArchive  = "archive"  // entries are about to leave
+	ForEvidence = "evidence" // a pack is about to be made
 )
 
 // Times between what the service does.
@@ -84,6 +86,9 @@ func New(st *store.Store, set Settings, now func() time.Time, log *slog.Logger) 
 
 // PublicKey is the line that others verify signatures with.
 func (s *Service) PublicKey() string { return s.keys.Signing.Public() }
+
+// PublicKeys are those whose signatures count.
+func (s *Service) PublicKeys() audit.PublicKeys { return s.keys.Public }
 
 // Sign returns a signed note over a text, which must end in a newline. Its first
 // line says what it is, so that it can't be taken for anything else.

@@ -67,7 +67,7 @@ func (c *console) open() {
 	c.public = keys.Public
 	c.witness, err = witness.New(c.store, witness.Settings{Keys: keys, Anchors: c.anchors, Stdout: io.Discard}, c.now, log)
 	c.must(err)
-	c.archive = archive.NewService(c.store, c.witness, archive.Settings{Months: c.months, Dir: c.archives(), Keys: c.public}, c.now, log)
+	c.archive = archive.NewService(c.store, c.witness, archive.Settings{Months: c.months, Dir: c.archives()}, c.now, log)
 }
 
 // archives is the directory of the archives.
