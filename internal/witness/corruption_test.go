@@ -287,6 +287,7 @@ type forgery struct {
 // A forger has the database open without any guard.
 type forger struct {
 	db     *sql.DB
+	first  int64 // row that is there
 	from   int64 // the row that it begins with
 	last   int64
 	random *rand.Rand
@@ -324,10 +325,8 @@ var afterSigned = func(s *specimen, from int64) bool { return from > s.signed }
 
 var forgeries = []forgery{
 	{"rows swapped", func(f *forger) error {
-		other := 1 + f.random.Int64N(f.last)
-		if other == f.from {
-			other = f.from%f.last + 1
-		}
+		n := f.last - f.first + 1
+		other := f.first + (f.from-f.first+1+f.random.Int64N(n-1))%n
 		f.exec("CREATE TEMP TABLE two AS SELECT seq, body, prev, hash FROM history WHERE seq IN (?, ?)", f.from, other)
 		f.exec("UPDATE history SET (body, prev, hash) = (SELECT body, prev, hash FROM two WHERE seq = ? + ? - history.seq) WHERE seq IN (?, ?)", f.from, other, f.from, other)
 		return f.err
@@ -440,7 +439,7 @@ func (s *specimen) anchored() int64 {
 
 func (b *bench) forge() error {
 	k := forgeries[b.random.IntN(len(forgeries))]
-	f := &forger{from: b.now.first + b.random.Int64N(b.now.rows-b.now.first+1), last: b.now.rows, random: b.random}
+	f := &forger{first: b.now.first, from: b.now.first + b.random.Int64N(b.now.rows-b.now.first+1), last: b.now.rows, random: b.random}
 	if b.random.IntN(4) == 0 {
 		f.from = max(b.now.first, b.now.rows-b.random.Int64N(5)) // the end is where things go unnoticed
 	}
