@@ -97,7 +97,7 @@ func (s *Server) entryOf(ctx context.Context, seq int64) (audit.Entry, error) {
 			return e, aerr
 		}
 		if left {
-			return e, problem.New(problem.Gone, "Entry %d is %s.", seq, inArchive(a))
+			return e, problem.New(problem.Gone, "Entry %d is %s. Whoever runs this console has that file.", seq, inArchive(a))
 		}
 	}
 	return e, err

@@ -24,6 +24,9 @@ func (s *Service) erase(ctx context.Context, due []store.Erased, finish func() e
 		return err
 	}
 	for _, path := range paths {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		err := eraseIn(path, s.keys, due)
 		if errors.Is(err, audit.ErrTampered) {
 			s.log.Error("an archive can't be read, so personal data that was erased may still be in it", "archive", path, "err", err)

@@ -405,7 +405,7 @@ var forgeries = []forgery{
 		return f.err
 	}, never},
 	{"archive made up", func(f *forger) error {
-		f.exec("DROP TRIGGER archive_in_order")
+		f.exec("DROP TRIGGER IF EXISTS archive_in_order")
 		f.exec("INSERT INTO archive SELECT 1 + COUNT(*), COALESCE(MAX(last), 0) + 1, ?1, COALESCE(MAX(note), x'00'), 0 FROM archive", f.from)
 		f.exec("DELETE FROM history_personal WHERE seq <= ?", f.from)
 		f.exec("DELETE FROM history WHERE seq <= ?", f.from)
@@ -417,7 +417,7 @@ var forgeries = []forgery{
 		return f.err
 	}, func(s *specimen, from int64) bool { return from <= s.removed }},
 	{"row made up before the first", func(f *forger) error {
-		f.exec("DROP TRIGGER history_in_order")
+		f.exec("DROP TRIGGER IF EXISTS history_in_order")
 		f.exec("INSERT INTO history SELECT seq - 1, body, prev, hash FROM history ORDER BY seq LIMIT 1")
 		return f.err
 	}, never},
