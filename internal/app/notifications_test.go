@@ -87,7 +87,7 @@ func TestAccountNotifications(t *testing.T) {
 	b := s.as("Emil", access.Editor)
 	page := b.get("/account/notifications").is(200).has("No mail is sent")
 	form := page.form("/account/notifications")
-	if form.Get("digest") != "at_once" || len(form["page"]) != 4 || len(form["mail"]) != 3 {
+	if form.Get("digest") != "at_once" || len(form["page"]) != 6 || len(form["mail"]) != 5 {
 		t.Errorf("the defaults: %v", form)
 	}
 	form["page"], form["mail"] = []string{"needs_me"}, nil

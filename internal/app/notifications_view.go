@@ -14,6 +14,8 @@ var whyWords = map[notify.Why]struct{ short, name, hint string }{
 	notify.Mine:       {"your request", "My requests", "Votes, comments and outcomes of what you proposed."},
 	notify.Watching:   {"you watch it", "Watching", "The same for requests in which you take part."},
 	notify.BreakGlass: {"break-glass", "Break-glass", "Somebody skipped approval. Never waits for a digest."},
+	notify.Outside:    {"changed outside", "Changed outside", "Somebody changed an auth config at Composio directly, and it matters: approvers and admins hear of it."},
+	notify.Asked:      {"asks you", "Questions", "A review of history asks you about an entry."},
 }
 
 // bellView leads to what the reader has to read.
@@ -30,7 +32,7 @@ func bellView(unread int) templates.BellView {
 
 func notificationView(n notify.Told, now time.Time) templates.NotificationView {
 	return templates.NotificationView{
-		Text: n.Sentence, Title: templates.LinkView{Text: n.Title, URL: templates.Local(changePath(n.Request))},
+		Text: n.Sentence, Title: templates.LinkView{Text: n.Title, URL: templates.Local(n.Path)},
 		Project: n.Project, Why: whyWords[n.Why].short, New: !n.Read, Time: ago(n.At, now),
 	}
 }
@@ -59,6 +61,7 @@ var topicWords = map[notify.Topic]struct{ name, hint string }{
 	notify.Trouble:  {"Obstacles and schedules", "Stale, scheduled, suspended."},
 	notify.Bypass:   {"Break-glass", "Approval was skipped, and later ratified."},
 	notify.Comment:  {"Comments", "That somebody commented, not what they wrote."},
+	notify.Drift:    {"Changed outside", "Somebody changed an auth config at Composio directly, and it matters."},
 }
 
 var kindWords = map[string]string{notify.Slack: "Slack", notify.Teams: "Microsoft Teams", notify.Webhook: "Signed webhook"}

@@ -93,8 +93,9 @@ func (s *Server) takeNotice(c echo.Context) string {
 }
 
 // unchanged answers 304 where the browser has the page as it is now: nothing was
-// committed or synced since, the reader, their cookies and the process are the
-// same, and ages are right to the minute. It stands before everything that costs.
+// committed, synced or verified since, the reader, their cookies and the process
+// are the same, and ages are right to the minute. It stands before everything
+// that costs.
 func (s *Server) unchanged(c echo.Context) (bool, error) {
 	r := c.Request()
 	cookies := r.Header.Get("Cookie")
@@ -104,7 +105,7 @@ func (s *Server) unchanged(c echo.Context) (bool, error) {
 	}
 	var b [512]byte
 	of := append(b[:0], s.build...)
-	for _, n := range []int64{s.started.UnixMicro(), s.store.Version(), s.mirror.Activity(), s.now().Unix() / 60} {
+	for _, n := range []int64{s.started.UnixMicro(), s.store.Version(), s.mirror.Activity(), s.witness.Activity(), s.now().Unix() / 60} {
 		of = strconv.AppendInt(append(of, 0), n, 10)
 	}
 	for _, part := range []string{reader(c).Session, r.URL.Path, r.URL.RawQuery, cookies} {

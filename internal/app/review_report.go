@@ -88,7 +88,7 @@ func (s *Server) reviewReport(c echo.Context) error {
 func (s *Server) closingEntry(c echo.Context, r review.Review) (audit.Entry, error) {
 	found, err := s.store.History(c.Request().Context(), store.HistoryQuery{Object: r.ID, Action: "review.closed", Limit: 1})
 	if err == nil && len(found) == 0 {
-		_, err = s.searchable(c.Request().Context())
+		_, err = s.store.Searchable(c.Request().Context())
 	}
 	if err != nil || len(found) == 0 {
 		return audit.Entry{}, err

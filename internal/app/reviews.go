@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"gatehouse/internal/access"
+	"gatehouse/internal/audit"
 	"gatehouse/internal/problem"
 	ql "gatehouse/internal/query"
 	"gatehouse/internal/review"
@@ -169,8 +170,7 @@ func (in reviewForm) opening() (review.Opening, error) {
 
 // reviewScope collects what a review is about. It stops when there is too much.
 func (s *Server) reviewScope(ctx context.Context, o review.Opening) (review.Scope, error) {
-	const perRead = 500
-	head, err := s.searchable(ctx)
+	head, err := s.store.Searchable(ctx)
 	if err != nil {
 		return review.Scope{}, err
 	}
@@ -178,33 +178,31 @@ func (s *Server) reviewScope(ctx context.Context, o review.Opening) (review.Scop
 	if err != nil {
 		return review.Scope{}, wrongSearch(o.Query, err)
 	}
-	q := store.HistoryQuery{Where: where, From: o.From, To: o.To, Before: head.Seq + 1, Limit: perRead}
 	scope, sum := review.Scope{UpTo: head.Seq}, review.NewSetHash()
-	for len(scope.Seqs) <= review.MaxEntries {
-		found, err := s.store.History(ctx, q)
-		if err != nil {
-			return scope, err
+	err = s.store.HistoryWhole(ctx, store.HistoryQuery{Where: where, From: o.From, To: o.To}, head.Seq, func(found []audit.Entry) error {
+		if len(scope.Seqs) > review.MaxEntries {
+			return errEnough
 		}
 		seqs := make([]int64, len(found))
 		for i, e := range found {
 			seqs[i] = e.Seq
 		}
 		rows, err := s.store.HistoryRowsOf(ctx, seqs)
-		if err != nil {
-			return scope, err
-		}
 		for _, r := range rows {
 			scope.Seqs = append(scope.Seqs, r.Seq)
 			sum.Add(r.Seq, r.Hash)
 		}
-		if len(found) < perRead {
-			break
-		}
-		q.Before = seqs[len(seqs)-1]
+		return err
+	})
+	if errors.Is(err, errEnough) {
+		err = nil // the review refuses it
 	}
 	scope.Set = sum.String()
-	return scope, nil
+	return scope, err
 }
+
+// errEnough ends reading.
+var errEnough = errors.New("enough")
 
 // wrongSearch says what is wrong with a search, and where.
 func wrongSearch(text string, err error) error {

@@ -273,7 +273,7 @@ func TestReviewWhileIndexing(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 100 { // they share transactions
 		wg.Go(func() {
-			for range lag/100 + 20 {
+			for range 1000/100 + 20 { // more than may wait for the index
 				if err := s.Store.Record(t.Context(), audit.Event{Actor: audit.System(), Action: "x.y"}); err != nil {
 					t.Error(err)
 				}

@@ -173,6 +173,7 @@ func (s *Server) routes() []route {
 		{get, project, access.ViewSettings, s.project},
 		{post, project, access.ManageProjects, s.projectEdit},
 		{post, project + "/key", access.ManageProjects, s.projectKey},
+		{post, project + "/readers", access.ManageProjects, s.projectReaders},
 		{post, project + "/markers/on", access.ManageProjects, s.projectMarkersOn},
 		{post, project + "/markers/off", access.ManageProjects, s.projectMarkersOff},
 		{post, project + "/archive", access.ManageProjects, s.projectArchive},

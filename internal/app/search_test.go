@@ -4,12 +4,14 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/PuerkitoBio/goquery"
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/composio/sandbox"
 	"gatehouse/internal/rig"
+	"gatehouse/internal/store"
 )
 
 func searching(text string) string { return "/history?q=" + url.QueryEscape(text) }
@@ -121,4 +123,27 @@ func TestSavedSearchPages(t *testing.T) {
 	if strings.Contains(other.get("/history?q="+url.QueryEscape("action:search")).is(200).text(), "Spring") {
 		t.Error("a viewer reads in history what an auditor looks for")
 	}
+}
+
+// A search that costs too much is stopped, and what was typed is still there. One
+// person can't take all places.
+func TestSearchCosts(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	b := s.as("Ayo", access.Auditor)
+	ayo := s.History(store.HistoryQuery{Action: "session.signed_in"})[0].Actor.ID
+	s.server.searchers.limit = time.Nanosecond
+	page := b.get("/history?q=github+-failed").is(422).has("was stopped. Choose a shorter period")
+	if got := page.doc.Find("input[data-terms]").AttrOr("value", ""); got != "github -failed" {
+		t.Errorf("the field holds %q", got)
+	}
+	b.get("/history").is(200)
+	s.server.searchers.limit = searchTime
+	for range atOnceOfMe {
+		if !s.server.searchers.enter(t.Context(), ayo) {
+			t.Fatal("no place for the first")
+		}
+	}
+	b.get("/history?q=github").is(429)
+	s.server.searchers.leave(ayo)
+	b.get("/history?q=github").is(200)
 }

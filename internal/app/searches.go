@@ -26,7 +26,10 @@ type searchForm struct {
 // searches are the saved searches, and the form for one more, which begins with
 // the search that the reader comes from.
 func (s *Server) searches(c echo.Context) error {
-	a := ask(c)
+	a, err := s.ask(c)
+	if err != nil {
+		return err
+	}
 	in := searchForm{Query: a.saved()}
 	if typed := s.typed(c); typed != nil {
 		if err := decodeValues(typed, &in); err != nil {

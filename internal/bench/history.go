@@ -43,7 +43,7 @@ func (b *bench) onlyHistory(ctx context.Context, dir, out string) (err error) {
 }
 
 // largeHistory fills a directory with entries, or goes on with one that has some,
-// and measures searches and pages in it (G5, G6, G9, G16, G20).
+// and measures searches and pages in it (G5, G6, G9, G10, G16, G20).
 func (b *bench) largeHistory(ctx context.Context, dir string) (err error) {
 	b.report.describe(b.rows, 0)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -64,7 +64,7 @@ func (b *bench) largeHistory(ctx context.Context, dir string) (err error) {
 	for _, part := range []struct {
 		name string
 		do   func(context.Context) error
-	}{{"index", l.feeding}, {"depth", l.anywhere}, {"searches", l.searching}, {"small and large", l.growing}, {"reading while others write", l.shared}} {
+	}{{"index", l.feeding}, {"depth", l.anywhere}, {"verification", l.verifying}, {"searches", l.searching}, {"small and large", l.growing}, {"reading while others write", l.shared}} {
 		fmt.Fprintln(os.Stderr, "bench:", part.name)
 		if err := part.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
@@ -109,43 +109,22 @@ func (l *large) feeding(ctx context.Context) error {
 // insertRaw returns how many rows a second go into a table with five indexes, in
 // transactions of 256.
 func (l *large) insertRaw(ctx context.Context) (float64, error) {
-	path := filepath.Join(l.dir, "raw.db")
-	defer func() {
-		for _, suffix := range []string{"", "-wal", "-shm"} {
-			_ = os.Remove(path + suffix) // scratch
-		}
-	}()
-	db, err := sql.Open("sqlite3", "file:"+path+"?_journal_mode=WAL&_synchronous=NORMAL")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = db.Close() }() // scratch
-	_, err = db.ExecContext(ctx, `CREATE TABLE raw (seq INTEGER PRIMARY KEY, at INTEGER, actor TEXT, action TEXT, target TEXT, outcome TEXT, request TEXT, body TEXT);
-		CREATE INDEX a ON raw (actor, action, at); CREATE INDEX b ON raw (action, at); CREATE INDEX c ON raw (target, at); CREATE INDEX d ON raw (at); CREATE INDEX e ON raw (request)`)
-	if err != nil {
-		return 0, err
-	}
-	const batches, size = 400, 256
 	random := rand.New(rand.NewPCG(6, 6))
-	begun := time.Now()
-	for i := range batches {
-		t, err := db.BeginTx(ctx, nil)
-		if err != nil {
-			return 0, err
-		}
-		st, err := t.PrepareContext(context.WithoutCancel(ctx), "INSERT INTO raw VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
-		for j := 0; j < size && err == nil; j++ {
+	return rawInsert{
+		path: filepath.Join(l.dir, "raw.db"), synchronous: "NORMAL", batches: 400, size: 256,
+		schema: `CREATE TABLE raw (seq INTEGER PRIMARY KEY, at INTEGER, actor TEXT, action TEXT, target TEXT, outcome TEXT, request TEXT, body TEXT);
+			CREATE INDEX a ON raw (actor, action, at); CREATE INDEX b ON raw (action, at); CREATE INDEX c ON raw (target, at); CREATE INDEX d ON raw (at); CREATE INDEX e ON raw (request)`,
+		insert: "INSERT INTO raw VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		args: func(i int) []any {
 			e := lifelike(random)
-			_, err = st.ExecContext(context.WithoutCancel(ctx), i*size+j, i*size+j, e.Actor.ID, e.Action, e.Object.ID, e.Outcome, e.Request, e.Reason+e.Object.Name)
-		}
-		if err = errors.Join(err, t.Commit()); err != nil {
-			return 0, err
-		}
-	}
-	return batches * size / time.Since(begun).Seconds(), nil
+			return []any{i, i, e.Actor.ID, e.Action, e.Object.ID, e.Outcome, e.Request, e.Reason + e.Object.Name}
+		},
+	}.rate(ctx)
 }
 
 func (l *large) anywhere(ctx context.Context) error { return l.depth(ctx, l.st) }
+
+func (l *large) verifying(ctx context.Context) error { return l.verification(ctx, l.st, 3) }
 
 // searching compares the slowest hundredth of each search with one look through
 // all of history by LIKE.

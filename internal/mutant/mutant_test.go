@@ -38,7 +38,7 @@ func one(name, pkg, test, file, old, new string) mutant {
 const (
 	request = "change/request.go"
 	vote    = "change/vote.go"
-	work    = "change/work.go"
+	claim   = "change/claim.go"
 	apply   = "change/apply.go"
 	store   = "store/changes.go"
 )
@@ -57,7 +57,7 @@ var mutants = []mutant{
 		"case !r.State.Waiting() && r.State != Failed && r.State != Partial:", "case r.State.Terminal():"),
 	one("a form counts twice", "app", "TestDecisionSentTwice", "store/forms.go",
 		"if !ok || op.used {", "if !ok || op.used || op.ID != \"\" {"),
-	one("two requests work on one config", "change", "TestTargetTaken", work,
+	one("two requests work on one config", "change", "TestTargetTaken", claim,
 		"effect.Claim = append(effect.Claim, i)", "_ = i"),
 	one("a lock that everybody passes", "change", "TestTargetTaken", store,
 		"if holder != r.ID {", "if holder == \"\" {"),
@@ -77,7 +77,7 @@ var mutants = []mutant{
 	}},
 	one("an ended session decides", "app", "TestSessionEndsBeforeDecision", "access/session.go",
 		"return now.Sub(s.LastSeen) >= SessionIdle || now.Sub(s.CreatedAt) >= SessionLife", "return now.Sub(s.CreatedAt) >= SessionLife"),
-	one("applied after its time", "change", "TestClockJumps", work,
+	one("applied after its time", "change", "TestClockJumps", claim,
 		"if events := r.expire(t.now); len(events) > 0 {", "if events := r.expire(t.now.Add(-1e18)); len(events) > 0 {"),
 	one("decided after its time", "change", "TestClockJumps", "change/service.go",
 		"if r.State.Waiting() && r.over(t.now) {", "if r.State.Terminal() && r.over(t.now) {"),
@@ -115,14 +115,22 @@ var mutants = []mutant{
 		"if err == nil && !it.Base.Equal(t.rules.values(it, t.people)) {", "if err == nil && it.Base == nil {"),
 	one("what is cancelled keeps its credentials", "change", "TestModel", "change/service.go",
 		"events, err := r.cancel(by, reason, t.now)\n\t\treturn Effect{Events: events, Destroy: r.all()}, err", "events, err := r.cancel(by, reason, t.now)\n\t\treturn Effect{Events: events}, err"),
-	one("a retry prolongs the approval", "change", "TestModel", work,
+	one("a retry prolongs the approval", "change", "TestModel", claim,
 		"r.enter(Applying, \"\", t.now)\n\t\teffect", "r.enter(Applying, \"\", t.now)\n\t\tr.ExpiresAt = t.now.Add(t.lives.approval)\n\t\teffect"),
-	one("applied without looking again", "change", "TestModel", work,
+	one("applied without looking again", "change", "TestModel", claim,
 		"if why := r.unfit(t, t.now); why != \"\" {", "if why := r.unfit(t, t.now); why == \"never\" {"),
 	one("missing from a list is deleted", "mirror", "TestStaleList", "mirror/sync.go",
 		"ask = append(ask, known.ID)", "_ = known"),
 	one("redirects are followed", "composio", "TestNoRedirectCarriesTheKey", "composio/client.go",
 		"CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },", "CheckRedirect: nil,"),
+	one("a closed project's entries by the index", "store", "TestHiddenProjects", "store/index_find.go",
+		"text = \"(\" + text + \" NOT \" + but + \")\"", "text = \"\""),
+	one("a closed project's entries by their numbers", "app", "TestHiddenHistory", "app/history.go",
+		"if !mayRead(reader(c), e) || b.hides(e) {", "if !mayRead(reader(c), e) {"),
+	one("a closed project's configs that are gone", "app", "TestHiddenHistory", "app/past.go",
+		"if err := s.mayKnow(c, p); err != nil {", "if err := error(nil); err != nil {"),
+	one("a closed project's versions as a form", "app", "TestHiddenHistory", "app/restore.go",
+		"if err := mayLookBack(c, p.project); err != nil {\n\t\treturn nil, err", "if err := error(nil); err != nil {\n\t\treturn nil, err"),
 	{"commits that a power cut takes back", "store", "TestGateSettings", []edit{
 		{"store/sqlite.go", "_synchronous=FULL", "_synchronous=NORMAL"}, {"store/sqlite.go", `"synchronous": "2"`, `"synchronous": "1"`},
 	}},

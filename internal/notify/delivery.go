@@ -30,12 +30,19 @@ type Delivery struct {
 
 const digestLane = "digest:"
 
+// gather is how long mails of changes outside wait for one another: a sync may
+// find hundreds.
+const gather = time.Minute
+
 // mailDelivery addresses a mail. News of break-glass never waits for a digest.
 func (s *Service) mailDelivery(e audit.Entry, to Recipient, p Preferences) Delivery {
 	now := s.now()
 	d := Delivery{Lane: "mail:" + to.User.ID, Channel: MailChannel, User: to.User.ID, Seq: e.Seq, Why: to.Why, Due: now, Created: now}
-	if p.Digest != AtOnce && acts[e.Action].topic != Bypass {
+	switch {
+	case p.Digest != AtOnce && acts[e.Action].topic != Bypass:
 		d.Lane, d.Due = digestLane+to.User.ID, p.Digest.due(now)
+	case to.Why == Outside:
+		d.Lane, d.Due = digestLane+to.User.ID, now.Truncate(gather).Add(gather)
 	}
 	return d
 }
@@ -43,6 +50,9 @@ func (s *Service) mailDelivery(e audit.Entry, to Recipient, p Preferences) Deliv
 // channelDeliveries addresses an entry to the channels that carry its topic.
 func (s *Service) channelDeliveries(ctx context.Context, e audit.Entry) ([]Delivery, error) {
 	topic := acts[e.Action].topic
+	if topic == "" {
+		return nil, nil
+	}
 	if topic == Approval {
 		r, err := s.store.Request(ctx, e.Request)
 		if err != nil || !waits(r) {
@@ -162,33 +172,45 @@ func (s *Service) sendNext(ctx context.Context, lane string) (bool, error) {
 // send sends deliveries of one lane as one message. A failure that may pass is a
 // problem in words for admins.
 func (s *Service) send(ctx context.Context, all []Delivery, digest bool) error {
+	if d := all[0]; d.Channel != MailChannel {
+		return s.sendToChannel(ctx, d)
+	}
+	u, err := s.user(ctx, all[0].User)
+	if err != nil || u.State != access.Active {
+		return err // who may not sign in any more gets nothing
+	}
 	var messages []Message
 	for _, d := range all {
 		e, _, err := s.entry(ctx, d.Seq)
 		if err != nil {
 			return err
 		}
-		m, err := s.message(ctx, e, d.Why)
+		m, err := s.messageTo(ctx, u, e, d.Why)
 		if err != nil {
 			return err
 		}
 		messages = append(messages, m)
 	}
-	if d := all[0]; d.Channel != MailChannel {
-		c, err := s.store.Channel(ctx, d.Channel)
-		if err != nil {
-			return ignoreMissing(err) // it was removed meanwhile
-		}
-		return s.sendTo(ctx, c, messages[0])
-	}
-	u, err := s.user(ctx, all[0].User)
-	if err != nil || u.State != access.Active {
-		return err // who may not sign in any more gets nothing
-	}
-	if digest {
+	if digest && len(messages) > 1 {
 		return s.mailDigest(ctx, u, messages)
 	}
 	return s.mail(ctx, u, messages[0])
+}
+
+func (s *Service) sendToChannel(ctx context.Context, d Delivery) error {
+	e, _, err := s.entry(ctx, d.Seq)
+	if err != nil {
+		return err
+	}
+	m, err := s.message(ctx, e, d.Why)
+	if err != nil {
+		return err
+	}
+	c, err := s.store.Channel(ctx, d.Channel)
+	if err != nil {
+		return ignoreMissing(err) // it was removed meanwhile
+	}
+	return s.sendTo(ctx, c, m)
 }
 
 func (s *Service) user(ctx context.Context, id string) (access.User, error) {

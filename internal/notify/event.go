@@ -16,10 +16,12 @@ const (
 	BreakGlass Why = "break_glass" // approvals were skipped
 	Mine       Why = "mine"        // it is their own request
 	Watching   Why = "watching"    // they take part in it, or asked to be told
+	Asked      Why = "asked"       // a review asks them about an entry of history
+	Outside    Why = "outside"     // an auth config was changed at Composio directly
 )
 
 // Whys lists the reasons in the order of pages.
-func Whys() []Why { return []Why{NeedsMe, Mine, Watching, BreakGlass} }
+func Whys() []Why { return []Why{NeedsMe, Mine, Watching, BreakGlass, Outside, Asked} }
 
 // A Topic is what channels choose by: they have no reasons of their own.
 type Topic string
@@ -32,10 +34,13 @@ const (
 	Trouble  Topic = "trouble"     // stale, scheduled, suspended
 	Bypass   Topic = "break_glass" // break-glass and its ratification
 	Comment  Topic = "comment"
+	Drift    Topic = "drift" // an auth config was changed at Composio directly
 )
 
 // Topics lists all topics.
-func Topics() []Topic { return []Topic{Approval, Decision, Outcome, Trouble, Bypass, Comment} }
+func Topics() []Topic {
+	return []Topic{Approval, Decision, Outcome, Trouble, Bypass, Comment, Drift}
+}
 
 // Actions of history that people hear of.
 const (
@@ -46,12 +51,14 @@ const (
 	changesRequested = "change.changes_requested"
 	rejected         = "change.rejected"
 	bypassed         = "change.bypassed"
+	flagged          = "review.flagged"
+	askedAgain       = "review.reopened"
 )
 
 // An act is how an action is told.
 type act struct {
-	topic   Topic
-	outcome bool // its requester hears of it in any case
+	topic   Topic // empty: no channel hears of it
+	outcome bool  // its requester hears of it in any case
 	words   string
 }
 
@@ -76,6 +83,14 @@ var acts = map[string]act{
 	bypassed:            {Bypass, false, "%s skipped approval by break-glass"},
 	"change.ratified":   {Bypass, false, "%s ratified a break-glass change"},
 	"change.commented":  {Comment, false, "%s commented"},
+
+	"auth_config.changed_outside": {Drift, false, "Changed at Composio directly"},
+	"auth_config.created_outside": {Drift, false, "Made at Composio directly"},
+	"auth_config.deleted_outside": {Drift, false, "Deleted at Composio directly"},
+	"auth_config.touched_outside": {Drift, false, "Touched at Composio directly, and a credential may have been replaced"},
+
+	flagged:    {"", false, "%s asks you about an entry of history"},
+	askedAgain: {"", false, "%s asks you again about an entry of history"},
 }
 
 // voteWords say how somebody voted.
@@ -86,8 +101,8 @@ var voteWords = map[string]string{
 // Concerns reports whether people hear of an event. The store writes such events
 // into the outbox with their history entry.
 func Concerns(e audit.Event) bool {
-	_, ok := acts[e.Action]
-	return ok && e.Request != ""
+	a, ok := acts[e.Action]
+	return ok && (e.Request != "" || a.topic == Drift || a.topic == "")
 }
 
 // decisions are what a vote, or a submission that needs none, leads to at once.

@@ -7,6 +7,7 @@ import (
 	"net"
 	netmail "net/mail"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -138,10 +139,12 @@ func (s *Service) mail(ctx context.Context, u access.User, m Message) error {
 		m.Text + ".", "",
 		"Title:   " + m.Title,
 		"About:   " + m.where(),
-		"State:   " + strings.ReplaceAll(m.State, "_", " "),
 		"By:      " + m.Who,
 		"When:    " + stamp(m.At), "",
-		"Open the change request: " + m.Link,
+		"Open the " + m.subject + ": " + m.Link,
+	}
+	if m.State != "" {
+		body = slices.Insert(body, 4, "State:   "+strings.ReplaceAll(m.State, "_", " "))
 	}
 	return s.sendLetter(ctx, letter{
 		to: u.Email, subject: m.Text, body: s.signed(body),
@@ -155,10 +158,7 @@ func (s *Service) mailDigest(ctx context.Context, u access.User, all []Message) 
 	for _, m := range all {
 		body = append(body, "- "+m.Text, "  "+stamp(m.At)+"  "+m.Link)
 	}
-	subject := "Gatehouse: 1 notification"
-	if len(all) > 1 {
-		subject = fmt.Sprintf("Gatehouse: %d notifications", len(all))
-	}
+	subject := fmt.Sprintf("Gatehouse: %d notifications", len(all))
 	last := all[len(all)-1]
 	return s.sendLetter(ctx, letter{to: u.Email, subject: subject, body: s.signed(body), id: fmt.Sprintf("digest.%d.%s", last.Seq, u.ID)})
 }

@@ -7,7 +7,9 @@ import (
 	"time"
 	"unicode"
 
+	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/mirror"
 )
 
 // A Message is what is told of an event. All text in it is cleaned: it is one
@@ -17,24 +19,25 @@ type Message struct {
 	Seq         int64 // of the entry of history
 	Action      string
 	At          time.Time
-	Request     string // id
+	Request     string // id; empty if it is about none
 	Title       string
 	State       string
-	Project     string // empty for a change of the rules
+	Project     string // empty for a change of the rules, and for reviews
 	Environment string
 	Who         string
 	Sentence    string // what happened, without the title
 	Text        string // all of it in one line
-	Link        string
+	Path        string // of the page that it leads to
+	Link        string // the same, as an address
+	subject     string // what the page is about
 }
 
 // message makes the message of an entry, as who hears it for that reason reads it.
 func (s *Service) message(ctx context.Context, e audit.Entry, why Why) (Message, error) {
 	m := Message{
-		Seq: e.Seq, Action: e.Action, At: e.Time, Request: e.Request, Title: e.Object.Name, State: clean(e.Detail["state"]),
-		Who: who(e.Actor), Link: s.settings.PublicURL + "/changes/" + e.Request,
+		Seq: e.Seq, Action: e.Action, At: e.Time, Request: e.Request, Title: e.Object.Name, State: clean(e.Detail["state"]), Who: who(e.Actor),
 	}
-	if e.Object.Kind != "change_request" || m.Title == "" {
+	if e.Request != "" && (e.Object.Kind != "change_request" || m.Title == "") {
 		r, err := s.store.Request(ctx, e.Request)
 		if err != nil {
 			return m, err
@@ -44,24 +47,60 @@ func (s *Service) message(ctx context.Context, e audit.Entry, why Why) (Message,
 	m.Title = shorten(clean(m.Title))
 	m.Sentence = sentence(e, why)
 	m.Text = m.Sentence + ": " + m.Title
-	if e.Project == "" {
-		return m, nil
+	var p mirror.Project
+	if e.Project != "" {
+		var err error
+		if p, err = s.store.Project(ctx, e.Project); err != nil {
+			return m, err
+		}
+		m.Project, m.Environment = shorten(clean(p.Name)), clean(p.Environment)
+		m.Text += " (" + m.where() + ")"
 	}
-	p, err := s.store.Project(ctx, e.Project)
-	if err != nil {
+	m.subject, m.Path = page(e, p)
+	m.Link = s.settings.PublicURL + m.Path
+	return m, nil
+}
+
+// messageTo is [Service.message] for a person. Of a project whose history isn't
+// theirs to read any more it says no more than where.
+func (s *Service) messageTo(ctx context.Context, u access.User, e audit.Entry, why Why) (Message, error) {
+	m, err := s.message(ctx, e, why)
+	if err != nil || why != Outside {
 		return m, err
 	}
-	m.Project, m.Environment = shorten(clean(p.Name)), clean(p.Environment)
-	m.Text += " (" + m.where() + ")"
+	p, err := s.store.Project(ctx, e.Project)
+	if err != nil || p.ReadBy(u) {
+		return m, err
+	}
+	m.Title, m.subject, m.Path = "an auth config", "drift", "/projects/"+p.Slug+"/drift"
+	m.Text, m.Link = m.Sentence+": "+m.Title+" ("+m.where()+")", s.settings.PublicURL+m.Path
 	return m, nil
+}
+
+// page is what the message of an entry leads to: what it is about, and its path.
+func page(e audit.Entry, p mirror.Project) (subject, path string) {
+	switch {
+	case e.Request != "":
+		return "change request", "/changes/" + e.Request
+	case e.Object.Kind == "review":
+		return "question", "/reviews"
+	}
+	path = "/projects/" + p.Slug + "/auth-configs/" + e.Object.ID
+	if e.Action == "auth_config.deleted_outside" {
+		path += "/versions"
+	}
+	return "auth config", path
 }
 
 // where is what the message is about, beside its title.
 func (m Message) where() string {
-	if m.Project == "" {
+	switch {
+	case m.Project != "":
+		return m.Project + ", " + m.Environment
+	case m.Request != "":
 		return "the rules"
 	}
-	return m.Project + ", " + m.Environment
+	return "a review of history"
 }
 
 func who(a audit.Actor) string {
@@ -70,6 +109,8 @@ func who(a audit.Actor) string {
 		return shorten(clean(a.Name))
 	case a.Kind == audit.ActorUser:
 		return "An erased person"
+	case a.Kind == audit.ActorOutside:
+		return "Somebody at Composio directly"
 	}
 	return "Gatehouse"
 }

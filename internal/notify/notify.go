@@ -1,5 +1,5 @@
-// Package notify tells people what happens to change requests: in the console,
-// by mail, and in channels such as Slack. What is to be told comes through the
+// Package notify tells people what happens to change requests, and to auth configs
+// at Composio directly: in the console, by mail, and in channels such as Slack. What is to be told comes through the
 // outbox, which the store fills in the transaction of the event; nothing leaves
 // before that is committed. A message never carries the power to approve.
 package notify
@@ -120,6 +120,9 @@ func (s *Service) spread(ctx context.Context) error {
 func (s *Service) spreadOne(ctx context.Context, seq int64) ([]Notice, []Delivery, error) {
 	e, told, err := s.entry(ctx, seq)
 	if err != nil || told {
+		return nil, nil, err
+	}
+	if loud, err := s.loud(ctx, e); err != nil || !loud {
 		return nil, nil, err
 	}
 	recipients, err := s.recipients(ctx, e)

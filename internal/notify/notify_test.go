@@ -259,3 +259,93 @@ func TestUnread(t *testing.T) {
 		t.Errorf("what was read is gone: %q", got)
 	}
 }
+
+// Approvers and admins hear what was changed at Composio directly, if it matters,
+// and many such entries come as one mail.
+func TestChangedOutside(t *testing.T) {
+	h := newHouse(t)
+	emil, anna, ada := h.Person("Emil", access.Editor), h.Person("Anna", access.Approver), h.Person("Ada", access.Admin)
+	h.run()
+	outside := func(action, id, field string) {
+		h.must(h.Store.Record(t.Context(), audit.Event{
+			Actor: audit.Actor{Kind: audit.ActorOutside}, Action: action, Project: h.Project.ID, Object: audit.Object{Kind: "auth_config", ID: id, Name: id},
+			Changes: []audit.Change{{Field: field, Before: []string{"a"}, After: []string{"a", "b"}}},
+		}))
+	}
+	h.ahead.Store(int64(time.Minute - h.now().Sub(h.now().Truncate(time.Minute)))) // so that no minute begins in between
+	outside("auth_config.changed_outside", "ac_wide", "scopes")
+	outside("auth_config.deleted_outside", "ac_gone", "status")
+	outside("auth_config.changed_outside", "ac_name", "name")
+	h.quiet()
+	in := " (Project staging, staging)"
+	want := []string{"Deleted at Composio directly: ac_gone" + in, "Changed at Composio directly: ac_wide" + in}
+	for _, who := range []access.Reader{anna, ada} {
+		if diff := cmp.Diff(want, h.told(who)); diff != "" {
+			t.Errorf("%s: %s", who.Name, diff)
+		}
+	}
+	if got := h.told(emil); len(got) != 0 {
+		t.Errorf("Emil was told %q", got)
+	}
+	h.forward(2 * time.Minute)
+	h.until("one mail comes", func() bool { return len(h.mails.to(anna)) > 0 })
+	h.quiet()
+	got := h.mails.to(anna)
+	path := public + "/projects/" + h.Project.Slug + "/auth-configs/"
+	if len(got) != 1 || got[0].subject != "Gatehouse: 2 notifications" || !strings.Contains(got[0].body, path+"ac_wide\n") || !strings.Contains(got[0].body, path+"ac_gone/versions") {
+		t.Errorf("mails: %+v", got)
+	}
+}
+
+// Who may not read a project's history isn't told of what stands in it; who may not
+// any more reads on their page where something was, and no more.
+func TestChangedOutsideHidden(t *testing.T) {
+	h := newHouse(t)
+	anna, ada := h.Person("Anna", access.Approver), h.Person("Ada", access.Admin)
+	h.run()
+	readBy := func(roles ...access.Role) { h.must(h.Mirror.SetReaders(t.Context(), ada, h.Project.ID, roles)) }
+	gone := func(id string) {
+		h.must(h.Store.Record(t.Context(), audit.Event{
+			Actor: audit.Actor{Kind: audit.ActorOutside}, Action: "auth_config.deleted_outside", Project: h.Project.ID, Object: audit.Object{Kind: "auth_config", ID: id, Name: id},
+		}))
+	}
+	gone("ac_before")
+	h.quiet()
+	readBy(access.Viewer)
+	gone("ac_after")
+	h.quiet()
+	in := " (Project staging, staging)"
+	if diff := cmp.Diff([]string{"Deleted at Composio directly: an auth config" + in}, h.told(anna)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"Deleted at Composio directly: ac_after" + in, "Deleted at Composio directly: ac_before" + in}, h.told(ada)); diff != "" {
+		t.Error(diff)
+	}
+	h.forward(2 * time.Minute)
+	h.until("a mail comes", func() bool { return len(h.mails.to(anna)) > 0 })
+	if got := h.mails.to(anna)[0]; strings.Contains(got.subject+got.body, "ac_") || !strings.Contains(got.body, "Open the drift: "+public+"/projects/staging/drift") {
+		t.Errorf("%q: %s", got.subject, got.body)
+	}
+}
+
+// Who is asked in a review hears of it in the console in any case, and by mail.
+func TestAsked(t *testing.T) {
+	h := newHouse(t)
+	ayo, emil := h.Person("Ayo", access.Auditor), h.Person("Emil", access.Editor)
+	h.run()
+	h.must(h.notify.SetPreferences(t.Context(), emil, notify.Preferences{Mail: map[notify.Why]bool{notify.Asked: true}, Digest: notify.AtOnce}))
+	h.must(h.Store.Record(t.Context(), audit.Event{
+		Actor: ayo.Actor(), Action: "review.flagged", Object: audit.Object{Kind: "review", ID: "rev_1", Name: "March"}, Detail: map[string]string{"entry": "7", "assignee": emil.ID},
+	}))
+	h.quiet()
+	want := []string{"Ayo asks you about an entry of history: March"}
+	if diff := cmp.Diff(want, h.told(emil)); diff != "" {
+		t.Error(diff)
+	}
+	if got := h.mails.to(emil); len(got) != 1 || got[0].subject != want[0] || !strings.Contains(got[0].body, "Open the question: "+public+"/reviews") {
+		t.Errorf("mails: %+v", got)
+	}
+	if got := h.told(ayo); len(got) != 0 {
+		t.Errorf("Ayo was told %q", got)
+	}
+}

@@ -52,8 +52,8 @@ type Preferences struct {
 // Defaults are the preferences of who never chose.
 func Defaults() Preferences {
 	return Preferences{
-		Page:   map[Why]bool{NeedsMe: true, Mine: true, Watching: true, BreakGlass: true},
-		Mail:   map[Why]bool{NeedsMe: true, Mine: true, BreakGlass: true},
+		Page:   map[Why]bool{NeedsMe: true, Mine: true, Watching: true, BreakGlass: true, Outside: true, Asked: true},
+		Mail:   map[Why]bool{NeedsMe: true, Mine: true, BreakGlass: true, Outside: true, Asked: true},
 		Digest: AtOnce,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/change"
+	"gatehouse/internal/mirror"
 	"gatehouse/internal/problem"
 )
 
@@ -26,6 +27,9 @@ func (s *Service) recipients(ctx context.Context, e audit.Entry) ([]Recipient, e
 		return nil, err
 	}
 	people = slices.DeleteFunc(slices.Clone(people), func(u access.User) bool { return u.State != access.Active }) // what the store returns is shared
+	if e.Request == "" {
+		return s.addressed(ctx, e, people)
+	}
 	r, err := s.store.Request(ctx, e.Request)
 	if problem.Is(err, problem.NotFound) {
 		return nil, nil
@@ -47,6 +51,36 @@ func (s *Service) recipients(ctx context.Context, e audit.Entry) ([]Recipient, e
 		}
 	}
 	return slices.DeleteFunc(found, func(f Recipient) bool { return f.User.ID == e.Actor.ID && !f.Certain }), nil
+}
+
+// addressed are those who hear of an entry that is about no change request: who
+// can adopt a drift and may read of it, or who is asked in a review.
+func (s *Service) addressed(ctx context.Context, e audit.Entry, people []access.User) ([]Recipient, error) {
+	if acts[e.Action].topic == Drift {
+		p, err := s.store.Project(ctx, e.Project)
+		return because(Outside, slices.DeleteFunc(people, func(u access.User) bool {
+			return !u.Has(access.Approver) && !u.Has(access.Admin) || !p.ReadBy(u)
+		})), err
+	}
+	found := because(Asked, slices.DeleteFunc(people, func(u access.User) bool { return u.ID != e.Detail["assignee"] }))
+	for i := range found {
+		found[i].Certain = true
+	}
+	return found, nil
+}
+
+// loud reports whether people hear of an entry at all. Of what was changed outside
+// they don't if it is of low severity.
+func (s *Service) loud(ctx context.Context, e audit.Entry) (bool, error) {
+	if acts[e.Action].topic != Drift {
+		return true, nil
+	}
+	p, err := s.store.Project(ctx, e.Project)
+	if err != nil {
+		return false, err
+	}
+	d, _ := mirror.Follow(nil, e)
+	return d != nil && d.Severity(p.Environment) >= mirror.Medium, nil
 }
 
 // waits reports whether a request waits for approval.

@@ -181,10 +181,12 @@ func (s *Service) searches(ctx context.Context) error {
 			s.mu.Lock()
 			delete(s.busy, searchLane)
 			s.mu.Unlock()
+			s.Wake() // what became due meanwhile
 		}()
 		for _, d := range due {
 			if err := s.sendSearch(ctx, d); err != nil && ctx.Err() == nil {
 				s.log.Error("send the digest of a search", "search", d.Search.ID, "err", err)
+				pause(ctx, s.settings.Retry) // it is still due, and may fail again
 			}
 		}
 	})
@@ -203,7 +205,7 @@ func (s *Service) sendSearch(ctx context.Context, d DueSearch) error {
 	}
 	next := d.Search.Every.next(s.now())
 	if u.State == access.Active && u.May(access.ViewHistory) && s.settings.Mail.Enabled() {
-		found, err := s.store.FoundSince(ctx, d.Search.Text, d.Seq, head.Seq, !u.May(access.ViewPersonal), searchEntries+1)
+		found, err := s.store.FoundSince(ctx, d.Search.Text, u, d.Seq, head.Seq, searchEntries+1)
 		if err == nil && len(found) > 0 {
 			err = s.mailSearch(ctx, u, d.Search, found)
 		}

@@ -20,6 +20,7 @@ type historyIndex struct {
 	db      *sql.DB
 	first   atomic.Int64 // the first entry of history
 	upTo    atomic.Int64 // the last entry that is indexed
+	made    atomic.Int64 // how often it was emptied since the start
 	feeder  feeder
 	feeding sync.Mutex // held while it is fed or cleared
 

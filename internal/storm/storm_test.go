@@ -119,7 +119,21 @@ func newCrowd(t *testing.T, o sandbox.Options, names []string, roles map[string]
 	for _, n := range names {
 		people = append(people, v.signIn(n))
 	}
+	v.synced(people[0])
 	return v, people
+}
+
+// synced waits until the console knows what deeds are done to.
+func (v *victim) synced(p *person) {
+	v.t.Helper()
+	deadline := time.Now().Add(60 * time.Second)
+	for _, id := range v.enabledConfigs() {
+		for _, err := p.get(list + "/" + id); err != nil; _, err = p.get(list + "/" + id) {
+			if time.Now().After(deadline) {
+				v.t.Fatalf("the first sync doesn't end: %v", err)
+			}
+		}
+	}
 }
 
 // freeAddress is one below the ports that the system gives to outgoing

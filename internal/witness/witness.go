@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/internal/audit"
@@ -54,7 +55,8 @@ type Service struct {
 	wake    []chan struct{} // by anchor
 	recheck chan struct{}   // asks for the whole chain to be verified
 
-	signing sync.Mutex // held while a checkpoint is made
+	signing  sync.Mutex   // held while a checkpoint is made
+	activity atomic.Int64 // see [Service.Activity]
 
 	mu        sync.Mutex
 	begun     bool // checked says something
@@ -379,6 +381,9 @@ func (s *Service) verifyNew(ctx context.Context) (store.Checked, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.begun || s.checked.Head.Seq != c.Head.Seq {
+		s.activity.Add(1)
+	}
 	s.checked, s.begun, s.at = c, true, s.now()
 	return c, nil
 }
@@ -389,6 +394,7 @@ func (s *Service) found(err error) error {
 		s.mu.Lock()
 		s.problem = err
 		s.mu.Unlock()
+		s.activity.Add(1)
 		s.log.Error("history is not as it was written; see docs/audit.md", "err", err)
 	}
 	return err
@@ -440,9 +446,11 @@ func (s *Service) VerifyWhole(ctx context.Context) error {
 	}
 	s.verifying = true
 	s.mu.Unlock()
+	s.activity.Add(1)
 	err := s.verifyWhole(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.activity.Add(1)
 	s.verifying = false
 	if err == nil {
 		s.wholeAt, s.problem, s.allRead, s.since = s.now(), nil, true, 0
@@ -478,6 +486,9 @@ type Knowledge struct {
 	Verifying bool      // that is going on
 	Problem   error     // what is wrong with history
 }
+
+// Activity grows whenever what [Service.Known] says changes, but for its times.
+func (s *Service) Activity() int64 { return s.activity.Load() }
 
 // Known returns what the service knows now.
 func (s *Service) Known() Knowledge {

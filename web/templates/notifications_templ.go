@@ -143,7 +143,7 @@ func Notifications(v NotificationsView) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "<div class=\"title\"><div><h1>Notifications</h1><p class=\"sub\">What happened to change requests that concern you. <a class=\"link\" href=\"/account/notifications\">Choose what you are told</a></p></div>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "<div class=\"title\"><div><h1>Notifications</h1><p class=\"sub\">What happened to change requests and auth configs that concern you. <a class=\"link\" href=\"/account/notifications\">Choose what you are told</a></p></div>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
