@@ -5,20 +5,26 @@ It needs Python 3.9 or later and nothing else. It only reads. Every signature is
 checked, by the few lines of Ed25519 below, many at a time; openssl can check any
 of them again, as the README of an evidence pack shows.
 
-  verify_history.py db PATH [--key FILE] [--anchor FILE]... [--restored N]... [--json]
+  verify_history.py db PATH [--key FILE] [--anchor FILE]... [--archive FILE_OR_DIR]... [--restored N]... [--json]
       PATH is the data directory or the database file. The public keys come from
       FILE, or from witness.pub beside the database: better a copy that you kept
       elsewhere. Anchors are files with checkpoints that were kept elsewhere;
-      anchors.log beside the database is read as well if it is there. Each
-      restore of a backup to N rows that you know was agreed is named by
+      anchors.log beside the database is read as well if it is there. Archives hold
+      entries that left the database; of a directory, all history-*.zip are taken.
+      Each restore of a backup to N rows that you know was agreed is named by
       --restored.
+
+  verify_history.py archive FILE_OR_DIR... [--key FILE] [--anchor FILE]... [--restored N]... [--json]
+      Archives alone. Without --key, the public key in the first of them counts:
+      compare it with a copy that you have from elsewhere.
 
   verify_history.py pack DIR [--key FILE] [--json]
       DIR is an unpacked evidence pack.
 
   verify_history.py --batch
       Reads a JSON object a line, {"db": PATH, "key": FILE, "anchors": [FILE...],
-      "restored": [N...]}, and writes a finding a line.
+      "archives": [FILE_OR_DIR...], "restored": [N...]}, and writes a finding a
+      line. Without "db", archives are checked alone.
 
 It exits with 0 if everything is as it was written, 1 if something was tampered
 with, 2 if something can't be read, 3 if history was taken back or replaced: a
@@ -48,6 +54,36 @@ key can make up a restore: one that excuses a known checkpoint and isn't named b
 --restored is told as exit code 3. A line of an anchor
 that is no checkpoint is found; the others are compared all the same.
 
+WHAT LEFT for archives is in the table archive, one row for each: id from 1, first,
+last, and note, a signed statement, which also lies in the archive. Its text is
+  NAME/removed          NAME being the key's; in the archive it is NAME/archive
+  month 2026-03
+  first 1               numbers of the first and the last row
+  last 4210
+  before HEX            hash of the row before the first (zeros if there is none)
+  before-edge HEX...    roots of the largest complete subtrees over the rows before,
+                        from the left
+  after HEX             hash of the last row
+  after-edge HEX...     as before, up to the last row
+  rows HEX              SHA-256 of rows.jsonl in the archive
+Each begins where the one before ends, the first with row 1. Rows are checked from
+after the last one on. The entry history.pruned (detail first, last, sha256) of the
+last one must be among them, and no such entry without a row in the table. Rows that
+are still there although they left must lead to the hash that was signed. Of
+checkpoints that cover fewer rows than left only the signature is checked, unless
+the archives are given.
+
+AN ARCHIVE is a zip file history-MONTH.zip with
+  archive.txt     the statement
+  rows.jsonl      {"seq": 7, "body": "...", "hash": hex, "prev": hex} for each row
+  personal.jsonl  {"seq": 7, "field": ..., "salt": hex, "value": ...}, in the order
+                  of seq. What is missing was erased; a reason is never missing
+  checkpoint.txt  a signed checkpoint, and growth.json, {"size": N, "proof":
+                  [base64...]}, the proof that its tree has grown out of the archive's
+  README.txt, key.txt, verify_history.py, which nothing is taken from
+Archives that are given must each be as they were signed, begin where one with the
+row before ends, and be those that the database says.
+
 AN EVIDENCE PACK is a directory with
   rows.jsonl      one line for each row: {"seq": 7, "body": "...", "hash": hex,
                   "personal": [{"field": ..., "salt": hex, "value": ...}]};
@@ -71,12 +107,19 @@ and other things that are no files are refused.
 """
 
 import base64
+import contextlib
+import glob
 import hashlib
 import json
 import os
+import re
 import secrets
 import sqlite3
+import struct
 import sys
+import tempfile
+import zipfile
+import zlib
 
 OK, TAMPERED, UNREADABLE, ROLLED_BACK = "ok", "tampered", "unreadable", "rolled back"
 EXIT = {OK: 0, TAMPERED: 1, UNREADABLE: 2, ROLLED_BACK: 3}
@@ -111,6 +154,11 @@ class Tree:
     def __init__(self):
         self.size = 0
         self.edge = []
+
+    def copy(self):
+        other = Tree()
+        other.size, other.edge = self.size, list(self.edge)
+        return other
 
     def add(self, leaf):
         n = self.size
@@ -413,11 +461,24 @@ def size_of(text):
     return int(text)
 
 
-def compare(rows, roots, back, checkpoints):
+def compare_roots(roots, checkpoints):
+    """For roots of archives: those of the database are compared below."""
+    newest = newest_restored(checkpoints)
+    for c in checkpoints:
+        if c.size in roots and roots[c.size] != c.root and not any(size < c.size for size in newest[len(c.restored) :]):
+            raise RolledBack("the first %d rows aren't those of %s" % (c.size, c.what))
+
+
+def newest_restored(checkpoints):
     newest = []
     for c in checkpoints:
         if len(c.restored) > len(newest):
             newest = c.restored
+    return newest
+
+
+def compare(start, rows, roots, back, checkpoints):
+    newest = newest_restored(checkpoints)
     for c in checkpoints:
         if any(size < c.size for size in newest[len(c.restored) :]):
             continue
@@ -427,7 +488,7 @@ def compare(rows, roots, back, checkpoints):
             raise RolledBack("the first %d rows aren't those of %s" % (c.size, c.what))
     for i, size in enumerate(newest):
         undone = any(later <= size for later in newest[i + 1 :])
-        if not undone and size not in back:
+        if not undone and size not in back and size >= start:
             raise Tampered("a checkpoint says that history was taken back to %d rows, and no entry does" % size)
 
 
@@ -446,6 +507,50 @@ def ask_for_restores(checkpoints, stored, named, found):
             "history says that it was taken back with consent, and so %d checkpoints need not fit any more, %d of them anchored. "
             "Ask who agreed; if it was agreed, verify with %s" % (found["excused"], anchored, " ".join("--restored %d" % n for n in unnamed))
         )
+
+
+# ------------------------------------------------------------------ statements
+
+
+class Place:
+    """The end of a chain with the tree over it."""
+
+    def __init__(self, seq=0, digest=bytes(32), edge=()):
+        self.seq, self.hash, self.tree = seq, digest, Tree()
+        self.tree.size, self.tree.edge = seq, list(edge)
+        if len(self.tree.edge) != bin(seq).count("1"):
+            raise ValueError
+
+    def __eq__(self, other):
+        return (self.seq, self.hash, self.tree.edge) == (other.seq, other.hash, other.tree.edge)
+
+
+STATEMENT = re.compile(
+    "month ([0-9]{4}-(?:0[1-9]|1[0-2]))\nfirst ([0-9]+)\nlast ([0-9]+)\nbefore ([0-9a-f]{64})\nbefore-edge((?: [0-9a-f]{64})*)\n"
+    "after ([0-9a-f]{64})\nafter-edge((?: [0-9a-f]{64})*)\nrows ([0-9a-f]{64})\n"
+)
+
+
+class Statement:
+    """A signed statement about an archive."""
+
+    def __init__(self, note, keys, kind, what):
+        text, name = open_note(note, keys, what)
+        title, _, self.text = text.partition("\n")
+        match = STATEMENT.fullmatch(self.text)
+        if title != name + "/" + kind or match is None:
+            raise Tampered(what + " is no statement of the kind " + kind)
+        _, first, last, before, before_edge, after, after_edge, rows = match.groups()
+        try:
+            self.first, self.last = size_of(first), size_of(last)
+            if not 1 <= self.first <= self.last < 1 << 63:
+                raise ValueError
+            self.before = Place(self.first - 1, bytes.fromhex(before), [bytes.fromhex(h) for h in before_edge.split()])
+            self.after = Place(self.last, bytes.fromhex(after), [bytes.fromhex(h) for h in after_edge.split()])
+        except ValueError:
+            raise Tampered(what + " is no statement of the kind " + kind)
+        self.rows = bytes.fromhex(rows)
+        self.removal = (first, last, rows)
 
 
 # --------------------------------------------------------------------- anchors
@@ -521,18 +626,31 @@ def open_database(path):
 
 
 class Rows:
-    """Checks consecutive rows."""
+    """Checks consecutive rows after a place."""
 
-    def __init__(self, sizes):
-        self.seq = 0
-        self.hash = bytes(32)
-        self.tree = Tree()
+    def __init__(self, sizes, roots, after):
+        self.seq, self.hash, self.tree = after.seq, after.hash, after.tree.copy()
         self.sizes = sizes
-        self.roots = {}
+        self.roots = roots
+        self.removals = []  # on record
+        self.lacking = 0  # pieces of personal data that aren't there
         self.gone = {}  # whose personal data is missing -> in which row last
         self.erased = {}
         self.back = set()  # sizes that history was taken back to, on record
         self.mark()
+
+    def place(self):
+        return Place(self.seq, self.hash, self.tree.edge)
+
+    def overlap(self, left):
+        """Takes over what was found of rows that are still there although they left."""
+        if (left.seq, left.hash) != (self.seq, self.hash):
+            raise Tampered("at row %d: what is left of removed rows isn't what was removed" % self.seq)
+        self.removals += left.removals
+        self.back |= left.back
+        for ours, theirs in ((self.gone, left.gone), (self.erased, left.erased)):
+            for who, seq in theirs.items():
+                ours[who] = max(ours.get(who, 0), seq)
 
     def mark(self):
         if self.tree.size in self.sizes:
@@ -561,6 +679,8 @@ class Rows:
         self.check_personal(want, entry, personal, wrong)
         if entry.get("action") == "history.restored" and member(entry, "detail", "back_to") == str(want - 1):
             self.back.add(want - 1)
+        if entry.get("action") == "history.pruned":
+            self.removals.append(tuple(member(entry, "detail", name) for name in ("first", "last", "sha256")))
         self.seq, self.hash = want, digest
         self.tree.add(digest)
         self.mark()
@@ -590,6 +710,7 @@ class Rows:
         for name in sealed:
             if name in there:
                 continue
+            self.lacking += 1
             if name == "reason":
                 wrong("its reason is missing")
             who = actor
@@ -613,52 +734,125 @@ def member(entry, part, name, otherwise=""):
 BATCH = 1024
 
 
-def check_database(path, key_path, anchors, restored, found):
-    if os.path.isdir(path):
+def check_database(path, key_path, anchors, archives, restored, found):
+    if path is not None and os.path.isdir(path):
         path = os.path.join(path, "console.db")
-    if anchors is None:
-        anchors = []
+    anchors, archives = anchors or [], archives or []
     texts = [read_or_why_not(anchor) for anchor in anchors]  # before the rows: those that are written meanwhile don't matter
-    db = open_database(path)
-    try:
-        db.execute("BEGIN")
-        for table in ("history", "history_personal", "checkpoint"):
-            (others,) = db.execute("SELECT count(*) FROM sqlite_master WHERE lower(name) = ? AND (type <> 'table' OR rootpage = 0)", (table,)).fetchone()
-            if others:
-                raise Tampered(table + " is not a table")
-            (result,) = db.execute("PRAGMA quick_check(%s)" % table).fetchone()
-            if result != b"ok":
-                raise Unreadable("the database file is damaged: " + result.decode(errors="replace"))
-        stored = read_checkpoints(db)
-        found["checkpoints"] = len(stored)
-        checkpoints, bad = [], []
-        if stored or anchors:
+    with contextlib.ExitStack() as stack:
+        db, stored, left = None, [], []
+        if path is not None:
+            db = open_database(path)
+            stack.callback(db.close)
+            stored, left = begin_database(db)
+            found["checkpoints"] = len(stored)
+        keys, checkpoints, bad = None, [], []
+        if stored or left or anchors or archives:
             keys = read_keys(key_path)
-            check_together([note for _, _, note in stored], keys)
-            for number, size, note in stored:
-                c = Checkpoint(note, keys, "checkpoint %d" % number)
-                if c.size != size:
-                    raise Tampered("%s covers another number of rows than beside it" % c.what)
-                checkpoints.append(c)
-            for anchor, text in zip(anchors, texts):
-                more, wrong = read_anchor(anchor, text, keys)
-                checkpoints += more
-                bad += wrong
-                found["anchored"] += len(more)
-        for c in checkpoints:
-            found["signed"] = max(found["signed"], c.size)
-            found["restored"] = max(found["restored"], len(c.restored))
+            checkpoints, bad = all_checkpoints(stored, anchors, texts, keys, found)
         unnamed = ask_for_restores(checkpoints, len(stored), restored, found)
-        rows = Rows({c.size for c in checkpoints})
-        try:
-            read_rows(db, rows)
-        finally:
-            found["rows"], found["hash"] = rows.seq, rows.hash.hex()
-        compare(rows.seq, rows.roots, rows.back, checkpoints)
+        sizes = {c.size for c in checkpoints}
+        checked = check_archives(archives, keys, sizes, found)
+        if db is not None and archives:
+            compare_archives(checked.all, open_removed(left, keys))
+        if db is None:
+            compare_roots(checked.roots, checkpoints)
+        else:
+            check_rows(db, open_removed(left, keys), checkpoints, sizes, checked, found)
         if unnamed or bad:
             raise unnamed or bad[0]
+
+
+def begin_database(db):
+    """The checkpoints, and what is said about rows that left."""
+    db.execute("BEGIN")
+    (archived,) = db.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'archive'").fetchone()
+    for table in ("history", "history_personal", "checkpoint", "archive"):
+        (others,) = db.execute("SELECT count(*) FROM sqlite_master WHERE lower(name) = ? AND (type <> 'table' OR rootpage = 0)", (table,)).fetchone()
+        if others:
+            raise Tampered(table + " is not a table")
+        if table == "archive" and not archived:
+            continue
+        (result,) = db.execute("PRAGMA quick_check(%s)" % table).fetchone()
+        if result != b"ok":
+            raise Unreadable("the database file is damaged: " + result.decode(errors="replace"))
+    stored = read_checkpoints(db)
+    return stored, db.execute("SELECT id, first, last, note FROM archive ORDER BY id").fetchall() if archived else []
+
+
+def all_checkpoints(stored, anchors, texts, keys, found):
+    checkpoints, bad = [], []
+    check_together([note for _, _, note in stored], keys)
+    for number, size, note in stored:
+        c = Checkpoint(note, keys, "checkpoint %d" % number)
+        if c.size != size:
+            raise Tampered("%s covers another number of rows than beside it" % c.what)
+        checkpoints.append(c)
+    for anchor, text in zip(anchors, texts):
+        more, wrong = read_anchor(anchor, text, keys)
+        checkpoints += more
+        bad += wrong
+        found["anchored"] += len(more)
+    for c in checkpoints:
+        found["signed"] = max(found["signed"], c.size)
+        found["restored"] = max(found["restored"], len(c.restored))
+    return checkpoints, bad
+
+
+def open_removed(left, keys):
+    out, at = [], Place()
+    for number, first, last, note in left:
+        want = len(out) + 1
+        if number != want:
+            raise Tampered("archive %d is missing" % want)
+        if not is_blob(note):
+            raise Tampered("archive %d has another form" % want)
+        one = Statement(note, keys, "removed", "archive %d" % want)
+        if (first, last) != (one.first, one.last):
+            raise Tampered("archive %d is about other rows than beside it" % want)
+        out.append(one)
+    for one in out:
+        if one.before != at:
+            raise Tampered("the statement about rows %d to %d doesn't follow the one before" % (one.first, one.last))
+        at = one.after
+    return out
+
+
+def check_rows(db, removed, checkpoints, sizes, checked, found):
+    begin = removed[-1].after if removed else Place()
+    rows = Rows(sizes, {}, begin)
+    if checked.rows is not None and checked.rows.place() == begin:
+        checked.rows.sizes, checked.rows.roots = sizes, {}
+        rows = checked.rows
+        rows.mark()
+    found["removed"] = begin.seq
+    try:
+        read_left(db, rows)
+        read_rows(db, rows)
     finally:
-        db.close()
+        found["rows"], found["hash"] = rows.seq, rows.hash.hex()
+    found["unchecked"] = sum(c.size < begin.seq and c.size not in checked.roots for c in checkpoints)
+    compare_roots(checked.roots, checkpoints)
+    compare(begin.seq, rows.seq, rows.roots, rows.back, checkpoints)
+    if removed and removed[-1].removal not in rows.removals:
+        raise Tampered("rows up to %d were removed, and no entry says so" % begin.seq)
+    for removal in rows.removals:
+        if all(one.removal != removal for one in removed):
+            raise Tampered("an entry says that rows %s to %s were removed, and no statement does" % removal[:2])
+
+
+def read_left(db, rows):
+    """Checks rows that are still there although they left: they must lead to where
+    history is known to have been."""
+    last = rows.seq
+    (first,) = db.execute("SELECT MIN(seq) FROM history WHERE seq <= ?", (last,)).fetchone()
+    if first is None:
+        return
+    (prev,) = db.execute("SELECT prev FROM history WHERE seq = ?", (first,)).fetchone()
+    left = Rows((), {}, Place())
+    left.seq, left.hash = first - 1, prev
+    read_span(db, left, first, last)
+    rows.overlap(left)
 
 
 def read_checkpoints(db):
@@ -673,14 +867,18 @@ def read_checkpoints(db):
 
 
 def read_rows(db, rows):
-    last = db.execute("SELECT seq, hash FROM history WHERE seq = (SELECT MAX(seq) FROM history)").fetchone()
-    last = last[0] if last else 0
+    first, last = db.execute("SELECT COALESCE(MIN(seq), 1), COALESCE(MAX(seq), 0) FROM history").fetchone()
     (strays,) = db.execute(
-        "SELECT count(*) FROM (SELECT 1 FROM history_personal WHERE seq < 1 UNION ALL SELECT 1 FROM history_personal WHERE seq > ?)", (last,)
+        "SELECT count(*) FROM (SELECT 1 FROM history_personal WHERE seq < ? UNION ALL SELECT 1 FROM history_personal WHERE seq > ?)", (first, last)
     ).fetchone()
     if strays:
         raise Tampered("there is personal data that belongs to no row")
-    for begin in range(1, last + 1, BATCH):
+    read_span(db, rows, rows.seq + 1, last)
+    rows.close()
+
+
+def read_span(db, rows, first, last):
+    for begin in range(first, last + 1, BATCH):
         end = min(begin + BATCH - 1, last)
         batch = db.execute("SELECT seq, body, prev, hash FROM history WHERE seq BETWEEN ? AND ? ORDER BY seq", (begin, end)).fetchall()
         personal = {}
@@ -692,7 +890,158 @@ def read_rows(db, rows):
             raise Tampered("rows after %d are missing" % rows.seq)
         if personal:
             raise Tampered("there is personal data that belongs to no row")
-    rows.close()
+
+
+# -------------------------------------------------------------------- archives
+
+
+ARCHIVE_FILES = sorted(("README.txt", "rows.jsonl", "personal.jsonl", "archive.txt", "checkpoint.txt", "growth.json", "key.txt", "verify_history.py"))
+SMALL, LINE = 1 << 20, 64 << 20
+
+
+class Checked:
+    """What the check of archives came to."""
+
+    def __init__(self):
+        self.all, self.roots, self.rows = [], {}, None
+
+
+class Archive:
+    def __init__(self, path, keys):
+        self.path, self.what = path, "archive " + os.path.basename(path)
+        self.keys = keys
+        with self.opened() as z:
+            if sorted(z.namelist()) != ARCHIVE_FILES:
+                raise Tampered(self.what + " has other files than an archive")
+            self.statement = Statement(self.small(z, "archive.txt"), keys, "archive", self.what)
+
+    @contextlib.contextmanager
+    def opened(self):
+        try:
+            with open(self.path, "rb") as f, zipfile.ZipFile(f) as z:
+                yield z
+        except OSError as e:
+            raise Unreadable(str(e))
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error, UnicodeDecodeError) as e:
+            raise Tampered("%s is damaged or cut off: %s" % (self.what, e))
+
+    def small(self, z, name):
+        with z.open(name) as f:
+            text = f.read(SMALL + 1)
+        if len(text) > SMALL:
+            raise Tampered("%s: %s is too long" % (self.what, name))
+        return text
+
+    def lines(self, z, name, members, digest):
+        """The lines of a file, each a list of the values of these members."""
+        with z.open(name) as f:
+            while True:
+                line = f.readline(LINE)
+                digest.update(line)
+                if not line:
+                    return
+                try:
+                    value = json.loads(line.decode("utf-8"))
+                    again = json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+                    if again.encode("utf-8") + b"\n" != line or list(value) != members:
+                        raise ValueError
+                    if type(value["seq"]) is not int or any(type(value[m]) is not str for m in members[1:]):
+                        raise ValueError
+                except (ValueError, TypeError, RecursionError):
+                    raise Tampered("%s: a line of %s has another form" % (self.what, name))
+                yield [value[m] for m in members]
+
+    def check(self, rows):
+        """Checks everything from where rows stand, which is where the archive begins."""
+        s, digest = self.statement, hashlib.sha256()
+        with self.opened() as z:
+            ahead = self.lines(z, "personal.jsonl", ["seq", "field", "salt", "value"], hashlib.sha256())
+            waiting = next(ahead, None)
+            for seq, body, stored, prev in self.lines(z, "rows.jsonl", ["seq", "body", "hash", "prev"], digest):
+                personal = []
+                while waiting is not None and waiting[0] == seq:
+                    personal.append((Text(waiting[1].encode()), self.hex(waiting[2]), Text(waiting[3].encode())))
+                    waiting = next(ahead, None)
+                try:
+                    rows.next(seq, body.encode(), self.hex(prev), self.hex(stored), personal)
+                except Tampered as e:
+                    raise Tampered("%s: %s" % (self.what, e))
+            if waiting is not None:
+                raise Tampered(self.what + ": there is personal data that belongs to no row")
+            if digest.digest() != s.rows or rows.place() != s.after:
+                raise Tampered(self.what + ": rows.jsonl is not as it was signed")
+            self.check_growth(z)
+
+    def hex(self, text):
+        try:
+            raw = bytes.fromhex(text)
+        except ValueError:
+            raw = b""
+        if raw.hex() != text:
+            raise Tampered(self.what + ": a line has another form")
+        return raw
+
+    def check_growth(self, z):
+        c = Checkpoint(self.small(z, "checkpoint.txt"), self.keys, self.what + ": checkpoint.txt")
+        s = self.statement
+        try:
+            growth = json.loads(self.small(z, "growth.json").decode("utf-8"))
+            proof = hashes(growth["proof"], self.what + ": the proof")
+            if sorted(growth) != ["proof", "size"] or growth["size"] != c.size or c.size < s.last:
+                raise ValueError
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise Tampered(self.what + ": the proof belongs to another checkpoint")
+        root = s.after.tree.root()
+        if c.size == s.last:
+            right = not proof and c.root == root
+        else:
+            right = grown(proof, s.last, root, c.size) == (root, c.root)
+        if not right:
+            raise Tampered(self.what + ": its checkpoint has not grown out of it")
+
+
+def archive_paths(given):
+    out = []
+    for path in given:
+        if not os.path.exists(path):
+            raise Unreadable("there is no " + path)
+        out += sorted(glob.glob(os.path.join(glob.escape(path), "history-*.zip"))) if os.path.isdir(path) else [path]
+    return out
+
+
+def check_archives(given, keys, sizes, found):
+    out = Checked()
+    files = sorted((Archive(path, keys) for path in archive_paths(given)), key=lambda f: f.statement.first)
+    for f in files:
+        s, rows, copied = f.statement, None, False
+        if out.all:
+            last = out.all[-1]
+            copied = last.text == s.text
+            if not copied and last.last >= s.first:
+                raise Tampered(f.what + " holds rows that another one holds too")
+            if last.last + 1 == s.first:
+                if last.after != s.before:
+                    raise Tampered(f.what + " doesn't follow the one before")
+                rows = out.rows
+        if rows is None:
+            rows = Rows(sizes, out.roots, s.before)
+        lacking = rows.lacking
+        f.check(rows)
+        if copied:
+            continue
+        out.rows = rows
+        out.all.append(s)
+        found["archives"] += 1
+        found["archived"] += s.last - s.first + 1
+        found["erased"] += rows.lacking - lacking
+    return out
+
+
+def compare_archives(archives, removed):
+    for one in archives:
+        for r in removed:
+            if one.first <= r.last and r.first <= one.last and one.text != r.text:
+                raise Tampered("the archive with rows %d to %d is not the one that was removed from the database" % (one.first, one.last))
 
 
 # ------------------------------------------------------------------------ pack
@@ -830,7 +1179,7 @@ def check_packed(row, proofs, checkpoint):
 
 
 def examine(check, *args):
-    found = {"result": OK, "rows": 0, "hash": "", "checkpoints": 0, "anchored": 0, "signed": 0, "restored": 0, "excused": 0}
+    found = {"result": OK, "rows": 0, "hash": "", "checkpoints": 0, "anchored": 0, "signed": 0, "restored": 0, "excused": 0, "removed": 0, "unchecked": 0, "archives": 0, "archived": 0, "erased": 0}
     try:
         check(*args, found)
     except Tampered as e:
@@ -842,48 +1191,83 @@ def examine(check, *args):
     return found
 
 
+def check_alone(archives, key_path, anchors, restored, found):
+    if key_path is not None:
+        return check_database(None, key_path, anchors, archives, restored, found)
+    paths = archive_paths(archives)
+    try:
+        with tempfile.TemporaryDirectory() as directory, zipfile.ZipFile(paths[0]) as z:
+            key_path = os.path.join(directory, "key.txt")
+            with z.open("key.txt") as f, open(key_path, "wb") as copy:
+                copy.write(f.read(SMALL))
+            check_database(None, key_path, anchors, archives, restored, found)
+    except (IndexError, KeyError, zipfile.BadZipFile):
+        raise Tampered("there is no archive, or it is damaged or cut off")
+
+
+def archive_words(found):
+    if found["removed"]:
+        yield "%d rows left the database for archives, on record and signed" % found["removed"]
+    if found["archives"]:
+        yield "%d archives with %d rows are as they were signed; %d pieces of personal data are not in them any more" % (
+            found["archives"],
+            found["archived"],
+            found["erased"],
+        )
+    if found["unchecked"]:
+        yield "%d of those checkpoints cover only rows that left and were not compared with them: name the archives with --archive" % found["unchecked"]
+
+
 def batch():
     for line in sys.stdin:
         job = json.loads(line)
-        print(json.dumps(examine(check_database, job["db"], job["key"], job.get("anchors"), job.get("restored") or [])), flush=True)
+        found = examine(check_database, job.get("db"), job["key"], job.get("anchors"), job.get("archives"), job.get("restored") or [])
+        print(json.dumps(found), flush=True)
     return 0
 
 
 def main(args):
     if args == ["--batch"]:
         return batch()
-    plain, key, anchors, restored, as_json = [], None, [], [], False
+    plain, key, anchors, archives, restored, as_json = [], None, [], [], [], False
     args = list(args)
     while args:
         arg = args.pop(0)
         if arg == "--json":
             as_json = True
-        elif arg in ("--key", "--anchor") and args or arg == "--restored" and args and args[0].isdigit():
+        elif arg in ("--key", "--anchor", "--archive") and args or arg == "--restored" and args and args[0].isdigit():
             value = args.pop(0)
             if arg == "--key":
                 key = value
             elif arg == "--restored":
                 restored.append(int(value))
-            else:
+            elif arg == "--anchor":
                 anchors.append(value)
+            else:
+                archives.append(value)
         else:
             plain.append(arg)
-    if len(plain) != 2 or plain[0] not in ("db", "pack") or plain[1].startswith("-"):
+    kind, paths = plain[0] if plain else "", plain[1:]
+    if kind not in ("db", "pack", "archive") or not paths or kind != "archive" and len(paths) > 1 or any(path.startswith("-") for path in paths):
         print(__doc__, file=sys.stderr)
         return 2
-    path = plain[1]
-    if plain[0] == "pack":
+    path = paths[0]
+    if kind == "pack":
         found = examine(check_pack, path, key)
+    elif kind == "archive":
+        found = examine(check_alone, paths + archives, key, anchors, restored)
     else:
         beside = path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
         known = os.path.join(beside, "anchors.log")
         if os.path.exists(known):
             anchors.append(known)
-        found = examine(check_database, path, key or os.path.join(beside, "witness.pub"), anchors, restored)
+        found = examine(check_database, path, key or os.path.join(beside, "witness.pub"), anchors, archives, restored)
     if as_json:
         print(json.dumps(found, indent=2))
     elif found["result"] == OK:
         print("ok: %d rows, %d checkpoints, %d anchored; the newest covers %d rows" % (found["rows"], found["checkpoints"], found["anchored"], found["signed"]))
+        for words in archive_words(found):
+            print(words)
         if found["restored"]:
             print("history was taken back %d times with consent, so that %d checkpoints need not fit any more" % (found["restored"], found["excused"]))
     else:

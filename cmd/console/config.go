@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/internal/archive"
 	"gatehouse/internal/mirror"
 	"gatehouse/internal/notify"
 	"gatehouse/internal/outbound"
@@ -64,6 +65,31 @@ func (s sinks) streams(d directory, host string, receivers outbound.Rules) sink.
 		dir = filepath.Join(d.DataDir, "sinks")
 	}
 	return sink.Settings{Host: host, Version: version, Dir: dir, Receivers: receivers, Retry: sink.DefaultRetry, Gather: sink.DefaultGather}
+}
+
+// retention says how long history stays in the database.
+type retention struct {
+	Retention  int    `env:"CONSOLE_RETENTION" default:"0" help:"Months that entries of history stay in the database, from 3 to 1200; then they leave it for signed archives, month by month. 0: for ever."`
+	ArchiveDir string `env:"CONSOLE_ARCHIVE_DIR" type:"path" help:"Directory for archives of history (default: archive in the data directory). Keep copies of what lies there."`
+}
+
+// The shortest and longest times that entries stay, in months.
+const leastRetention, mostRetention = 3, 1200
+
+func (r retention) checkRetention() error {
+	if r.Retention != 0 && (r.Retention < leastRetention || r.Retention > mostRetention) {
+		return fmt.Errorf("CONSOLE_RETENTION must be 0, or between %d and %d months", leastRetention, mostRetention)
+	}
+	return nil
+}
+
+// archiving are the settings of what archives history.
+func (r retention) archiving(d directory) archive.Settings {
+	dir := r.ArchiveDir
+	if dir == "" {
+		dir = filepath.Join(d.DataDir, "archive")
+	}
+	return archive.Settings{Months: r.Retention, Dir: dir}
 }
 
 // notifications say how people are told what happens.

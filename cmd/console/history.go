@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -31,6 +33,7 @@ type historyVerifyCommand struct {
 	directory
 	JSON     bool     `name:"json" help:"Print the findings as JSON."`
 	Anchor   []string `type:"path" sep:"none" help:"File with checkpoints that were kept elsewhere; may be repeated. The default one in the data directory is read as well."`
+	Archive  []string `type:"path" sep:"none" help:"Archive of entries that left the database, or a directory of them, to be checked too; may be repeated. Without a database in the data directory, archives are checked alone."`
 	Restored []int64  `placeholder:"N" help:"A restore to N entries that was agreed; may be repeated. Without it, a restore that excuses a known checkpoint is told as exit code 3."`
 	Key      string   `type:"path" help:"File with the public keys that count (default: the public half of witness.key, or witness.pub where that is not readable). Keep a copy elsewhere and name that one."`
 }
@@ -48,15 +51,19 @@ func (c historyVerifyCommand) Run(ctx context.Context, t terminal) error {
 }
 
 func (c historyVerifyCommand) examine(ctx context.Context) witness.Report {
-	st, err := store.OpenFile(filepath.Join(c.DataDir, store.DatabaseFile))
+	by := witness.Evidence{Keys: c.publicKeys, Anchors: c.Anchor, Archives: c.Archive, Restored: c.Restored}
+	if _, err := os.Stat(c.defaultAnchor()); err == nil {
+		by.Anchors = append(by.Anchors, c.defaultAnchor())
+	}
+	path := filepath.Join(c.DataDir, store.DatabaseFile)
+	if _, err := os.Stat(path); len(c.Archive) > 0 && errors.Is(err, fs.ErrNotExist) {
+		return witness.Examine(ctx, nil, by)
+	}
+	st, err := store.OpenFile(path)
 	if err != nil {
 		return witness.Report{Result: witness.Unreadable, Problem: err.Error()}
 	}
-	anchors := c.Anchor
-	if _, err := os.Stat(c.defaultAnchor()); err == nil {
-		anchors = append(anchors, c.defaultAnchor())
-	}
-	r := witness.Examine(ctx, st, c.publicKeys, anchors, c.Restored...)
+	r := witness.Examine(ctx, st, by)
 	if err := st.Close(); err != nil && r.Result == witness.OK {
 		r.Result, r.Problem = witness.Unreadable, err.Error()
 	}
@@ -72,11 +79,30 @@ func (c historyVerifyCommand) print(t terminal, r witness.Report) error {
 	if r.Result != witness.OK {
 		return nil
 	}
-	_, err := fmt.Fprintf(t.out, "ok: %d entries, last hash %s\n%d checkpoints and %d anchored ones fit; the newest covers %d entries\n", r.Rows, r.Hash, r.Checkpoints, r.Anchored, r.Signed)
-	if err == nil && r.Restored > 0 {
-		_, err = fmt.Fprintf(t.out, "history was taken back %d times with consent, so that %d checkpoints need not fit any more\n", r.Restored, r.Excused)
+	text := "ok"
+	if r.Rows > 0 {
+		text = fmt.Sprintf("ok: %d entries, last hash %s", r.Rows, r.Hash)
 	}
+	text += fmt.Sprintf("\n%d checkpoints and %d anchored ones fit; the newest covers %d entries\n", r.Checkpoints, r.Anchored, r.Signed)
+	if r.Restored > 0 {
+		text += fmt.Sprintf("history was taken back %d times with consent, so that %d checkpoints need not fit any more\n", r.Restored, r.Excused)
+	}
+	_, err := io.WriteString(t.out, text+archiveWords(r))
 	return err
+}
+
+// archiveWords say what was found of archives, and what can't be told without.
+func archiveWords(r witness.Report) (text string) {
+	if r.Removed > 0 {
+		text += fmt.Sprintf("%d entries left the database for archives, on record and signed\n", r.Removed)
+	}
+	if r.Archives > 0 {
+		text += fmt.Sprintf("%d archives with %d entries are as they were signed; %d pieces of personal data are not in them any more\n", r.Archives, r.Archived, r.Erased)
+	}
+	if r.Unchecked > 0 {
+		text += fmt.Sprintf("%d of those checkpoints cover only entries that left and were not compared with them: name the archives with --archive\n", r.Unchecked)
+	}
+	return text
 }
 
 func (c historyVerifyCommand) publicKeys() (audit.PublicKeys, error) {

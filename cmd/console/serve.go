@@ -16,6 +16,7 @@ import (
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/app"
+	"gatehouse/internal/archive"
 	"gatehouse/internal/change"
 	"gatehouse/internal/mirror"
 	"gatehouse/internal/notify"
@@ -31,12 +32,13 @@ type serveCommand struct {
 	behaviour
 	notifications
 	witnessing
+	retention
 	remote
 }
 
 // Run serves the console until ctx ends.
 func (s serveCommand) Run(ctx context.Context, t terminal) error {
-	return console{directory: s.directory, web: s.web, behaviour: s.behaviour, notifications: s.notifications, witnessing: s.witnessing, prepare: s.firstProject}.run(ctx, t)
+	return console{directory: s.directory, web: s.web, behaviour: s.behaviour, notifications: s.notifications, witnessing: s.witnessing, retention: s.retention, prepare: s.firstProject}.run(ctx, t)
 }
 
 // firstProject makes the project that the environment describes.
@@ -55,6 +57,7 @@ type console struct {
 	behaviour
 	notifications
 	witnessing
+	retention
 	demo    []app.DemoUser
 	prepare func(context.Context, *services) error // before the first request
 }
@@ -67,6 +70,7 @@ type services struct {
 	changes *change.Service
 	notify  *notify.Service
 	witness *witness.Service
+	archive *archive.Service
 	log     *slog.Logger
 	sinks   *sink.Service
 	keys    *secret.Keyring
@@ -142,7 +146,7 @@ func (k console) run(ctx context.Context, t terminal) (err error) {
 	if public.Scheme == "https" && len(proxies) == 0 {
 		log.Warn("behind a proxy without CONSOLE_TRUSTED_PROXIES everybody seems to come from its address, and shares its limits")
 	}
-	if err := k.check(); err != nil {
+	if err := errors.Join(k.check(), k.checkRetention()); err != nil {
 		return err
 	}
 	told, err := k.settings(public.String(), len(k.demo) > 0)
@@ -158,6 +162,7 @@ func (k console) run(ctx context.Context, t terminal) (err error) {
 	if c.witness, err = k.newWitness(ctx, c, t); err != nil {
 		return err
 	}
+	c.archive = archive.NewService(c.store, c.witness, k.archiving(k.directory), now, log)
 	c.notify = notify.NewService(c.store, c.keys, told, now, log)
 	c.sinks = sink.NewService(c.store, c.keys, k.streams(k.directory, public.Hostname(), told.Receivers), now, log)
 	if k.prepare != nil {
@@ -166,7 +171,7 @@ func (k console) run(ctx context.Context, t terminal) (err error) {
 		}
 	}
 	handler, err := app.New(app.Options{
-		Store: c.store, Mirror: c.mirror, Changes: c.changes, Access: c.access, Notify: c.notify, Sinks: c.sinks, Witness: c.witness, Keys: c.keys,
+		Store: c.store, Mirror: c.mirror, Changes: c.changes, Access: c.access, Notify: c.notify, Sinks: c.sinks, Witness: c.witness, Archive: c.archive, Keys: c.keys,
 		PublicURL: public, TrustedProxies: proxies, Build: version, Demo: k.demo, Now: now, Log: log, Stop: ctx.Done(),
 	})
 	if err != nil {
@@ -208,6 +213,7 @@ func (k console) serve(ctx context.Context, c *services, handler http.Handler, l
 	loops.Go(func() { c.mirror.Run(ctx) })
 	loops.Go(func() { c.notify.Run(ctx) })
 	loops.Go(func() { c.witness.Run(ctx) })
+	loops.Go(func() { c.archive.Run(ctx) })
 	loops.Go(func() { c.sinks.Run(ctx) })
 	stopSocket, err := serveSocket(ctx, filepath.Join(k.DataDir, socketFile), c, log)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"gatehouse/internal/access"
+	"gatehouse/internal/archive"
 	"gatehouse/internal/change"
 	"gatehouse/internal/evidence"
 	"gatehouse/internal/mirror"
@@ -38,6 +39,7 @@ type Options struct {
 	Access  *access.Service
 	Notify  *notify.Service
 	Witness *witness.Service
+	Archive *archive.Service
 	Sinks   *sink.Service
 	Keys    *secret.Keyring
 
@@ -66,6 +68,7 @@ type Server struct {
 	notify    *notify.Service
 	evidence  *evidence.Service
 	witness   *witness.Service
+	archive   *archive.Service
 	reviewer  *review.Service
 	sinks     *sink.Service
 	keys      *secret.Keyring
@@ -98,7 +101,7 @@ func build(o Options) (http.Handler, *Server, error) {
 	}
 	s := &Server{
 		evidence: evidence.NewService(o.Store, o.Witness, o.Now), reviewer: review.NewService(o.Store, o.Now),
-		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, sinks: o.Sinks, witness: o.Witness, keys: o.Keys,
+		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, sinks: o.Sinks, witness: o.Witness, archive: o.Archive, keys: o.Keys,
 		public: o.PublicURL, build: buildTag(o.Build), demo: o.Demo, now: o.Now, log: o.Log,
 		limits: newLimits(o.Now), searchers: newSearchers(), reads: newReads(o.Now), started: o.Now(), beat: defaultBeat, stop: o.Stop,
 	}

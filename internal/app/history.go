@@ -154,7 +154,7 @@ func (s *Server) historyEntry(c echo.Context) error {
 	if err != nil || strconv.FormatInt(seq, 10) != c.Param("seq") { // each entry has one address
 		return problem.New(problem.NotFound, "There is no such entry.")
 	}
-	e, err := s.store.HistoryEntry(c.Request().Context(), seq)
+	e, err := s.entryOf(c.Request().Context(), seq)
 	if err != nil {
 		return err
 	}

@@ -98,6 +98,8 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"project.markers_off", "Markers off", "switched markers off in", ""},
 	{"project.baseline", "First sync", "read everything for the first time in", ""},
 	{"history.restored", "History taken back", "started on an older state of", ""},
+	{"history.archived", "History archived", "wrote the archive", ""},
+	{"history.pruned", "Entries removed", "removed from the database the entries that are in", ""},
 	{"history.verify_asked", "Verification asked for", "asked for a verification of", ""},
 	{"search.saved", "Search saved", "saved the search", ""},
 	{"search.edited", "Search edited", "edited the saved search", ""},

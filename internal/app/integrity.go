@@ -68,6 +68,9 @@ func (s *Server) integrity(c echo.Context) error {
 	}
 	if may {
 		v.Verify = s.newForm(c, integrityPath+"/verify")
+		if v.Archives, err = s.archivesView(ctx); err != nil {
+			return err
+		}
 	}
 	for i, a := range anchors {
 		one := anchorView(a, last, s.now())
@@ -132,7 +135,7 @@ func anchorView(a witness.Anchor, last []audit.Signed, now time.Time) templates.
 
 var signedFor = map[string]string{
 	witness.ForNews: "New entries", witness.ForDecision: "A decision or its outcome", witness.ForIdle: "Nothing happened", witness.ForRestore: "History was taken back",
-	"review": "A review was closed", "evidence": "An evidence pack was made",
+	witness.ForArchive: "Entries leave for an archive", witness.ForEvidence: "An evidence pack was made", "review": "A review was closed",
 }
 
 func checkpointView(c audit.Signed) templates.CheckpointView {
@@ -152,10 +155,10 @@ func (s *Server) growthFacts(c echo.Context) []templates.FactView {
 		return []templates.FactView{{Name: "Growth", Text: "Not known: entries are missing"}}
 	}
 	return []templates.FactView{
-		{Name: "Entries", Text: number(int(g.Entries))},
+		{Name: "Entries in the database", Text: number(int(g.Entries))},
 		{Name: "Over the last 30 days", Text: number(int(g.PerDay)) + " a day"},
 		{Name: "At this rate", Text: "about " + size(g.PerYear) + " more in a year, search index and checkpoints included"},
-		{Name: "Kept for", Text: "Everything is kept"},
+		{Name: "Entries stay", Text: keptFor(s.archive.State())},
 	}
 }
 

@@ -141,7 +141,7 @@ func cookie(c echo.Context, name string) string {
 // status is what each kind of problem answers with.
 var status = map[problem.Kind]int{
 	problem.Invalid: http.StatusUnprocessableEntity, problem.SignIn: http.StatusUnauthorized,
-	problem.Forbidden: http.StatusForbidden, problem.NotFound: http.StatusNotFound,
+	problem.Forbidden: http.StatusForbidden, problem.NotFound: http.StatusNotFound, problem.Gone: http.StatusGone,
 	problem.Conflict: http.StatusConflict, problem.TooMany: http.StatusTooManyRequests,
 	problem.Unavailable: http.StatusServiceUnavailable,
 }
@@ -225,6 +225,8 @@ func title(code int) string {
 	switch code {
 	case http.StatusNotFound:
 		return "Not found"
+	case http.StatusGone:
+		return "Kept in an archive"
 	case http.StatusForbidden:
 		return "Not allowed"
 	case http.StatusConflict:

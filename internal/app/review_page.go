@@ -175,11 +175,11 @@ func (s *Server) reviewEntries(c echo.Context, v *templates.AuditReviewView, r r
 		return err
 	}
 	for _, m := range marks {
-		e, err := s.store.HistoryEntry(ctx, m.Seq)
+		_, e, err := s.entryOrPlace(ctx, b, m.Seq)
 		if err != nil {
 			return err
 		}
-		one := s.markedView(c, r, m, b.entry(e), picked)
+		one := s.markedView(c, r, m, e, picked)
 		v.Entries, v.Picks = append(v.Entries, one), v.Picks || one.Pick
 	}
 	return nil

@@ -68,6 +68,13 @@ func (s *Server) reviewReport(c echo.Context) error {
 		Facts: reportFacts(r), Numbers: reportNumbers(r, p, sheet), Check: reportCheck(hex.EncodeToString(sum[:]), closing),
 		Proof: reportProof(r, closing, hex.EncodeToString(sum[:])), Verify: reportSteps,
 	}
+	if closing.Seq == 0 {
+		if where, left, err := s.leftIn(c.Request().Context(), r.Closed.At); err != nil {
+			return err
+		} else if left {
+			v.Check = templates.NoticeView{Tone: "info", Title: "Compare this report with its archive.", Text: "The entry that it was closed by, with the hash of the report, is " + where + ". The report's SHA-256 is " + hex.EncodeToString(sum[:]) + "."}
+		}
+	}
 	v.Evidence = s.evidenceLink(c, reviewPath(r.ID))
 	if s.witness != nil {
 		v.Problem = integrityProblem(s.witness.Known(), reader(c).May(access.ViewSettings))

@@ -102,11 +102,11 @@ func (s *Server) flagViews(c echo.Context, flags []review.Flag) ([]templates.Fla
 	}
 	views := make([]templates.FlagView, len(flags))
 	for i, f := range flags {
-		e, err := s.store.HistoryEntry(c.Request().Context(), f.Seq)
+		e, entry, err := s.entryOrPlace(c.Request().Context(), b, f.Seq)
 		if err != nil {
 			return nil, err
 		}
-		views[i] = flagView(f, b.entry(e))
+		views[i] = flagView(f, entry)
 		if !mayRead(reader(c), e) || b.hides(e) { // who is asked sees the sentence, and no more
 			all := views[i].Entry
 			views[i].Entry = templates.EntryView{Seq: all.Seq, Avatar: all.Avatar, Sentence: all.Sentence, Age: all.Age, At: all.At}

@@ -87,11 +87,11 @@ func (s *Server) sinkForms(c echo.Context, row *templates.SinkView, k sink.Statu
 	} else {
 		row.Pause = s.newForm(c, path+"/pause")
 	}
-	if k.Cursor > 0 {
+	if k.Cursor >= k.First {
 		row.Replay = s.newForm(c, path+"/replay")
 		row.From = templates.InputView{
 			Name: "entry", ID: "entry-" + k.ID, Label: "From entry", Type: "number", Required: true, Complete: "off",
-			Hint: "From 1 to " + strconv.FormatInt(k.Cursor, 10) + ". The receiver gets each entry from there once more.",
+			Hint: "From " + strconv.FormatInt(k.First, 10) + " to " + strconv.FormatInt(k.Cursor, 10) + ". The receiver gets each entry from there once more.",
 		}
 	}
 }

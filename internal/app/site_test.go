@@ -42,7 +42,7 @@ func openSite(t testing.TB, r *rig.Rig, demo []DemoUser) *site {
 		t.Fatal(err)
 	}
 	h, server, err := build(Options{
-		Store: r.Store, Mirror: r.Mirror, Changes: r.Changes, Access: r.Access, Witness: r.Witness, Notify: notifier(r, notify.Settings{PublicURL: public.String()}), Sinks: streamer(r, sink.Settings{}), Keys: r.Keys, PublicURL: public, Build: "test", Demo: demo,
+		Store: r.Store, Mirror: r.Mirror, Changes: r.Changes, Access: r.Access, Witness: r.Witness, Archive: r.Archive, Notify: notifier(r, notify.Settings{PublicURL: public.String()}), Sinks: streamer(r, sink.Settings{}), Keys: r.Keys, PublicURL: public, Build: "test", Demo: demo,
 		Now: rig.Now, Log: slog.New(slog.NewTextHandler(r.Log, nil)),
 	})
 	if err != nil {

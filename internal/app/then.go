@@ -51,6 +51,7 @@ func (s *Server) projectThen(c echo.Context) error {
 		return err
 	}
 	v := templates.AsOfView{Page: frame, Action: templates.Local(asOfPath(p.Slug)), At: c.QueryParam("at"), Query: c.QueryParam("q"), Summary: p.Name}
+	ctx := c.Request().Context()
 	m, err := s.moment(c, p)
 	if problem.Is(err, problem.Invalid) {
 		v.Complaint = problem.Of(err).Message
@@ -61,6 +62,13 @@ func (s *Server) projectThen(c echo.Context) error {
 		return err
 	}
 	v.Moment, v.At = exact(m.at), m.at.Format("2006-01-02T15:04:05")
+	a, left, err := s.store.ArchiveOf(ctx, m.seq)
+	if err != nil {
+		return err
+	}
+	if left {
+		v.Archived = "What was recorded then is " + inArchive(a) + ". What only such entries tell is not known here."
+	}
 	if m.seq > 0 {
 		v.Entry = templates.LinkView{Text: "Last change before: #" + strconv.FormatInt(m.seq, 10), URL: templates.Local(entryPath(m.seq))}
 	}
@@ -78,7 +86,7 @@ func (s *Server) moment(c echo.Context, p mirror.Project) (moment, error) {
 		if err != nil {
 			return moment{}, problem.New(problem.NotFound, "There is no such entry.")
 		}
-		e, err := s.store.HistoryEntry(ctx, seq)
+		e, err := s.entryOf(ctx, seq)
 		if err == nil && e.Project != p.ID {
 			err = problem.New(problem.NotFound, "This entry is not about %s.", p.Name)
 		}

@@ -131,6 +131,11 @@ func (s *Server) versionRow(c echo.Context, b entryBuilder, p pastConfig, versio
 		switch {
 		case problem.Is(err, problem.NotFound):
 			v.Sentence = templates.SentenceView{Did: "The entry that tells is kept in an archive."}
+			if a, left, aerr := s.store.ArchiveOf(c.Request().Context(), step.Seq); aerr != nil {
+				return v, aerr
+			} else if left {
+				v.Sentence.Did = "The entry that tells is " + inArchive(a) + "."
+			}
 		case err != nil:
 			return v, err
 		default:

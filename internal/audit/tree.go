@@ -3,6 +3,7 @@ package audit
 import (
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"math/bits"
 	"slices"
 
@@ -55,6 +56,21 @@ func (t *Tree) Append(more Tree) {
 
 // Clone returns a copy that further rows don't change.
 func (t Tree) Clone() Tree { return Tree{Size: t.Size, Edge: slices.Clone(t.Edge)} }
+
+// Node is the root of one of the subtrees that the edge consists of, by its place
+// as a [NodeReader] has it.
+func (t Tree) Node(level int, n int64) (Hash, error) {
+	edge := t.Edge
+	for l := 62; l > level; l-- {
+		if t.Size&(1<<l) != 0 {
+			edge = edge[1:]
+		}
+	}
+	if at := t.Size >> level; at&1 == 0 || n != at-1 {
+		return Hash{}, fmt.Errorf("entries up to %d are in archives", t.Size)
+	}
+	return edge[0], nil
+}
 
 // Root is the hash of the whole tree.
 func (t Tree) Root() Hash {

@@ -33,6 +33,9 @@ type Verifier struct {
 	gone   map[string]int64 // whose personal data isn't there → in which row last
 	erased map[string]int64 // whose personal data was erased → by which row last
 	back   []int64          // sizes that history was taken back to, on record
+
+	removals []Removal // on record
+	lacking  int       // pieces of personal data that aren't there
 }
 
 // NewVerifier returns a verifier for the rows after a head, with the tree over
@@ -50,6 +53,23 @@ func (v *Verifier) Restored() []int64 { return v.back }
 
 // Tree is the tree over the rows that were found right. The next row changes it.
 func (v *Verifier) Tree() Tree { return v.tree }
+
+// Place is the last row that was found right with the tree up to it.
+func (v *Verifier) Place() Place { return Place{v.head, v.tree.Clone()} }
+
+// Removals are those that rows found right tell of.
+func (v *Verifier) Removals() []Removal { return v.removals }
+
+// Missing counts the pieces of personal data that rows found right lack.
+func (v *Verifier) Missing() int { return v.lacking }
+
+// Clone returns a copy that further rows don't change.
+func (v *Verifier) Clone() *Verifier {
+	c := *v
+	c.tree, c.gone, c.erased = v.tree.Clone(), maps.Clone(v.gone), maps.Clone(v.erased)
+	c.back, c.removals = slices.Clone(v.back), slices.Clone(v.removals)
+	return &c
+}
 
 func tampered(seq int64, what string) error {
 	return fmt.Errorf("%w at row %d: %s", ErrTampered, seq, what)
@@ -83,6 +103,12 @@ func (v *Verifier) Next(r Row) error {
 		if size, _ := member(m.detail, "back_to"); size == strconv.FormatInt(seq-1, 10) {
 			v.back = append(v.back, seq-1)
 		}
+	}
+	if string(m.action) == `"`+PrunedAction+`"` {
+		first, _ := member(m.detail, "first")
+		last, _ := member(m.detail, "last")
+		rows, _ := member(m.detail, "sha256")
+		v.removals = append(v.removals, Removal{first, last, rows})
 	}
 	v.head = Head{Seq: seq, Hash: hash}
 	v.tree.Add(hash)
@@ -151,6 +177,9 @@ func (v *Verifier) missing(r Row, m marks) error {
 		return tampered(r.Seq, "the body has no commitments")
 	}
 	for field := range sealed {
+		if !has[field] {
+			v.lacking++
+		}
 		switch {
 		case has[field]:
 		case field == personalReason:
@@ -177,7 +206,7 @@ func setIn(m *map[string]int64, who string, seq int64) {
 	if *m == nil {
 		*m = map[string]int64{}
 	}
-	(*m)[who] = seq
+	(*m)[who] = max((*m)[who], seq)
 }
 
 // Join adds what a verifier found that began at the head of v with an empty tree.
@@ -187,14 +216,30 @@ func (v *Verifier) Join(later *Verifier) error {
 	}
 	v.head = later.head
 	v.tree.Append(later.tree)
-	v.back = append(v.back, later.back...)
-	for who, seq := range later.gone {
+	v.take(later)
+	return nil
+}
+
+// Overlap adds what a verifier found of rows that are there although they were
+// removed. They must lead to where v stands, so that they are what they were.
+func (v *Verifier) Overlap(left *Verifier) error {
+	if left.head != v.head {
+		return tampered(v.head.Seq, "what is left of removed rows isn't what was removed")
+	}
+	v.take(left)
+	return nil
+}
+
+func (v *Verifier) take(other *Verifier) {
+	v.back = append(v.back, other.back...)
+	v.removals = append(v.removals, other.removals...)
+	v.lacking += other.lacking
+	for who, seq := range other.gone {
 		setIn(&v.gone, who, seq)
 	}
-	for who, seq := range later.erased {
+	for who, seq := range other.erased {
 		setIn(&v.erased, who, seq)
 	}
-	return nil
 }
 
 // Close tells whether all personal data that is missing was erased on record,

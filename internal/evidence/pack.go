@@ -13,6 +13,7 @@ import (
 	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/store"
+	"gatehouse/internal/witness"
 )
 
 // A Kind is what an evidence pack is about.
@@ -69,7 +70,7 @@ func (s *Service) BeginPack(ctx context.Context, by access.Reader, about Subject
 	if _, err := s.store.Searchable(ctx); err != nil {
 		return nil, err
 	}
-	err := s.witness.Checkpoint(ctx, "evidence")
+	err := s.witness.Checkpoint(ctx, witness.ForEvidence)
 	if err != nil && !errors.Is(err, audit.ErrTampered) && !errors.Is(err, audit.ErrRolledBack) {
 		return nil, err
 	}
@@ -144,6 +145,14 @@ func (p *Pack) gather(ctx context.Context) error {
 	}
 	for seq := range g.seen {
 		p.seqs = append(p.seqs, seq)
+	}
+	begin, err := p.service.store.HistoryBegin(ctx)
+	if err != nil {
+		return err
+	}
+	p.seqs = slices.DeleteFunc(p.seqs, func(seq int64) bool { return seq < begin }) // they are in archives, with proofs of their own
+	if len(p.seqs) == 0 {
+		return problem.New(problem.NotFound, "All entries about this are in archives by now, which prove themselves. There is nothing else to hand out.")
 	}
 	slices.Sort(p.seqs)
 	p.requests = g.requests

@@ -20,6 +20,7 @@ const (
 	SignIn                      // 401: nobody is signed in
 	Forbidden                   // 403: the reader sees it but may not do it
 	NotFound                    // 404: it does not exist, or the reader may not see it
+	Gone                        // 410: it is kept elsewhere
 	Conflict                    // 409: it changed, or was done already
 	TooMany                     // 429: slow down
 	Unavailable                 // 503: something we depend on is down

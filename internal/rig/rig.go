@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gatehouse/internal/access"
+	"gatehouse/internal/archive"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/change"
 	"gatehouse/internal/composio/sandbox"
@@ -40,6 +41,7 @@ type Rig struct {
 	Changes *change.Service
 	Access  *access.Service
 	Witness *witness.Service // it does nothing by itself
+	Archive *archive.Service // it does nothing by itself
 	Keys    *secret.Keyring
 	Project mirror.Project // staging, synced
 	Log     *Log
@@ -86,7 +88,11 @@ func Bare(t testing.TB, o sandbox.Options) *Rig {
 	t.Cleanup(func() {
 		if !t.Failed() {
 			r.stop()
-			CheckApproved(t, r.Store, r.Box.Journal())
+			begin, err := r.Store.HistoryBegin(context.Background())
+			r.must(err)
+			if begin == 1 { // else whoever lets history leave checks before
+				CheckApproved(t, r.Store, r.Box.Journal())
+			}
 		}
 		r.close()
 	})
@@ -109,6 +115,7 @@ func (r *Rig) open() {
 	r.must(err)
 	r.Witness, err = witness.New(st, witness.Settings{Keys: signing, Anchors: []string{"file:" + filepath.Join(r.Dir, "anchors.log")}}, Now, log)
 	r.must(err)
+	r.Archive = archive.NewService(st, r.Witness, archive.Settings{Dir: filepath.Join(r.Dir, "archive")}, Now, log)
 	ctx, cancel := context.WithCancel(context.Background())
 	var loops sync.WaitGroup
 	loops.Go(func() { r.Changes.Run(ctx) })

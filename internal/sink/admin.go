@@ -15,6 +15,7 @@ import (
 // A Status is a sink and how far it is behind.
 type Status struct {
 	Sink
+	First  int64     // entry that there is
 	Behind int64     // entries after the cursor; the filter may keep some back
 	Since  time.Time // of the first of them; zero if there is none
 }
@@ -29,9 +30,13 @@ func (s *Service) Sinks(ctx context.Context) ([]Status, error) {
 	if err != nil {
 		return nil, err
 	}
+	first, err := s.store.HistoryBegin(ctx)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]Status, len(all))
 	for i, k := range all {
-		out[i] = Status{Sink: k, Behind: max(0, head.Seq-k.Cursor)}
+		out[i] = Status{Sink: k, First: first, Behind: max(0, head.Seq-max(k.Cursor, first-1))}
 		rows, err := s.store.HistoryAfter(ctx, k.Cursor, 1)
 		if err != nil {
 			return nil, err
@@ -183,12 +188,18 @@ func (s *Service) Resume(ctx context.Context, by access.Reader, id string) (Sink
 // Replay sets a sink's cursor back, so that everything from an entry on is
 // delivered once more. It can't be set forward: nothing is ever skipped.
 func (s *Service) Replay(ctx context.Context, by access.Reader, id string, from int64) (Sink, error) {
+	first, err := s.store.HistoryBegin(ctx)
+	if err != nil {
+		return Sink{}, err
+	}
 	return s.steer(ctx, by, id, func(k *Sink) (audit.Event, error) {
 		switch {
 		case k.Cursor == 0:
 			return audit.Event{}, problem.InvalidFields("Nothing was changed.", map[string]string{"from": "It has had nothing yet."})
-		case from < 1 || from > k.Cursor:
-			return audit.Event{}, problem.InvalidFields("Nothing was changed.", map[string]string{"from": "Enter a number from 1 to " + strconv.FormatInt(k.Cursor, 10) + ", which it had last."})
+		case from >= 1 && from < first:
+			return audit.Event{}, problem.InvalidFields("Nothing was changed.", map[string]string{"from": "Entries before " + strconv.FormatInt(first, 10) + " have left for archives. It can be delivered from that one on."})
+		case from < first || from > k.Cursor:
+			return audit.Event{}, problem.InvalidFields("Nothing was changed.", map[string]string{"from": "Enter a number from " + strconv.FormatInt(first, 10) + " to " + strconv.FormatInt(k.Cursor, 10) + ", which it had last."})
 		}
 		e := k.event(by, "sink.replayed")
 		e.Detail = map[string]string{"from_entry": strconv.FormatInt(from, 10), "was_at": strconv.FormatInt(k.Cursor, 10)}

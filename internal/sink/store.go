@@ -29,6 +29,9 @@ type Store interface {
 	SinkFilter(ctx context.Context, text string) (func(audit.Entry) bool, error)
 
 	HistoryHead(ctx context.Context) (audit.Head, error)
+	// HistoryBegin returns the number of the first entry that has not left for an
+	// archive.
+	HistoryBegin(ctx context.Context) (int64, error)
 	// HistoryAfter returns the rows after one, in order.
 	HistoryAfter(ctx context.Context, seq int64, limit int) ([]audit.Row, error)
 	// Recorded returns a channel that is closed when history next grows.

@@ -101,7 +101,11 @@ func (s *Store) barsOf(ctx context.Context, f search) ([]Bar, error) {
 // firstTime is when history begins.
 func (s *Store) firstTime(ctx context.Context) (time.Time, error) {
 	var first time.Time
-	entries, err := s.entries(ctx, []int64{1})
+	begin, err := s.HistoryBegin(ctx)
+	if err != nil {
+		return first, err
+	}
+	entries, err := s.entries(ctx, []int64{begin})
 	for _, e := range entries {
 		first = e.Time
 	}

@@ -51,6 +51,17 @@ type erasure struct {
 	user, name, oldName, email string
 }
 
+// An Erased person is one whose personal data goes: by id, and by the address that
+// they had.
+type Erased struct{ ID, Email string }
+
+// EraseAround has fn called for each round of erasures. It erases elsewhere what
+// the store doesn't have, and then calls finish, which erases what the store has.
+// It must be set before work begins.
+func (s *Store) EraseAround(fn func(ctx context.Context, due []Erased, finish func() error) error) {
+	s.eraseAround = fn
+}
+
 // FinishErasures takes away the personal data of those whose erasure is on
 // record: from history, from the names beside requests and reviews, and from the
 // search index. It can be repeated.
@@ -65,6 +76,17 @@ func (s *Store) FinishErasures(ctx context.Context) error {
 	if err != nil || len(due) == 0 {
 		return err
 	}
+	if s.eraseAround == nil {
+		return s.finishErasures(ctx, due)
+	}
+	who := make([]Erased, len(due))
+	for i, one := range due {
+		who[i] = Erased{one.user, one.email}
+	}
+	return s.eraseAround(ctx, who, func() error { return s.finishErasures(ctx, due) })
+}
+
+func (s *Store) finishErasures(ctx context.Context, due []erasure) error {
 	// The connections of the program may not do this, and the schema refuses it.
 	db, err := openDB(driverMigrate, s.path, "", 1)
 	if err != nil {
@@ -103,8 +125,12 @@ func (s *Store) erase(ctx context.Context, db *sql.DB, who erasure) error {
 	if err != nil {
 		return err
 	}
+	first, err := s.firstRow(ctx)
+	if err != nil {
+		return err
+	}
 	recorded := false
-	for from := int64(1); from <= last.Seq && !recorded; from += erasePart {
+	for from := first; from <= last.Seq && !recorded; from += erasePart {
 		var gone [][2]any
 		err := s.HistoryRows(ctx, from, from+erasePart-1, func(r audit.Row) error {
 			if recorded {
@@ -245,6 +271,24 @@ func (x *historyIndex) clear(ctx context.Context) error {
 	x.feeder = feeder{}
 	x.poke()
 	return nil
+}
+
+// begin takes notice of what left history. The words of what left stay until they
+// are more than those of what is there; then the index is made anew.
+func (x *historyIndex) begin(ctx context.Context) error {
+	first, err := x.store.HistoryBegin(ctx)
+	if err != nil {
+		return err
+	}
+	x.first.Store(first)
+	var oldest int64
+	if err := x.db.QueryRowContext(ctx, "SELECT COALESCE(MIN(seq), 0) FROM entry").Scan(&oldest); err != nil {
+		return err
+	}
+	if oldest == 0 || first-oldest <= x.upTo.Load()-first {
+		return nil
+	}
+	return x.clear(ctx)
 }
 
 func rollback(ctx context.Context, conn *sql.Conn) error {

@@ -26,8 +26,12 @@ func (s *Store) HistoryGrowth(ctx context.Context, now time.Time) (Growth, error
 	if err != nil || head.Seq == 0 {
 		return Growth{}, err
 	}
-	g := Growth{Entries: head.Seq}
-	first, at, err := s.firstSince(ctx, head.Seq, now.AddDate(0, 0, -growthDays))
+	begin, err := s.HistoryBegin(ctx)
+	if err != nil {
+		return Growth{}, err
+	}
+	g := Growth{Entries: head.Seq - begin + 1}
+	first, at, err := s.firstSince(ctx, begin, head.Seq, now.AddDate(0, 0, -growthDays))
 	if err != nil || first > head.Seq {
 		return g, err
 	}
@@ -49,8 +53,8 @@ func (s *Store) HistoryGrowth(ctx context.Context, now time.Time) (Growth, error
 
 // firstSince finds the first entry since a moment and when it was, by halves; a
 // clock that was set back makes it less exact.
-func (s *Store) firstSince(ctx context.Context, last int64, since time.Time) (first int64, at time.Time, err error) {
-	low, high := int64(1), last+1
+func (s *Store) firstSince(ctx context.Context, begin, last int64, since time.Time) (first int64, at time.Time, err error) {
+	low, high := begin, last+1
 	for low < high {
 		middle := low + (high-low)/2
 		e, err := s.HistoryEntry(ctx, middle)

@@ -18,6 +18,7 @@ type historyIndex struct {
 	store   *Store
 	path    string
 	db      *sql.DB
+	first   atomic.Int64 // the first entry of history
 	upTo    atomic.Int64 // the last entry that is indexed
 	made    atomic.Int64 // how often it was emptied since the start
 	feeder  feeder
@@ -55,7 +56,11 @@ INSERT INTO words (words, rank) VALUES ('hashsize', 8388608);
 func openIndex(s *Store, path string) (*historyIndex, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	x := &historyIndex{store: s, path: path, stop: stop, wake: make(chan struct{}, 1), stopped: make(chan struct{})}
-	if err := x.open(ctx); err != nil {
+	err := x.open(ctx)
+	if err == nil {
+		err = x.begin(ctx)
+	}
+	if err != nil {
 		stop()
 		return nil, err
 	}

@@ -21,7 +21,7 @@ const mostTerms = 50_000
 
 // feed indexes the next batch and reports whether there may be more.
 func (x *historyIndex) feed(ctx context.Context) (more bool, err error) {
-	from, size := x.upTo.Load()+1, int64(indexBatch)
+	from, size := max(x.upTo.Load()+1, x.first.Load()), int64(indexBatch)
 	head, err := x.store.HistoryHead(ctx)
 	if err != nil || head.Seq < from {
 		return false, err

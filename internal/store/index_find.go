@@ -21,7 +21,7 @@ type window struct {
 
 // window prepares a search.
 func (x *historyIndex) window(ctx context.Context, f search) (window, error) {
-	w := window{index: x, first: 1, last: min(f.before-1, f.indexed)}
+	w := window{index: x, first: x.first.Load(), last: min(f.before-1, f.indexed)}
 	if err := w.limit(ctx, f); err != nil {
 		return w, err
 	}
@@ -86,8 +86,9 @@ const (
 // firstSince returns the first entry before which all are older, or the one that
 // is to be indexed next.
 func (x *historyIndex) firstSince(ctx context.Context, at time.Time) (int64, error) {
-	ctx = context.WithoutCancel(ctx)       // see [Store.row]
-	low, high := int64(1), x.upTo.Load()+1 // the answer lies from low to high
+	ctx = context.WithoutCancel(ctx) // see [Store.row]
+	low := x.first.Load()
+	high := max(low, x.upTo.Load()+1) // the answer lies from low to high
 	for low < high {
 		middle := low + (high-low)/2
 		var seq, latest int64

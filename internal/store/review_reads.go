@@ -32,8 +32,8 @@ func readFlags(each reading, where string, args ...any) ([]review.Flag, error) {
 		last := &all[len(all)-1]
 		last.Remarks = append(last.Remarks, m)
 		return nil
-	}, `SELECT f.review_id, v.name, f.seq, h.hash, f.state, f.assignee_id, f.assignee_name, m.state, m.by_id, m.by_name, m.at, m.to_id, m.body
-		FROM review_flag f JOIN review v ON v.id = f.review_id JOIN history h ON h.seq = f.seq
+	}, `SELECT f.review_id, v.name, f.seq, f.hash, f.state, f.assignee_id, f.assignee_name, m.state, m.by_id, m.by_name, m.at, m.to_id, m.body
+		FROM review_flag f JOIN review v ON v.id = f.review_id
 		JOIN review_remark m ON m.review_id = f.review_id AND m.seq = f.seq
 		WHERE `+where+` ORDER BY f.review_id, f.seq, m.number`, args...)
 	return all, err

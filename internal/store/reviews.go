@@ -149,7 +149,7 @@ func (s *Store) FlagReview(ctx context.Context, id string, seqs []int64, fn func
 func (t *tx) addFlag(id string, seq int64, f review.Flag) error {
 	asked := f.Remarks[0]
 	return errors.Join(
-		t.exec("INSERT INTO review_flag (review_id, seq, state, assignee_id, assignee_name) VALUES ($1, $2, $3, $4, $5)", id, seq, f.State, f.Assignee.ID, f.Assignee.Name),
+		t.exec("INSERT INTO review_flag (review_id, seq, hash, state, assignee_id, assignee_name) VALUES ($1, $2, (SELECT hash FROM history WHERE seq = $2), $3, $4, $5)", id, seq, f.State, f.Assignee.ID, f.Assignee.Name),
 		t.addRemark(id, seq, 1, asked),
 		t.exec("UPDATE review_entry SET looked_by = $3, looked_name = $4, looked_at = $5 WHERE review_id = $1 AND seq = $2 AND looked_at = 0",
 			id, seq, asked.By.ID, asked.By.Name, micros(asked.At)),

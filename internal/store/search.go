@@ -190,8 +190,12 @@ func (s *Store) recent(ctx context.Context, f *search, limit int) ([]audit.Entry
 	if f.narrows() && f.little == nil {
 		return nil, nil
 	}
-	for tries := int64(1); tries <= 8 && len(out) < limit && f.before > 1; tries *= 2 {
-		from := max(1, f.before-tries*int64(limit)) // numbers have no gaps
+	first := int64(1)
+	if s.index != nil {
+		first = s.index.first.Load()
+	}
+	for tries := int64(1); tries <= 8 && len(out) < limit && f.before > first; tries *= 2 {
+		from := max(first, f.before-tries*int64(limit)) // numbers have no gaps
 		var some []audit.Entry
 		err := s.HistoryRows(ctx, from, f.before-1, func(r audit.Row) error {
 			if e := audit.Look(r); f.matches(e) {

@@ -78,7 +78,7 @@ func pragma(c *sqlite3.SQLiteConn, name string) (string, error) {
 }
 
 // appendOnly are the tables whose rows never change and never go.
-var appendOnly = []string{"history", "history_personal", "revision", "vote", "checkpoint", "review_remark"}
+var appendOnly = []string{"history", "history_personal", "revision", "vote", "checkpoint", "archive", "review_remark"}
 
 // readablePragmas change nothing.
 var readablePragmas = []string{"integrity_check", "quick_check", "table_info", "wal_checkpoint", "page_count", "page_size", "data_version", "compile_options"}

@@ -53,6 +53,8 @@ type Store struct {
 	erasing   chan struct{} // wakes what finishes erasures
 	path      string        // of the database
 
+	eraseAround func(context.Context, []Erased, func() error) error // see [Store.EraseAround]
+
 	version   atomic.Int64 // grows with every commit that pages may show
 	changed   bell.Bell    // rings after that
 	recorded  bell.Bell    // rings when history grew

@@ -109,12 +109,38 @@ func (x *historyTree) fits(ctx context.Context) bool {
 		return true
 	}
 	last := x.upTo/tileRows - 1
+	begin, err := x.store.removedTree(ctx)
+	if err != nil || x.upTo <= begin.Size {
+		return err == nil // its rows are gone
+	}
 	kept, err := x.node(ctx, tileLevel, last)
 	if err != nil {
 		return false
 	}
-	tile, err := x.store.tileTree(ctx, last)
-	return err == nil && tile.Size == tileRows && tile.Root() == kept
+	tile, err := x.store.subtree(ctx, begin, tileLevel, last)
+	return err == nil && tile == kept
+}
+
+// seed gives a file that lacks rows which are in archives the nodes over them.
+func (x *historyTree) seed(ctx context.Context) error {
+	begin, err := x.store.removedTree(ctx)
+	whole := begin.Size / tileRows * tileRows
+	if err != nil || x.upTo >= whole {
+		return err
+	}
+	edge := begin.Edge
+	for level := 62; level >= tileLevel; level-- {
+		if begin.Size&(1<<level) == 0 {
+			continue
+		}
+		n := begin.Size>>level - 1
+		if _, err := x.db.ExecContext(ctx, "INSERT OR REPLACE INTO node (level, n, hash) VALUES (?, ?, ?)", level, n, edge[0][:]); err != nil {
+			return err
+		}
+		edge = edge[1:]
+	}
+	x.upTo = whole
+	return nil
 }
 
 func (x *historyTree) node(ctx context.Context, level int, n int64) (audit.Hash, error) {
@@ -131,10 +157,13 @@ func (x *historyTree) node(ctx context.Context, level int, n int64) (audit.Hash,
 
 // catchUp adds the nodes over whole tiles up to a size. The caller holds the lock.
 func (x *historyTree) catchUp(ctx context.Context, size int64) error {
-	if err := x.open(ctx); err != nil {
+	if err := x.open(ctx); err != nil || x.db == nil {
 		return err
 	}
-	for x.db != nil && x.upTo+tileRows <= size {
+	if err := x.seed(ctx); err != nil {
+		return err
+	}
+	for x.upTo+tileRows <= size {
 		if err := x.addTiles(ctx, min(size/tileRows*tileRows, x.upTo+tileBatch)); err != nil {
 			return err
 		}
@@ -148,15 +177,16 @@ func (x *historyTree) addTiles(ctx context.Context, to int64) error {
 		return err
 	}
 	defer func() { _ = t.Rollback() }() // does nothing after a commit
+	begin, err := x.store.removedTree(ctx)
+	if err != nil {
+		return err
+	}
 	for n := x.upTo / tileRows; n < to/tileRows; n++ {
-		tile, err := x.store.tileTree(ctx, n)
+		tile, err := x.store.subtree(ctx, begin, tileLevel, n)
 		if err != nil {
 			return err
 		}
-		if tile.Size != tileRows {
-			return fmt.Errorf("%w: rows of %d to %d are missing", audit.ErrTampered, n*tileRows+1, (n+1)*tileRows)
-		}
-		if err := addNode(ctx, t, n, tile.Root()); err != nil {
+		if err := addNode(ctx, t, n, tile); err != nil {
 			return err
 		}
 	}
@@ -184,11 +214,34 @@ func addNode(ctx context.Context, t *sql.Tx, n int64, h audit.Hash) error {
 	}
 }
 
-// tileTree is the tree over the rows of one tile, shorter where they end.
-func (s *Store) tileTree(ctx context.Context, n int64) (audit.Tree, error) {
+// removedTree is the tree over the rows that were removed, from what is stated
+// about the last of them.
+func (s *Store) removedTree(ctx context.Context) (audit.Tree, error) {
+	last, err := s.lastRemoved(ctx)
+	return last.After.Tree, err
+}
+
+// subtree works a complete subtree out from the rows, and from what is known of
+// those that were removed.
+func (s *Store) subtree(ctx context.Context, begin audit.Tree, level int, n int64) (audit.Hash, error) {
+	from, to := n<<level, (n+1)<<level
+	if to <= begin.Size {
+		return begin.Node(level, n)
+	}
+	if from < begin.Size || level > tileLevel {
+		left, err := s.subtree(ctx, begin, level-1, 2*n)
+		if err != nil {
+			return audit.Hash{}, err
+		}
+		right, err := s.subtree(ctx, begin, level-1, 2*n+1)
+		return audit.NodeHash(left, right), err
+	}
 	var t audit.Tree
-	err := s.leaves(ctx, n*tileRows+1, (n+1)*tileRows, func(h audit.Hash) { t.Add(h) })
-	return t, err
+	err := s.leaves(ctx, from+1, to, func(h audit.Hash) { t.Add(h) })
+	if err == nil && t.Size != to-from {
+		err = fmt.Errorf("%w: rows of %d to %d are missing", audit.ErrTampered, from+1, to)
+	}
+	return t.Root(), err
 }
 
 // leaves calls fn for the hashes of rows, which must be there without a gap up to
@@ -211,21 +264,18 @@ func (s *Store) leaves(ctx context.Context, from, to int64, fn func(audit.Hash))
 }
 
 // nodes reads the tree over history. The caller holds the tree's lock.
-func (s *Store) nodes(ctx context.Context) audit.NodeReader {
+func (s *Store) nodes(ctx context.Context, begin audit.Tree) audit.NodeReader {
 	x := &s.tree
 	var read audit.NodeReader
 	read = func(level int, n int64) (audit.Hash, error) {
-		from, to := n<<level, (n+1)<<level
-		if level >= tileLevel && x.db != nil && to <= x.upTo {
+		to := (n + 1) << level
+		switch {
+		case to <= begin.Size:
+			return begin.Node(level, n)
+		case level >= tileLevel && x.db != nil && to <= x.upTo:
 			return x.node(ctx, level, n)
-		}
-		if level <= tileLevel {
-			var t audit.Tree
-			err := s.leaves(ctx, from+1, to, func(h audit.Hash) { t.Add(h) })
-			if err == nil && t.Size != to-from {
-				err = fmt.Errorf("%w: rows of %d to %d are missing", audit.ErrTampered, from+1, to)
-			}
-			return t.Root(), err
+		case level <= tileLevel || x.db == nil:
+			return s.subtree(ctx, begin, level, n)
 		}
 		left, err := read(level-1, 2*n)
 		if err != nil {
@@ -245,11 +295,15 @@ func (s *Store) withNodes(ctx context.Context, size int64, fn func(audit.NodeRea
 	if err := x.catchUp(ctx, size); err != nil {
 		return err
 	}
-	return fn(s.nodes(ctx))
+	begin, err := s.removedTree(ctx)
+	if err != nil {
+		return err
+	}
+	return fn(s.nodes(ctx, begin))
 }
 
 // Tree returns the tree over the first rows of history, from the hashes beside
-// them: that those are right is for verification to find out.
+// them and from what is stated about those that were removed: that those are right is for verification to find out.
 func (s *Store) Tree(ctx context.Context, size int64) (audit.Tree, error) {
 	var t audit.Tree
 	err := s.withNodes(ctx, size, func(read audit.NodeReader) (err error) {

@@ -28,13 +28,18 @@ type Checked struct {
 	Roots map[int64]audit.Hash // of the tree at the sizes that were asked for
 	// Restored are the sizes that entries say history was taken back to.
 	Restored []int64
+	Start    int64 // rows up to this one weren't in the database
+
+	removals    []audit.Removal // that entries tell of
+	unexplained error           // how those differ from what was removed
 }
 
 // VerifyHistory checks the whole chain and returns its last row that is right.
-// The error wraps [audit.ErrTampered] when a row isn't what was written.
+// The error wraps [audit.ErrTampered] when a row isn't what was written. Signatures
+// are not checked.
 func (s *Store) VerifyHistory(ctx context.Context) (audit.Head, error) {
-	c, err := s.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, nil)
-	return c.Head, err
+	c, err := s.VerifyWhole(ctx, audit.ReadStatement, nil, nil)
+	return c.Head, cmp.Or(err, c.unexplained)
 }
 
 // A segment is a run of rows that is verified on its own.
@@ -47,15 +52,28 @@ type segment struct {
 }
 
 // VerifyFrom checks the rows after a head, with the tree over the rows up to it,
-// some segments at a time, and works out the roots at some sizes. What it returns
-// beside an error goes up to the last segment that is right.
+// and works out the roots at some sizes. What it returns beside an error goes up
+// to the last segment that is right.
 func (s *Store) VerifyFrom(ctx context.Context, after audit.Head, tree audit.Tree, sizes []int64) (Checked, error) {
+	return s.verifyWith(ctx, audit.NewVerifier(after, tree), sizes)
+}
+
+// verifyWith checks the rows after those that a verifier has seen, some segments
+// at a time.
+func (s *Store) verifyWith(ctx context.Context, v *audit.Verifier, sizes []int64) (Checked, error) {
+	after := v.Head()
+	out := checkedBy(v)
+	for _, size := range sizes {
+		if size == out.Tree.Size {
+			out.Roots[size] = out.Tree.Root()
+		}
+	}
 	last, err := s.HistoryHead(ctx)
 	if err != nil {
-		return Checked{Head: after, Tree: tree}, err
+		return out, err
 	}
 	if err := s.strays(ctx); err != nil {
-		return Checked{Head: after, Tree: tree}, err
+		return out, err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -70,17 +88,28 @@ func (s *Store) VerifyFrom(ctx context.Context, after audit.Head, tree audit.Tre
 				return
 			case segments <- one:
 			}
-			go s.verifySegment(ctx, one, after, tree, sizes)
+			if one.from == after.Seq+1 {
+				one.v = v
+			}
+			go s.verifySegment(ctx, one, sizes)
 		}
 	}()
-	return s.joinSegments(ctx, segments, audit.NewVerifier(after, tree), sizes)
+	if last.Seq <= after.Seq {
+		return s.newer(ctx, out, v)
+	}
+	return s.joinSegments(ctx, segments, out)
+}
+
+func checkedBy(v *audit.Verifier) Checked {
+	at := v.Place()
+	return Checked{Head: at.Head, Tree: at.Tree, Roots: map[int64]audit.Hash{}, Restored: v.Restored(), removals: v.Removals()}
 }
 
 // strays looks for personal data that belongs to no row. It is one statement, so
 // that nothing is written between looking for the last row and for what is after.
 func (s *Store) strays(ctx context.Context) error {
 	var n int
-	err := s.row(ctx, `SELECT count(*) FROM (SELECT 1 FROM history_personal WHERE seq < 1
+	err := s.row(ctx, `SELECT count(*) FROM (SELECT 1 FROM history_personal WHERE seq < (SELECT COALESCE(MIN(seq), 1) FROM history)
 		UNION ALL SELECT 1 FROM history_personal WHERE seq > (SELECT COALESCE(MAX(seq), 0) FROM history))`).Scan(&n)
 	if err == nil && n > 0 {
 		err = fmt.Errorf("%w: there is personal data that belongs to no row", audit.ErrTampered)
@@ -88,14 +117,8 @@ func (s *Store) strays(ctx context.Context) error {
 	return err
 }
 
-func (s *Store) joinSegments(ctx context.Context, segments <-chan *segment, v *audit.Verifier, sizes []int64) (Checked, error) {
-	out := Checked{Head: v.Head(), Tree: v.Tree().Clone(), Roots: map[int64]audit.Hash{}}
-	for _, size := range sizes {
-		if size == out.Tree.Size {
-			out.Roots[size] = out.Tree.Root()
-		}
-	}
-	first := true
+func (s *Store) joinSegments(ctx context.Context, segments <-chan *segment, out Checked) (Checked, error) {
+	var v *audit.Verifier
 	for one := range segments {
 		<-one.done
 		if one.err != nil {
@@ -103,24 +126,23 @@ func (s *Store) joinSegments(ctx context.Context, segments <-chan *segment, v *a
 		}
 		for size, tree := range one.trees {
 			whole := tree
-			if !first {
+			if v != nil {
 				whole = v.Tree().Clone()
 				whole.Append(tree)
 			}
 			out.Roots[size] = whole.Root()
 		}
-		if first {
-			v, first = one.v, false
+		if v == nil {
+			v = one.v
 		} else if err := v.Join(one.v); err != nil {
 			return out, err
 		}
-		out.Head, out.Tree, out.Restored = v.Head(), v.Tree().Clone(), v.Restored()
+		roots := out.Roots
+		out = checkedBy(v)
+		out.Roots = roots
 	}
 	if err := ctx.Err(); err != nil {
 		return out, err
-	}
-	if v.Close() == nil {
-		return out, nil
 	}
 	return s.newer(ctx, out, v)
 }
@@ -128,6 +150,9 @@ func (s *Store) joinSegments(ctx context.Context, segments <-chan *segment, v *a
 // newer checks the rows that were written meanwhile: that somebody was erased may
 // be among them, when what was erased is already missing before.
 func (s *Store) newer(ctx context.Context, out Checked, v *audit.Verifier) (Checked, error) {
+	if v.Close() == nil {
+		return out, nil
+	}
 	last, err := s.HistoryHead(ctx)
 	if err == nil && last.Seq > out.Head.Seq {
 		err = s.evidence(ctx, out.Head.Seq+1, last.Seq, v.Next)
@@ -140,22 +165,22 @@ func (s *Store) newer(ctx context.Context, out Checked, v *audit.Verifier) (Chec
 
 // verifySegment checks a segment. All but the first take the hash that is kept
 // beside the row before for right; joining them shows whether it is.
-func (s *Store) verifySegment(ctx context.Context, one *segment, after audit.Head, tree audit.Tree, sizes []int64) {
+func (s *Store) verifySegment(ctx context.Context, one *segment, sizes []int64) {
 	defer close(one.done)
 	wanted := map[int64]bool{}
 	for _, size := range sizes {
 		wanted[size] = true
 	}
-	if one.from != after.Seq+1 {
+	if one.v == nil {
 		var hash []byte
 		if one.err = s.row(ctx, "SELECT hash FROM history WHERE seq = $1", one.from-1).Scan(&hash); one.err != nil {
 			one.err = fmt.Errorf("%w at row %d: it can't be read: %w", audit.ErrTampered, one.from-1, one.err)
 			return
 		}
-		after, tree = audit.Head{Seq: one.from - 1}, audit.Tree{}
+		after := audit.Head{Seq: one.from - 1}
 		copy(after.Hash[:], hash)
+		one.v = audit.NewVerifier(after, audit.Tree{})
 	}
-	one.v = audit.NewVerifier(after, tree)
 	next := func(r audit.Row) error {
 		if err := one.v.Next(r); err != nil {
 			return err
@@ -176,7 +201,7 @@ func (s *Store) verifySegment(ctx context.Context, one *segment, after audit.Hea
 // CompareCheckpoints looks whether the roots that verification found are those of
 // checkpoints. The newest of them, by restores, says which of the others need not
 // fit any more; each of its restores that a later one didn't take back must be on
-// record in history.
+// record in history. At last it tells of rows that were removed off the record.
 func CompareCheckpoints(c Checked, all []audit.Checkpoint) error {
 	var newest audit.Checkpoint
 	for _, one := range all {
@@ -197,11 +222,12 @@ func CompareCheckpoints(c Checked, all []audit.Checkpoint) error {
 	}
 	for i, size := range newest.Restored {
 		undone := slices.ContainsFunc(newest.Restored[i+1:], func(later int64) bool { return later <= size })
-		if !undone && !slices.Contains(c.Restored, size) {
+		archived := size < c.Start // with the entry that says so
+		if !undone && !archived && !slices.Contains(c.Restored, size) {
 			return fmt.Errorf("%w: a checkpoint says that history was taken back to %d rows, and no entry does", audit.ErrTampered, size)
 		}
 	}
-	return nil
+	return c.unexplained
 }
 
 // Sizes are those of some checkpoints, each once.
@@ -275,7 +301,13 @@ func (s *Store) StoredCheckpoints(ctx context.Context) ([]audit.Signed, error) {
 // CheckFile has SQLite look over the tables that verification reads. A view in the
 // place of one could show something else to everyone who looks.
 func (s *Store) CheckFile(ctx context.Context) error {
-	for _, table := range []string{"history", "history_personal", "checkpoint"} {
+	tables := []string{"history", "history_personal", "checkpoint"}
+	if has, err := s.hasArchives(ctx); err != nil {
+		return err
+	} else if has {
+		tables = append(tables, "archive")
+	}
+	for _, table := range tables {
 		var found string
 		var others int
 		if err := s.reads.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master WHERE lower(name) = ? AND (type <> 'table' OR rootpage = 0)", table).Scan(&others); err != nil {

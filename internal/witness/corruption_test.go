@@ -56,8 +56,12 @@ func startVerifier(t *testing.T) *verifier {
 	return &verifier{in: in, out: bufio.NewScanner(out)}
 }
 
-func (v *verifier) ask(db, key string, anchors []string) (r witness.Report, err error) {
-	job, err := json.Marshal(map[string]any{"db": db, "key": key, "anchors": anchors, "restored": v.restored})
+func (v *verifier) ask(db, key string, anchors []string, archives ...string) (r witness.Report, err error) {
+	ask := map[string]any{"key": key, "anchors": anchors, "archives": archives, "restored": v.restored}
+	if db != "" {
+		ask["db"] = db
+	}
+	job, err := json.Marshal(ask)
 	if err != nil {
 		return r, err
 	}
@@ -76,7 +80,9 @@ var agreed = []int64{20}
 // A specimen is a database with checkpoints and anchors that is in order.
 type specimen struct {
 	db, anchors []byte
+	first       int64 // row that is there
 	rows        int64 // in all
+	removed     int64 // that left for archives
 	signed      int64 // that the newest checkpoint covers
 	key         string
 	public      audit.PublicKeys
@@ -88,6 +94,7 @@ type specimen struct {
 func specimens(t *testing.T) []*specimen {
 	t.Helper()
 	var all []*specimen
+	all = append(all, prunedSpecimens(t)...)
 	for i := range 4 {
 		file := filepath.Join(t.TempDir(), "anchors.log")
 		c := start(t, "file:"+file)
@@ -180,7 +187,7 @@ func examineFile(ctx context.Context, path string, public audit.PublicKeys, anch
 		return witness.Report{Result: witness.Unreadable, Problem: err.Error()}
 	}
 	defer func() { _ = st.Close() }() // only read
-	return witness.Examine(ctx, st, func() (audit.PublicKeys, error) { return public, nil }, anchors, agreed...)
+	return witness.Examine(ctx, st, witness.Evidence{Keys: func() (audit.PublicKeys, error) { return public, nil }, Anchors: anchors, Restored: agreed})
 }
 
 // content is a digest of all that verification reads of a database.
@@ -198,11 +205,28 @@ func content(ctx context.Context, path string) (sum [32]byte, err error) {
 	if err != nil {
 		return sum, err
 	}
+	removed, err := st.Removed(ctx, audit.ReadStatement)
+	if err != nil {
+		return sum, err
+	}
+	_, _ = fmt.Fprintf(h, "%v\n", removed) // a hash takes everything
 	stored, err := st.StoredCheckpoints(ctx)
 	for _, c := range stored {
 		_, _ = fmt.Fprintf(h, "%d %d %q\n", c.ID, c.Size, c.Note) // a hash takes everything
 	}
 	return [32]byte(h.Sum(nil)), err
+}
+
+// first is the number of the first row that is there.
+func (b *bench) first() (first int64) {
+	db, err := sql.Open("sqlite3", b.db)
+	if err == nil {
+		err = db.QueryRowContext(b.t.Context(), "SELECT MIN(seq) FROM history").Scan(&first)
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
+		b.t.Fatal(err)
+	}
+	return first
 }
 
 // flip changes one byte of the database for a moment. Where nothing is found,
@@ -268,6 +292,7 @@ type forgery struct {
 // A forger has the database open without any guard.
 type forger struct {
 	db     *sql.DB
+	first  int64 // row that is there
 	from   int64 // the row that it begins with
 	last   int64
 	random *rand.Rand
@@ -285,10 +310,8 @@ func (f *forger) rehash(from int64) {
 	for seq := from; seq <= f.last && f.err == nil; seq++ {
 		var body, prev []byte
 		f.err = f.db.QueryRow("SELECT body FROM history WHERE seq = ?", seq).Scan(&body) //nolint:noctx // as above
-		if seq > 1 && f.err == nil {
-			f.err = f.db.QueryRow("SELECT hash FROM history WHERE seq = ?", seq-1).Scan(&prev) //nolint:noctx // as above
-		} else {
-			prev = make([]byte, 32)
+		if f.err == nil {                                                                // the first one stays linked to what isn't there
+			f.err = f.db.QueryRow("SELECT COALESCE((SELECT hash FROM history WHERE seq = ?1 - 1), (SELECT prev FROM history WHERE seq = ?1))", seq).Scan(&prev) //nolint:noctx // as above
 		}
 		at := bytes.Index(body, []byte(`"prev":"`)) + len(`"prev":"`)
 		if f.err != nil || at < 8 {
@@ -307,10 +330,8 @@ var afterSigned = func(s *specimen, from int64) bool { return from > s.signed }
 
 var forgeries = []forgery{
 	{"rows swapped", func(f *forger) error {
-		other := 1 + f.random.Int64N(f.last)
-		if other == f.from {
-			other = f.from%f.last + 1
-		}
+		n := f.last - f.first + 1
+		other := f.first + (f.from-f.first+1+f.random.Int64N(n-1))%n
 		f.exec("CREATE TEMP TABLE two AS SELECT seq, body, prev, hash FROM history WHERE seq IN (?, ?)", f.from, other)
 		f.exec("UPDATE history SET (body, prev, hash) = (SELECT body, prev, hash FROM two WHERE seq = ? + ? - history.seq) WHERE seq IN (?, ?)", f.from, other, f.from, other)
 		return f.err
@@ -376,6 +397,35 @@ var forgeries = []forgery{
 		f.exec("DELETE FROM checkpoint WHERE id = 1")
 		return f.err
 	}, never},
+	{"statement about an archive deleted", func(f *forger) error {
+		f.exec("DELETE FROM archive WHERE id = (SELECT MAX(id) FROM archive)")
+		return f.err
+	}, never},
+	{"statement about an archive forged", func(f *forger) error {
+		f.exec("UPDATE archive SET note = CAST(replace(CAST(note AS TEXT), 'month 20', 'month 19') AS BLOB)")
+		return f.err
+	}, never},
+	{"statement about an archive moved", func(f *forger) error {
+		f.exec("UPDATE archive SET first = first + 1, last = last + 1")
+		return f.err
+	}, never},
+	{"archive made up", func(f *forger) error {
+		f.exec("DROP TRIGGER IF EXISTS archive_in_order")
+		f.exec("INSERT INTO archive SELECT 1 + COUNT(*), COALESCE(MAX(last), 0) + 1, ?1, COALESCE(MAX(note), x'00'), 0 FROM archive", f.from)
+		f.exec("DELETE FROM history_personal WHERE seq <= ?", f.from)
+		f.exec("DELETE FROM history WHERE seq <= ?", f.from)
+		return f.err
+	}, never},
+	{"beginning cut off", func(f *forger) error {
+		f.exec("DELETE FROM history_personal WHERE seq <= ?", f.from)
+		f.exec("DELETE FROM history WHERE seq <= ?", f.from)
+		return f.err
+	}, func(s *specimen, from int64) bool { return from <= s.removed }},
+	{"row made up before the first", func(f *forger) error {
+		f.exec("DROP TRIGGER IF EXISTS history_in_order")
+		f.exec("INSERT INTO history SELECT seq - 1, body, prev, hash FROM history ORDER BY seq LIMIT 1")
+		return f.err
+	}, never},
 }
 
 // anchored is how many rows the newest anchored checkpoint covers.
@@ -394,16 +444,16 @@ func (s *specimen) anchored() int64 {
 
 func (b *bench) forge() error {
 	k := forgeries[b.random.IntN(len(forgeries))]
-	f := &forger{from: 1 + b.random.Int64N(b.now.rows), last: b.now.rows, random: b.random}
+	f := &forger{first: b.now.first, from: b.now.first + b.random.Int64N(b.now.rows-b.now.first+1), last: b.now.rows, random: b.random}
 	if b.random.IntN(4) == 0 {
-		f.from = max(1, b.now.rows-b.random.Int64N(5)) // the end is where things go unnoticed
+		f.from = max(b.now.first, b.now.rows-b.random.Int64N(5)) // the end is where things go unnoticed
 	}
 	var err error
 	if f.db, err = sql.Open("sqlite3", b.db+"?_journal_mode=OFF&_synchronous=OFF"); err != nil {
 		return err
 	}
 	f.db.SetMaxOpenConns(1)
-	for _, table := range []string{"history", "history_personal", "checkpoint"} {
+	for _, table := range []string{"history", "history_personal", "checkpoint", "archive"} {
 		for _, what := range []string{"update", "delete"} {
 			f.exec("DROP TRIGGER " + table + "_no_" + what)
 		}
@@ -448,7 +498,8 @@ func TestCorruptions(t *testing.T) {
 		if err != nil || found.Result != witness.OK {
 			t.Fatalf("%+v, %v", found, err)
 		}
-		s.rows, s.signed = found.Rows, found.Signed
+		s.rows, s.signed, s.first = found.Rows, found.Signed, b.first()
+		s.removed = found.Removed
 		if s.content, err = content(t.Context(), b.db); err != nil {
 			t.Fatal(err)
 		}

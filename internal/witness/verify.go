@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"gatehouse/internal/archive"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/store"
 )
@@ -126,7 +127,12 @@ type Report struct {
 	Anchored    int    `json:"anchored"`
 	Signed      int64  `json:"signed"` // rows that the newest checkpoint covers
 	Restored    int    `json:"restored"`
-	Excused     int    `json:"excused"` // checkpoints that need not fit any more because of a restore
+	Excused     int    `json:"excused"`   // checkpoints that need not fit any more because of a restore
+	Removed     int64  `json:"removed"`   // rows that left the database for archives
+	Unchecked   int    `json:"unchecked"` // checkpoints that can't be compared without those
+	Archives    int    `json:"archives"`  // that were checked
+	Archived    int64  `json:"archived"`  // rows in them
+	Erased      int    `json:"erased"`    // pieces of personal data that they lack
 	Problem     string `json:"problem,omitempty"`
 }
 
@@ -138,12 +144,21 @@ const (
 	Unreadable = "unreadable"
 )
 
-// Examine verifies a database and compares it with its checkpoints and with
-// anchors. Restores are the sizes that history was taken back to as whoever asks
-// knows. docs/verify_history.py does the same without this code.
-func Examine(ctx context.Context, st *store.Store, keys func() (audit.PublicKeys, error), anchors []string, restores ...int64) Report {
-	var r Report
-	err := examine(ctx, st, keys, anchors, restores, &r)
+// Evidence is what a database is compared with.
+type Evidence struct {
+	Keys     func() (audit.PublicKeys, error)
+	Anchors  []string // files with checkpoints
+	Archives []string // files with entries that left, or directories of them
+	Restored []int64  // sizes that history was taken back to as whoever asks knows
+}
+
+// Examine verifies a database, or without one archives alone, and compares it with
+// its checkpoints and other evidence. docs/verify_history.py does the same without
+// this code.
+func Examine(ctx context.Context, st *store.Store, by Evidence) Report {
+	x := examination{st: st, by: by}
+	err := x.run(ctx)
+	r := x.report
 	switch {
 	case err == nil:
 		r.Result = OK
@@ -159,65 +174,140 @@ func Examine(ctx context.Context, st *store.Store, keys func() (audit.PublicKeys
 	return r
 }
 
-func examine(ctx context.Context, st *store.Store, keys func() (audit.PublicKeys, error), anchors []string, restores []int64, r *Report) error {
-	if err := st.CheckFile(ctx); err != nil {
-		return err
-	}
-	stored, err := st.StoredCheckpoints(ctx)
-	if err != nil {
-		return err
-	}
-	r.Checkpoints = len(stored)
-	var g gathering
-	if len(stored) > 0 || len(anchors) > 0 {
-		public, err := keys()
+// An examination is under way.
+type examination struct {
+	st     *store.Store // nil if there is none
+	by     Evidence
+	public audit.PublicKeys
+	report Report
+	g      gathering
+}
+
+func (x *examination) run(ctx context.Context) error {
+	var stored []audit.Signed
+	var left bool
+	if x.st != nil {
+		err := x.st.CheckFile(ctx)
+		if err == nil {
+			stored, err = x.st.StoredCheckpoints(ctx)
+		}
+		if err == nil {
+			left, err = x.st.AnyLeft(ctx)
+		}
 		if err != nil {
 			return err
 		}
-		if g.all, err = openStored(public, stored); err != nil {
+		x.report.Checkpoints = len(stored)
+	}
+	if len(stored)+len(x.by.Anchors)+len(x.by.Archives) > 0 || left {
+		if err := x.gather(stored); err != nil {
 			return err
 		}
-		for _, path := range anchors {
-			more, err := openAnchor(public, path)
-			if errors.Is(err, errMissing) {
-				return err
-			}
-			if err := g.add(more, err); err != nil {
-				return err
-			}
-			r.Anchored += len(more)
+	}
+	unnamed := x.excuses(len(stored))
+	found, err := x.archives(ctx)
+	switch {
+	case err != nil:
+	case x.st == nil:
+		err = x.compareRoots(found)
+	default:
+		err = x.database(ctx, found)
+	}
+	return cmp.Or(err, unnamed, x.g.bad)
+}
+
+// gather opens the checkpoints of the database and of anchors.
+func (x *examination) gather(stored []audit.Signed) (err error) {
+	if x.public, err = x.by.Keys(); err != nil {
+		return err
+	}
+	if x.g.all, err = openStored(x.public, stored); err != nil {
+		return err
+	}
+	for _, path := range x.by.Anchors {
+		more, err := openAnchor(x.public, path)
+		if errors.Is(err, errMissing) {
+			return err
+		}
+		if err := x.g.add(more, err); err != nil {
+			return err
+		}
+		x.report.Anchored += len(more)
+	}
+	for _, c := range x.g.all {
+		x.report.Signed, x.report.Restored = max(x.report.Signed, c.Size), max(x.report.Restored, len(c.Restored))
+	}
+	return nil
+}
+
+// removed opens what is stated about an archive of the database.
+func (x *examination) removed(note []byte) (audit.Statement, error) {
+	return x.public.OpenStatement(note, audit.RemovedStatement)
+}
+
+// archives checks those that were given, and that the database says the same of
+// them.
+func (x *examination) archives(ctx context.Context) (archive.Found, error) {
+	paths, err := archive.Paths(x.by.Archives)
+	if err != nil {
+		return archive.Found{}, err
+	}
+	found, err := archive.Check(paths, x.public, store.Sizes(x.g.all))
+	x.report.Archives, x.report.Archived, x.report.Erased = len(found.All), found.Rows, found.Missing
+	if err != nil || x.st == nil {
+		return found, err
+	}
+	removed, err := x.st.Removed(ctx, x.removed)
+	if err == nil {
+		err = found.Compare(removed)
+	}
+	return found, err
+}
+
+// compareRoots looks whether archives fit the checkpoints that cover a part of
+// their rows and nothing else.
+func (x *examination) compareRoots(found archive.Found) error {
+	newest := x.g.newest()
+	for _, c := range x.g.all {
+		if root, known := found.Roots[c.Size]; known && root != c.Root && !newest.Excuses(c) {
+			return fmt.Errorf("%w: the first %d rows aren't those of the checkpoint of %s", audit.ErrRolledBack, c.Size, c.Time.Format(audit.TimeFormat))
 		}
 	}
-	for _, c := range g.all {
-		r.Signed, r.Restored = max(r.Signed, c.Size), max(r.Restored, len(c.Restored))
-	}
-	unnamed := g.excuses(len(stored), restores, r)
-	c, err := st.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, store.Sizes(g.all))
-	r.Rows, r.Hash = c.Head.Seq, c.Head.Hash.String()
+	return nil
+}
+
+func (x *examination) database(ctx context.Context, found archive.Found) error {
+	c, err := x.st.VerifyWhole(ctx, x.removed, found.Verifier, store.Sizes(x.g.all))
+	x.report.Rows, x.report.Hash, x.report.Removed = c.Head.Seq, c.Head.Hash.String(), c.Start
 	if err != nil {
 		return err
 	}
-	return cmp.Or(store.CompareCheckpoints(c, g.all), unnamed, g.bad)
+	for _, one := range x.g.all {
+		if _, known := found.Roots[one.Size]; one.Size < c.Start && !known {
+			x.report.Unchecked++
+		}
+	}
+	return cmp.Or(x.compareRoots(found), store.CompareCheckpoints(c, x.g.all))
 }
 
 // excuses counts the checkpoints that need not fit any more because of restores,
 // of which the first so many are the database's own. Who has the signing key can
 // make up a restore, so each must be one that is named.
-func (g gathering) excuses(stored int, named []int64, r *Report) error {
-	newest := g.newest()
+func (x *examination) excuses(stored int) error {
+	newest := x.g.newest()
 	var unnamed []string
 	anchored := 0
-	for i, c := range g.all {
+	for i, c := range x.g.all {
 		if !newest.Excuses(c) {
 			continue
 		}
-		r.Excused++
+		x.report.Excused++
 		if i >= stored {
 			anchored++
 		}
 		for _, size := range newest.Restored[len(c.Restored):] {
 			name := fmt.Sprintf("--restored %d", size)
-			if size < c.Size && !slices.Contains(named, size) && !slices.Contains(unnamed, name) {
+			if size < c.Size && !slices.Contains(x.by.Restored, size) && !slices.Contains(unnamed, name) {
 				unnamed = append(unnamed, name)
 			}
 		}
@@ -225,5 +315,5 @@ func (g gathering) excuses(stored int, named []int64, r *Report) error {
 	if len(unnamed) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: history says that it was taken back with consent, and so %d checkpoints need not fit any more, %d of them anchored. Ask who agreed; if it was agreed, verify with %s", audit.ErrRolledBack, r.Excused, anchored, strings.Join(unnamed, " "))
+	return fmt.Errorf("%w: history says that it was taken back with consent, and so %d checkpoints need not fit any more, %d of them anchored. Ask who agreed; if it was agreed, verify with %s", audit.ErrRolledBack, x.report.Excused, anchored, strings.Join(unnamed, " "))
 }

@@ -27,6 +27,8 @@ const (
 	ForDecision = "decision" // somebody agreed to a change, or it was applied
 	ForIdle     = "idle"     // nothing happened, which is worth saying too
 	ForRestore  = "restore"  // history was taken back with consent
+	ForArchive  = "archive"  // entries are about to leave
+	ForEvidence = "evidence" // a pack is about to be made
 )
 
 // Times between what the service does.
@@ -86,6 +88,9 @@ func New(st *store.Store, set Settings, now func() time.Time, log *slog.Logger) 
 
 // PublicKey is the line that others verify signatures with.
 func (s *Service) PublicKey() string { return s.keys.Signing.Public() }
+
+// PublicKeys are those whose signatures count.
+func (s *Service) PublicKeys() audit.PublicKeys { return s.keys.Public }
 
 // Sign returns a signed note over a text, which must end in a newline. Its first
 // line says what it is, so that it can't be taken for anything else.
@@ -194,10 +199,14 @@ func (s *Service) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := store.Checked{Head: head, Roots: map[int64]audit.Hash{}}
+	removed, err := s.removed(ctx)
+	if err != nil {
+		return err
+	}
+	c := store.Checked{Head: head, Roots: map[int64]audit.Hash{}, Start: removed.Head.Seq}
 	newest := g.newest()
 	for _, last := range newestOf(all, head.Seq) {
-		if newest.Excuses(last) {
+		if newest.Excuses(last) || last.Size < c.Start {
 			continue
 		}
 		// Each checkpoint was only signed when the one before was part of it.
@@ -213,6 +222,23 @@ func (s *Service) compare(ctx context.Context) error {
 	s.mu.Unlock()
 	return cmp.Or(store.CompareCheckpoints(c, all), g.bad)
 }
+
+// openRemoved reads what is stated about rows that left for an archive.
+func (s *Service) openRemoved(note []byte) (audit.Statement, error) {
+	return s.keys.Public.OpenStatement(note, audit.RemovedStatement)
+}
+
+// removed is where history begins: after the rows that left for archives.
+func (s *Service) removed(ctx context.Context) (audit.Place, error) {
+	all, err := s.store.Removed(ctx, s.openRemoved)
+	if err != nil || len(all) == 0 {
+		return audit.Place{}, err
+	}
+	return all[len(all)-1].After, nil
+}
+
+// Trusted returns what is wrong with history, if anything is known to be.
+func (s *Service) Trusted() error { return s.Known().Problem }
 
 // restoredRows are those of some sizes that entries say history was taken back to.
 func (s *Service) restoredRows(ctx context.Context, sizes []int64) (found []int64, err error) {
@@ -261,7 +287,7 @@ func (s *Service) acceptRestore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := s.store.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, store.Sizes(g.all))
+	found, err := s.store.VerifyWhole(ctx, s.openRemoved, nil, store.Sizes(g.all))
 	head, newest := found.Head, g.newest()
 	restored := append(slices.Clone(newest.Restored), head.Seq)
 	if err == nil { // as if it were recorded
@@ -389,8 +415,12 @@ func (s *Service) notAsWritten() error {
 // begin reads where the last checkpoint left off.
 func (s *Service) begin(ctx context.Context) (store.Checked, error) {
 	signed, err := s.latest(ctx)
-	if err != nil || signed.Size == 0 {
+	if err != nil {
 		return store.Checked{}, err
+	}
+	removed, err := s.removed(ctx)
+	if err != nil || signed.Size <= removed.Head.Seq {
+		return store.Checked{Head: removed.Head, Tree: removed.Tree}, err
 	}
 	s.mu.Lock()
 	if !s.allRead {
@@ -445,7 +475,7 @@ func (s *Service) verifyWhole(ctx context.Context) error {
 	if err != nil {
 		return s.found(err)
 	}
-	c, err := s.store.VerifyFrom(ctx, audit.Head{}, audit.Tree{}, store.Sizes(g.all))
+	c, err := s.store.VerifyWhole(ctx, s.openRemoved, nil, store.Sizes(g.all))
 	if err == nil {
 		err = cmp.Or(s.store.CheckHead(ctx), store.CompareCheckpoints(c, g.all), g.bad)
 	}

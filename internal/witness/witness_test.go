@@ -19,6 +19,7 @@ import (
 
 	_ "github.com/mattn/go-sqlite3"
 
+	"gatehouse/internal/archive"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/store"
 	"gatehouse/internal/witness"
@@ -32,6 +33,17 @@ type console struct {
 	store   *store.Store
 	witness *witness.Service
 	public  audit.PublicKeys
+	at      time.Time // by its clock; the zero time for the real one
+	months  int       // that entries stay
+	archive *archive.Service
+}
+
+func (c *console) now() time.Time {
+	if c.at.IsZero() {
+		return now()
+	}
+	c.at = c.at.Add(time.Millisecond)
+	return c.at
 }
 
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
@@ -48,14 +60,18 @@ func (c *console) open() {
 	c.t.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	var err error
-	c.store, err = store.Open(c.dir, store.Options{Now: now, Log: log})
+	c.store, err = store.Open(c.dir, store.Options{Now: c.now, Log: log})
 	c.must(err)
 	keys, err := witness.LoadKeys(c.dir, true)
 	c.must(err)
 	c.public = keys.Public
-	c.witness, err = witness.New(c.store, witness.Settings{Keys: keys, Anchors: c.anchors, Stdout: io.Discard}, now, log)
+	c.witness, err = witness.New(c.store, witness.Settings{Keys: keys, Anchors: c.anchors, Stdout: io.Discard}, c.now, log)
 	c.must(err)
+	c.archive = archive.NewService(c.store, c.witness, archive.Settings{Months: c.months, Dir: c.archives()}, c.now, log)
 }
+
+// archives is the directory of the archives.
+func (c *console) archives() string { return filepath.Join(c.dir, "archive") }
 
 func (c *console) must(err error) {
 	c.t.Helper()
@@ -116,7 +132,7 @@ func (c *console) examine(anchors ...string) witness.Report {
 	r, err := store.Open(c.dir, store.Options{ReadOnly: true})
 	c.must(err)
 	defer func() { c.must(r.Close()) }()
-	return witness.Examine(c.t.Context(), r, func() (audit.PublicKeys, error) { return c.public, nil }, anchors)
+	return witness.Examine(c.t.Context(), r, witness.Evidence{Keys: func() (audit.PublicKeys, error) { return c.public, nil }, Anchors: anchors})
 }
 
 // copy copies the database to a new directory, with the keys.
@@ -240,7 +256,7 @@ func (c *console) named(anchor string, restores ...int64) (ours, theirs witness.
 	path := filepath.Join(c.dir, store.DatabaseFile)
 	r, err := store.Open(c.dir, store.Options{ReadOnly: true})
 	c.must(err)
-	ours = witness.Examine(c.t.Context(), r, func() (audit.PublicKeys, error) { return c.public, nil }, []string{anchor}, restores...)
+	ours = witness.Examine(c.t.Context(), r, witness.Evidence{Keys: func() (audit.PublicKeys, error) { return c.public, nil }, Anchors: []string{anchor}, Restored: restores})
 	c.must(r.Close())
 	python := startVerifier(c.t)
 	python.restored = restores
