@@ -133,6 +133,9 @@ func (s *Service) work(ctx context.Context) (hold string, err error) {
 	if err := s.prune(ctx); err != nil || s.months == 0 {
 		return "", err
 	}
+	if err := s.trusted(); err != nil {
+		return "", err
+	}
 	now := s.now()
 	by := time.Date(now.Year(), now.Month()-time.Month(s.months), 1, 0, 0, 0, 0, time.UTC)
 	for {
@@ -151,15 +154,22 @@ func (s *Service) work(ctx context.Context) (hold string, err error) {
 	}
 }
 
+func (s *Service) trusted() error {
+	if err := s.witness.Trusted(); err != nil {
+		return fmt.Errorf("nothing is removed while history is not as it was written: %w", err)
+	}
+	return nil
+}
+
 // forArchive is why a checkpoint is made, as the witness has it.
 const forArchive = "archive"
 
 // prune removes what was decided to leave, once that is signed.
 func (s *Service) prune(ctx context.Context) error {
-	if err := s.witness.Trusted(); err != nil {
-		return fmt.Errorf("nothing is removed while history is not as it was written: %w", err)
-	}
 	if left, err := s.store.Leaving(ctx); err != nil || !left {
+		return err
+	}
+	if err := s.trusted(); err != nil {
 		return err
 	}
 	if err := s.witness.Checkpoint(ctx, forArchive); err != nil {
