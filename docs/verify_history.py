@@ -66,7 +66,8 @@ AN EVIDENCE PACK is a directory with
                   its SHA-256, two spaces and its name
   manifest.sig    the Ed25519 signature over manifest.txt by a known key
 No file may be missing or be there beside those of the list, but for key.der,
-which the pack's README has one make out of key.txt.
+which the pack's README has one make out of key.txt: it must hold that key. Links
+and other things that are no files are refused.
 """
 
 import base64
@@ -717,8 +718,32 @@ def hashes(values, what):
         raise Tampered(what + " has another form")
 
 
+def files_in(directory):
+    """The files in a directory, by name. What a link leads to is not in it."""
+
+    def refuse(e):
+        raise Unreadable(str(e))
+
+    found = {}
+    for at, inside, names in os.walk(directory, onerror=refuse):
+        for name in inside + names:
+            path = os.path.join(at, name)
+            short = os.path.relpath(path, directory).replace(os.sep, "/")
+            if os.path.islink(path):
+                raise Tampered(short + " is a link")
+            if os.path.isfile(path):
+                found[short] = path
+            elif name in names:
+                raise Tampered(short + " is no file")
+    return found
+
+
+DER = bytes.fromhex("302a300506032b6570032100")  # what OpenSSL wants before a key
+
+
 def check_files(directory, keys):
     """Checks that the files are those of the list, and that a known key signed it."""
+    there = files_in(directory)
     text = read_file(os.path.join(directory, "manifest.txt"))
     signature = read_file(os.path.join(directory, "manifest.sig"))
     try:
@@ -728,18 +753,20 @@ def check_files(directory, keys):
         raise Tampered("manifest.txt is no list of files")
     if not any(title == key.name + "/evidence" and signature_is_right(key.key, text, signature) for key in keys):
         raise Tampered("manifest.txt is not signed by a known key")
-    there = {}
-    for at, _, names in os.walk(directory):
-        for name in names:
-            path = os.path.join(at, name)
-            there[os.path.relpath(path, directory).replace(os.sep, "/")] = path
+    wrong = []
+    if "key.der" in there and read_file(there["key.der"]) not in [DER + key.key for key in keys]:
+        wrong.append("key.der does not hold the key")
     for name in ("manifest.txt", "manifest.sig", "key.der"):
         there.pop(name, None)
     for name in sorted(set(listed) | set(there)):
         if name not in there:
-            raise Tampered(name + " is missing")
-        if listed.get(name) != hashlib.sha256(read_file(there[name])).hexdigest():
-            raise Tampered(name + " is not as it was signed")
+            wrong.append(name + " is missing")
+        elif name not in listed:
+            wrong.append(name + " is not one of the files that were signed")
+        elif listed[name] != hashlib.sha256(read_file(there[name])).hexdigest():
+            wrong.append(name + " is not as it was signed")
+    if wrong:
+        raise Tampered("; ".join(wrong))
 
 
 def check_pack(directory, key_path, found):

@@ -59,30 +59,31 @@ type DemoUser struct {
 
 // A Server answers requests.
 type Server struct {
-	store    *store.Store
-	mirror   *mirror.Service
-	changes  *change.Service
-	access   *access.Service
-	notify   *notify.Service
-	evidence *evidence.Service
-	witness  *witness.Service
-	reviewer *review.Service
-	sinks    *sink.Service
-	keys     *secret.Keyring
-	public   *url.URL
-	build    string
-	demo     []DemoUser
-	now      func() time.Time
-	log      *slog.Logger
-	sessions sessions.Store
-	limits   *limits
-	reads    *reads
-	lists    lists
-	streams  streams
-	beat     time.Duration // between the signs of life of a stream
-	stop     <-chan struct{}
-	started  time.Time
-	echo     *echo.Echo
+	store     *store.Store
+	mirror    *mirror.Service
+	changes   *change.Service
+	access    *access.Service
+	notify    *notify.Service
+	evidence  *evidence.Service
+	witness   *witness.Service
+	reviewer  *review.Service
+	sinks     *sink.Service
+	keys      *secret.Keyring
+	public    *url.URL
+	build     string
+	demo      []DemoUser
+	now       func() time.Time
+	log       *slog.Logger
+	sessions  sessions.Store
+	limits    *limits
+	searchers *searchers
+	reads     *reads
+	lists     lists
+	streams   streams
+	beat      time.Duration // between the signs of life of a stream
+	stop      <-chan struct{}
+	started   time.Time
+	echo      *echo.Echo
 }
 
 // New returns the handler for all requests.
@@ -99,7 +100,7 @@ func build(o Options) (http.Handler, *Server, error) {
 		evidence: evidence.NewService(o.Store, o.Witness, o.Now), reviewer: review.NewService(o.Store, o.Now),
 		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, sinks: o.Sinks, witness: o.Witness, keys: o.Keys,
 		public: o.PublicURL, build: buildTag(o.Build), demo: o.Demo, now: o.Now, log: o.Log,
-		limits: newLimits(o.Now), reads: newReads(o.Now), started: o.Now(), beat: defaultBeat, stop: o.Stop,
+		limits: newLimits(o.Now), searchers: newSearchers(), reads: newReads(o.Now), started: o.Now(), beat: defaultBeat, stop: o.Stop,
 	}
 	s.sessions = newSessionStore(s.secureCookies())
 	e := echo.New()

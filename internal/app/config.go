@@ -46,6 +46,7 @@ func (s *Server) configPage(c echo.Context, tab string) (p mirror.Project, a mir
 		return
 	}
 	head = configHead(p, a, tab, open[a.ID], mayPropose(c, p))
+	head.Tabs = tabsFor(c, p, head.Tabs)
 	head.Badge = driftBadge(drifts, p, a.ID)
 	head.Evidence = s.evidenceLink(c, configPath(p.Slug, a.ID))
 	frame, err = s.frame(c, place{title: head.Name, nav: "Auth configs", project: &p, crumbs: []templates.LinkView{
@@ -75,7 +76,11 @@ func (s *Server) configPageView(c echo.Context, state driftState) (v templates.C
 	if err != nil {
 		return v, err
 	}
-	recent, err := s.store.History(ctx, store.HistoryQuery{Project: p.ID, Object: a.ID, Limit: 6, Public: public(c)})
+	q, err := s.readable(c, store.HistoryQuery{Project: p.ID, Object: a.ID, Limit: 6})
+	if err != nil {
+		return v, err
+	}
+	recent, err := s.store.History(ctx, q)
 	if err != nil {
 		return v, err
 	}
@@ -84,7 +89,7 @@ func (s *Server) configPageView(c echo.Context, state driftState) (v templates.C
 		return v, err
 	}
 	v = configView(p, a, prints, s.now())
-	v.Page, v.Head, v.Recent = frame, head, entries
+	v.Page, v.Head, v.Recent, v.Quiet = frame, head, entries, quietText(c, p)
 	if v.Drift, err = s.driftView(c, p, a.ID, state); err != nil {
 		return v, err
 	}
@@ -133,12 +138,15 @@ func (s *Server) configHistory(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	q := store.HistoryQuery{Project: p.project.ID, Object: p.id, Before: beforeParam(c), Limit: historyPerPage + 1, Public: public(c)}
+	q, err := s.readable(c, store.HistoryQuery{Project: p.project.ID, Object: p.id, Before: beforeParam(c), Limit: historyPerPage + 1})
+	if err != nil {
+		return err
+	}
 	found, err := s.store.History(c.Request().Context(), q)
 	if err != nil {
 		return err
 	}
-	v := templates.ConfigHistoryView{Page: frame, Head: head}
+	v := templates.ConfigHistoryView{Page: frame, Head: head, Quiet: quietText(c, p.project)}
 	v.Pager, found = historyPager(p.path()+"/history", nil, found, q.Before > 0)
 	v.Entries, err = s.entryViews(c, found)
 	if err != nil {

@@ -58,7 +58,7 @@ func configQuery(c echo.Context) mirror.Query {
 // opens, are kept as they were rendered.
 func (s *Server) configList(c echo.Context, p mirror.Project) (templ.Component, error) {
 	ctx, now := c.Request().Context(), s.now()
-	as := listKey{project: p.ID, query: configQuery(c), mayPropose: mayPropose(c, p), dense: cookie(c, densityCookie) == "dense"}
+	as := listKey{project: p.ID, query: configQuery(c), mayPropose: mayPropose(c, p), lookBack: p.ReadBy(reader(c).User), dense: cookie(c, densityCookie) == "dense"}
 	at := listTime{version: s.store.Version(), minute: now.Unix() / 60}
 	if html, ok := s.lists.get(at, as); ok {
 		return html, nil
@@ -77,7 +77,7 @@ func (s *Server) configList(c echo.Context, p mirror.Project) (templ.Component, 
 	}
 	asked := as.query
 	asked.Drifting = mirror.NewDrifting(drifts)
-	b := configsBuilder{drifts: drifts, project: p, base: configsPath(p.Slug), query: asked, now: now, open: open, mayPropose: as.mayPropose, dense: as.dense}
+	b := configsBuilder{drifts: drifts, project: p, base: configsPath(p.Slug), query: asked, now: now, open: open, mayPropose: as.mayPropose, lookBack: as.lookBack, dense: as.dense}
 	v := b.build(snapshot)
 	list := templates.ConfigList(v, templates.ConfigRows(v.Rows, v.Bulk != ""))
 	if as.query.After != "" {

@@ -20,6 +20,7 @@ type configsBuilder struct {
 	open       map[string]string // config → open change request
 	drifts     map[string]mirror.Drift
 	mayPropose bool
+	lookBack   bool
 	dense      bool
 }
 
@@ -29,7 +30,10 @@ func (b configsBuilder) build(snapshot *mirror.Snapshot) templates.ConfigsView {
 		Filter: b.filter(snapshot.Facets()), Summary: summary(found), Columns: b.columns(),
 		Rows: make([]templates.ConfigRowView, len(found.Configs)), Dense: b.dense,
 		Density: templates.LinkView{Text: "Dense", URL: templates.Local(b.base + "?density=dense")},
-		Pager:   b.pager(found), AsOf: templates.Local(asOfPath(b.project.Slug)),
+		Pager:   b.pager(found),
+	}
+	if b.lookBack {
+		v.AsOf = templates.Local(asOfPath(b.project.Slug))
 	}
 	if b.dense {
 		v.Density = templates.LinkView{Text: "Roomy", URL: templates.Local(b.base + "?density=roomy")}

@@ -47,10 +47,13 @@ func (s *Server) driftDecide(c echo.Context, adopt bool, done string) error {
 	if err != nil {
 		return err
 	}
-	if !p.exists {
-		return s.see(c, p.versionsPath(), done)
+	switch {
+	case p.exists:
+		return s.see(c, p.path(), done)
+	case !p.project.ReadBy(reader(c).User):
+		return s.see(c, driftsPath(p.project.Slug), done)
 	}
-	return s.see(c, p.path(), done)
+	return s.see(c, p.versionsPath(), done)
 }
 
 // driftAgain shows the page again with what is wrong with the form.
@@ -85,14 +88,17 @@ func (s *Server) driftView(c echo.Context, p mirror.Project, id string, state dr
 	}
 	v := templates.DriftView{
 		Title: "Changed at Composio directly", Badge: severityBadge(d.Severity(p.Environment)), All: templates.Local(driftsPath(p.Slug)), Say: driftWords(d), Since: ago(d.FoundAt, s.now()),
-		Entry: templates.LinkView{Text: "entry #" + strconv.FormatInt(d.Last, 10), URL: templates.Local(entryPath(d.Last))},
-		Diff:  changesDiff(d.Changes), Seen: strconv.FormatInt(d.Last, 10),
+		Diff: changesDiff(d.Changes), Seen: strconv.FormatInt(d.Last, 10),
+	}
+	lookBack := p.ReadBy(reader(c).User)
+	if lookBack {
+		v.Entry = templates.LinkView{Text: "entry #" + strconv.FormatInt(d.Last, 10), URL: templates.Local(entryPath(d.Last))}
 	}
 	if !d.Open() {
 		v.Say += " It is ignored until " + d.Until.Format("2 January 2006") + "."
 	}
 	if mayPropose(c, p) {
-		v.Revert = s.revertLinks(p, d)
+		v.Revert = s.revertLinks(p, d, lookBack)
 	}
 	if !mirror.MayDecideDrift(reader(c).User, p) {
 		v.Why = "Approvers and admins may adopt or ignore it."
@@ -119,13 +125,17 @@ func (s *Server) driftView(c echo.Context, p mirror.Project, id string, state dr
 	return v, nil
 }
 
-// revertLinks lead to the change requests that bring back what was before.
-func (s *Server) revertLinks(p mirror.Project, d mirror.Drift) []templates.LinkView {
+// revertLinks lead to the change requests that bring back what was before. What is
+// gone is made anew from what history tells.
+func (s *Server) revertLinks(p mirror.Project, d mirror.Drift, lookBack bool) []templates.LinkView {
 	path := configPath(p.Slug, d.Config)
 	switch d.Kind {
 	case mirror.DriftMade:
 		return []templates.LinkView{{Text: "Delete it", URL: templates.Local(impactPath(p.Slug, d.Config, "delete"))}}
 	case mirror.DriftGone:
+		if !lookBack {
+			return nil
+		}
 		return []templates.LinkView{{Text: "Make it anew", URL: templates.Local(path + "/restore")}}
 	}
 	var out []templates.LinkView

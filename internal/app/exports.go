@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"io"
@@ -29,8 +30,8 @@ func (s *Server) historyJSONL(c echo.Context) error { return s.export(c, evidenc
 
 func (s *Server) export(c echo.Context, format evidence.Format) error {
 	return s.handOut(c, exportTypes[format], format.File(), func() (handout, error) {
-		a := ask(c)
-		if err := a.problem(); err != nil {
+		a, err := s.ask(c)
+		if err := cmp.Or(err, a.problem()); err != nil {
 			return nil, err
 		}
 		return s.evidence.Begin(c.Request().Context(), reader(c), evidence.Wish{Query: a.history, Text: a.words(), Format: format})
@@ -116,11 +117,10 @@ func (a asked) words() string {
 }
 
 // exportLinks lead to the whole result of a search as files.
-func exportLinks(c echo.Context) []templates.LinkView {
+func exportLinks(c echo.Context, a asked) []templates.LinkView {
 	if !reader(c).May(access.ExportHistory) {
 		return nil
 	}
-	a := ask(c)
 	link := func(text, path string) templates.LinkView {
 		return templates.LinkView{Text: text, URL: templates.Local(query(path, a.params()...))}
 	}

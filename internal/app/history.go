@@ -2,9 +2,9 @@ package app
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -35,22 +35,32 @@ func (s *Server) history(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	v := templates.HistoryView{Page: frame, Integrity: s.integrityBadge(), Exports: exportLinks(c), Reviews: reviewLinks(c)}
-	a := ask(c)
-	if a.active() && !s.limits.search(reader(c).ID) {
-		return tooManySearches()
+	a, err := s.ask(c)
+	if err != nil {
+		return err
 	}
+	v := templates.HistoryView{Page: frame, Integrity: s.integrityBadge(), Exports: exportLinks(c, a), Reviews: reviewLinks(c, a)}
 	b, err := s.searchBuilder(c, a)
 	if err != nil {
 		return err
 	}
-	v.Search = b.search()
-	if a.wrong != nil {
-		return again(c, templates.History(v))
+	var found []audit.Entry
+	var rest int64
+	if b.wrong == nil {
+		err := s.limited(c, a.active(), func(ctx context.Context) (err error) {
+			if b.summary, err = s.store.HistorySummary(ctx, a.history); err == nil {
+				found, rest, err = s.store.HistoryPage(ctx, a.history)
+			}
+			return err
+		})
+		if err != nil && !errors.As(err, &b.wrong) {
+			return err
+		}
 	}
-	found, rest, err := s.store.HistoryPage(c.Request().Context(), a.history)
-	if err != nil {
-		return err
+	v.Search = b.search()
+	if b.wrong != nil {
+		v.Exports, v.Reviews = nil, nil
+		return again(c, templates.History(v))
 	}
 	v.Pager, found = historyPager(historyPath, a.params(), found, a.history.Before > 0)
 	if v.Entries, err = s.entryViews(c, found); err != nil {
@@ -60,8 +70,10 @@ func (s *Server) history(c echo.Context) error {
 	v.Empty = templates.EmptyView{Title: "Nothing found", Text: "No entry of history fits this search.", Action: templates.LinkView{Text: "Clear the search", URL: historyPath}}
 	if rest > 0 {
 		goOn(&v, a, rest)
+	} else if len(v.Entries) == 0 {
+		v.Exports = nil // of nothing
 	}
-	if head, err := s.store.HistoryHead(c.Request().Context()); err == nil && a.active() && head.Seq-s.store.HistoryIndexed() > lag {
+	if _, err := s.store.Searchable(c.Request().Context()); problem.Is(err, problem.Unavailable) && a.active() {
 		v.Verified = templates.NoticeView{Tone: "warn", Text: "The search index is being made anew and covers history up to entry " + number(int(s.store.HistoryIndexed())) + "."}
 	}
 	return page(c, templates.History(v))
@@ -74,21 +86,6 @@ func goOn(v *templates.HistoryView, a asked, before int64) {
 	v.Empty = templates.EmptyView{Title: "Nothing found so far", Text: v.Pager.Text, Action: templates.LinkView{Text: "Search on", URL: v.Pager.Next}}
 }
 
-// lag is how many entries may wait for the index of searches before a result
-// could lack some.
-const lag = 1000
-
-// searchable returns the end of history if searches find all of it.
-func (s *Server) searchable(ctx context.Context) (audit.Head, error) {
-	head, err := s.store.HistoryHead(ctx)
-	if err == nil && head.Seq-s.store.HistoryIndexed() > lag {
-		p := problem.New(problem.Unavailable, "The search index is being made anew, so entries could be missing. Nothing was changed. Try again in a minute.")
-		p.RetryAfter = time.Minute
-		err = p
-	}
-	return head, err
-}
-
 // searchBuilder gathers what a search is shown with.
 func (s *Server) searchBuilder(c echo.Context, a asked) (b searchBuilder, err error) {
 	b.asked = a
@@ -96,10 +93,7 @@ func (s *Server) searchBuilder(c echo.Context, a asked) (b searchBuilder, err er
 	if b.names, err = s.names(c); err != nil {
 		return b, err
 	}
-	if b.projects, err = s.store.Projects(ctx); err != nil || a.wrong != nil {
-		return b, err
-	}
-	b.summary, err = s.store.HistorySummary(ctx, a.history)
+	b.projects, err = s.store.Projects(ctx)
 	return b, err
 }
 
@@ -143,9 +137,10 @@ func (s *Server) lookAt(e audit.Entry) {
 
 func (s *Server) entryBuilder(c echo.Context) (entryBuilder, error) {
 	projects, err := s.store.Projects(c.Request().Context())
-	b := entryBuilder{now: s.now(), personal: reader(c).May(access.ViewPersonal), reviews: reader(c).May(access.ReviewHistory), projects: map[string]projectName{}}
+	who := reader(c)
+	b := entryBuilder{now: s.now(), reader: who.ID, personal: who.May(access.ViewPersonal), reviews: who.May(access.ReviewHistory), projects: map[string]projectOf{}}
 	for _, p := range projects {
-		b.projects[p.ID] = projectName{p.Slug, p.Name}
+		b.projects[p.ID] = projectOf{p.Slug, p.Name, !p.ReadBy(who.User)}
 	}
 	if err == nil {
 		b.names, err = s.names(c)
@@ -164,7 +159,11 @@ func (s *Server) historyEntry(c echo.Context) error {
 		return err
 	}
 	s.lookAt(e)
-	if !mayRead(reader(c), e) {
+	b, err := s.entryBuilder(c)
+	if err != nil {
+		return err
+	}
+	if !mayRead(reader(c), e) || b.hides(e) {
 		return problem.New(problem.NotFound, "There is no such entry, or you may not see it.")
 	}
 	var row audit.Row
@@ -175,9 +174,5 @@ func (s *Server) historyEntry(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	b, err := s.entryBuilder(c)
-	if err != nil {
-		return err
-	}
-	return page(c, templates.HistoryEntry(templates.HistoryEntryView{Page: frame, Entry: b.entry(e), Facts: b.facts(e, row), Body: strings.ToValidUTF8(string(row.Body), "\ufffd")}))
+	return page(c, templates.HistoryEntry(templates.HistoryEntryView{Page: frame, Entry: b.entry(e), InList: templates.Local(query(historyPath, "before", strconv.FormatInt(seq+1, 10))), Facts: b.facts(e, row), Body: strings.ToValidUTF8(string(row.Body), "\ufffd")}))
 }

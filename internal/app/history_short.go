@@ -70,3 +70,15 @@ func (b entryBuilder) rowFacts(e audit.Entry) []templates.FactView {
 	}
 	return facts
 }
+
+func outcomeBadge(outcome string) templates.BadgeView {
+	switch outcome {
+	case audit.Denied:
+		return templates.BadgeView{Text: "Denied", Tone: "warn"}
+	case audit.Failed:
+		return templates.BadgeView{Text: "Not done", Tone: "bad"}
+	case audit.Unknown:
+		return templates.BadgeView{Text: "Unknown", Tone: "warn"}
+	}
+	return templates.BadgeView{}
+}

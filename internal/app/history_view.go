@@ -107,6 +107,7 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"channel.removed", "Channel removed", "removed the channel", ""},
 	{"channel.tested", "Channel tested", "sent a test to", ""},
 	{"sink.added", "Sink added", "began to stream history to", ""},
+	{"sink.edited", "Sink edited", "edited the sink", ""},
 	{"sink.removed", "Sink removed", "removed the sink", ""},
 	{"sink.tested", "Sink tested", "sent a test to", ""},
 	{"sink.paused", "Sink paused", "paused the stream of history to", ""},
@@ -137,14 +138,13 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"break_glass.edited", "Break-glass list edited", "changed", ""},
 }
 
-type projectName struct{ slug, name string }
-
 // entryBuilder turns entries of history into what readers see.
 type entryBuilder struct {
 	now      time.Time
-	personal bool // the reader may see addresses
-	reviews  bool // and reviews
-	projects map[string]projectName
+	reader   string // id
+	personal bool   // the reader may see addresses
+	reviews  bool   // and reviews
+	projects map[string]projectOf
 	names    names
 }
 
@@ -153,13 +153,17 @@ func (b entryBuilder) entry(e audit.Entry) templates.EntryView {
 		return b.unreadable(e)
 	}
 	v := templates.EntryView{
-		Seq: strconv.FormatInt(e.Seq, 10), URL: templates.Local(entryPath(e.Seq)), Avatar: face(b.actor(e), e.Actor.ID+e.Actor.Kind),
+		Seq: strconv.FormatInt(e.Seq, 10), URL: templates.Local(entryPath(e.Seq)), Avatar: face(b.actor(e), cmp.Or(e.Actor.ID, e.Actor.Kind)),
 		Sentence: b.sentence(e), Badge: outcomeBadge(e.Outcome), Project: b.projects[e.Project].name, Reason: e.Reason,
 		Age: ago(e.Time, b.now), At: exact(e.Time), Diff: b.diff(e), Facts: b.rowFacts(e),
 	}
 	v.Short = shortDiff(v.Diff)
-	if _, step := mirror.StepOf(e.Event); step && b.projects[e.Project].slug != "" {
-		v.Then = templates.LinkView{Text: "the project then", URL: asOfEntry(b.projects[e.Project].slug, e.Seq)}
+	if b.hides(e) {
+		v.URL = "" // it stands in a change request
+	}
+	project := b.projects[e.Project]
+	if _, step := mirror.StepOf(e.Event); step && project.slug != "" && !project.closed {
+		v.Then = templates.LinkView{Text: "the project then", URL: asOfEntry(project.slug, e.Seq)}
 	}
 	if e.Request != "" && e.Object.Kind != "change_request" {
 		v.Request = templates.LinkView{Text: "its change request", URL: templates.Local(changePath(e.Request))}
@@ -228,7 +232,11 @@ func (b entryBuilder) object(e audit.Entry) templates.LinkView {
 	switch {
 	case e.Object.Kind == "auth_config" && known && e.Object.ID != "":
 		l.URL = templates.Local(configPath(project.slug, e.Object.ID))
-		if strings.Contains(e.Action, "deleted") {
+		switch {
+		case !strings.Contains(e.Action, "deleted"):
+		case project.closed:
+			l.URL = ""
+		default:
 			l.URL += "/versions" // what is left of it
 		}
 	case e.Object.Kind == "change_request":
@@ -243,18 +251,6 @@ func (b entryBuilder) object(e audit.Entry) templates.LinkView {
 		l.Text, l.URL = project.name, templates.Local(configsPath(project.slug))
 	}
 	return l
-}
-
-func outcomeBadge(outcome string) templates.BadgeView {
-	switch outcome {
-	case audit.Denied:
-		return templates.BadgeView{Text: "Denied", Tone: "warn"}
-	case audit.Failed:
-		return templates.BadgeView{Text: "Not done", Tone: "bad"}
-	case audit.Unknown:
-		return templates.BadgeView{Text: "Unknown", Tone: "warn"}
-	}
-	return templates.BadgeView{}
 }
 
 func changesDiff(changes []audit.Change) templates.DiffView {

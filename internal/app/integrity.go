@@ -132,6 +132,7 @@ func anchorView(a witness.Anchor, last []audit.Signed, now time.Time) templates.
 
 var signedFor = map[string]string{
 	witness.ForNews: "New entries", witness.ForDecision: "A decision or its outcome", witness.ForIdle: "Nothing happened", witness.ForRestore: "History was taken back",
+	"review": "A review was closed", "evidence": "An evidence pack was made",
 }
 
 func checkpointView(c audit.Signed) templates.CheckpointView {

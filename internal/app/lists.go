@@ -29,6 +29,7 @@ type listKey struct {
 	project    string
 	query      mirror.Query
 	mayPropose bool
+	lookBack   bool // at how it was
 	dense      bool
 }
 

@@ -34,7 +34,11 @@ func (s *Server) overview(c echo.Context) error {
 	v := b.build()
 	v.Page = frame
 	if reader(c).May(access.ViewHistory) {
-		recent, err := s.store.History(c.Request().Context(), store.HistoryQuery{Limit: recentEntries, Public: public(c)})
+		q, err := s.readable(c, store.HistoryQuery{Limit: recentEntries})
+		if err != nil {
+			return err
+		}
+		recent, err := s.store.History(c.Request().Context(), q)
 		if err != nil {
 			return err
 		}
@@ -76,6 +80,10 @@ func (s *Server) overviewState(c echo.Context) (b overviewBuilder, err error) {
 	if b.failing, err = s.failingSinks(c); err != nil {
 		return b, err
 	}
-	b.perDay, err = s.store.HistoryPerDay(ctx, s.now().Add(-(chartDays-1)*24*time.Hour), chartDays)
+	q, err := s.readable(c, store.HistoryQuery{})
+	if err != nil {
+		return b, err
+	}
+	b.perDay, err = s.store.HistoryPerDay(ctx, q, s.now().Add(-(chartDays-1)*24*time.Hour), chartDays)
 	return b, err
 }

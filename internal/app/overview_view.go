@@ -10,6 +10,7 @@ import (
 	"gatehouse/internal/change"
 	"gatehouse/internal/mirror"
 	"gatehouse/internal/sink"
+	"gatehouse/internal/store"
 	"gatehouse/web/templates"
 )
 
@@ -26,7 +27,7 @@ type overviewBuilder struct {
 	projects []projectState
 	open     []change.Request
 	failing  []sink.Status // sinks
-	perDay   []int
+	perDay   []store.Bar
 	sync     func(mirror.Project) templates.SyncView
 }
 
@@ -137,7 +138,7 @@ func (b overviewBuilder) days() templates.BarsView {
 		if i%3 == 1 {
 			short = day.Format("2 Jan")
 		}
-		bars = append(bars, bar{day.Format("Mon 2 Jan"), short, n})
+		bars = append(bars, bar{day.Format("Mon 2 Jan"), short, n.Count, n.More})
 	}
 	return barsView("History entries per day", "Day", "Entries", bars)
 }
@@ -151,7 +152,7 @@ func topToolkits(count map[string]int) templates.BarsView {
 		if r := []rune(name); len(r) > 8 {
 			short = string(r[:7]) + "…"
 		}
-		bars = append(bars, bar{name, short, count[name]})
+		bars = append(bars, bar{name, short, count[name], false})
 	}
 	return barsView("Auth configs by toolkit", "Toolkit", "Auth configs", bars)
 }
@@ -159,6 +160,7 @@ func topToolkits(count map[string]int) templates.BarsView {
 type bar struct {
 	label, short string
 	n            int
+	more         bool // there are more than that
 }
 
 // barsView places bars in a field of 320 by 120, of which 100 is for the bars.
@@ -175,8 +177,12 @@ func barsView(title, label, unit string, bars []bar) templates.BarsView {
 		if b.n > 0 {
 			height = max(height, 2)
 		}
+		count := number(b.n)
+		if b.more {
+			count += "+"
+		}
 		v.Bars = append(v.Bars, templates.BarView{
-			Label: b.label, Short: b.short, Count: number(b.n), X: place(float64(i)*step + step*0.15), W: place(step * 0.7),
+			Label: b.label, Short: b.short, Count: count, X: place(float64(i)*step + step*0.15), W: place(step * 0.7),
 			Y: place(100 - height), H: place(height), Mid: place(float64(i)*step + step/2),
 		})
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"github.com/labstack/echo/v4"
 
 	"gatehouse/internal/access"
@@ -62,8 +63,8 @@ func (s *Server) reviewEvidence(c echo.Context) error {
 
 // historyEvidence is the evidence about what a search finds.
 func (s *Server) historyEvidence(c echo.Context) error {
-	a := ask(c)
-	if err := a.problem(); err != nil {
+	a, err := s.ask(c)
+	if err := cmp.Or(err, a.problem()); err != nil {
 		return err
 	}
 	return s.pack(c, evidence.Subject{Kind: evidence.OfSearch, Query: a.history, Text: a.words()})

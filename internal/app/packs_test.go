@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"gatehouse/internal/access"
@@ -78,19 +79,14 @@ func (m bareMachine) run(dir, command string) (printed string, ok bool) {
 	return string(out), err == nil
 }
 
-// commandsOf are the indented blocks of a text.
+// commandsOf are the paragraphs of a text that begin with a command, as they stand
+// there.
 func commandsOf(text string) []string {
 	var all []string
-	inside := false
-	for line := range strings.Lines(text) {
-		command, indented := strings.CutPrefix(line, "    ")
-		switch {
-		case indented && inside:
-			all[len(all)-1] += command
-		case indented && !strings.HasPrefix(command, " "):
-			all = append(all, command)
+	for _, paragraph := range strings.Split(text, "\n\n") {
+		if strings.HasPrefix(paragraph, "python3 ") {
+			all = append(all, paragraph)
 		}
-		inside = indented && (inside || !strings.HasPrefix(command, " "))
 	}
 	return all
 }
@@ -215,6 +211,57 @@ func TestEvidencePack(t *testing.T) {
 	e := s.History(store.HistoryQuery{Action: "evidence.exported"})
 	if len(e) != 1 || e[0].Outcome != audit.OK || e[0].Request != id || e[0].Detail["sha256"] == "" {
 		t.Errorf("recorded %+v", e)
+	}
+}
+
+// What was put into a pack is told of, every piece of it, whatever it is; what a
+// link leads to is nobody's evidence.
+func TestEvidencePackMore(t *testing.T) {
+	_, b, id, _ := approvedSite(t)
+	pack := b.get(evidencePath(changePath(id))).is(200).body
+	elsewhere := t.TempDir()
+	write(t, filepath.Join(elsewhere, "inside.json"), []byte("{}"))
+	m := newBareMachine(t)
+	for name, more := range map[string]struct {
+		do    func(dir string) error
+		words []string
+		only  int // the command that tells, if not both
+	}{
+		"two files": {func(dir string) error {
+			write(t, filepath.Join(dir, "a.txt"), nil)
+			write(t, filepath.Join(dir, "requests", "b.json"), nil)
+			return nil
+		}, []string{"a.txt", "requests/b.json"}, 0},
+		"linked directory": {func(dir string) error { return os.Symlink(elsewhere, filepath.Join(dir, "requests", "more")) }, []string{"requests/more"}, 0},
+		"linked file": {func(dir string) error {
+			return os.Symlink(filepath.Join(elsewhere, "inside.json"), filepath.Join(dir, "more.json"))
+		}, []string{"more.json"}, 0},
+		"dead link": {func(dir string) error { return os.Symlink("nowhere", filepath.Join(dir, "dead")) }, []string{"dead"}, 0},
+		"pipe":      {func(dir string) error { return syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600) }, []string{"pipe"}, 0},
+		"file as a link": {func(dir string) error {
+			write(t, filepath.Join(elsewhere, "rows.jsonl"), read(t, filepath.Join(dir, "rows.jsonl")))
+			return errors.Join(os.Remove(filepath.Join(dir, "rows.jsonl")), os.Symlink(filepath.Join(elsewhere, "rows.jsonl"), filepath.Join(dir, "rows.jsonl")))
+		}, []string{"rows.jsonl"}, 0},
+		"another key": {func(dir string) error { write(t, filepath.Join(dir, "key.der"), []byte("anything")); return nil }, []string{"key.der"}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, _ := unpack(t, pack)
+			commands := commandsOf(string(read(t, filepath.Join(dir, "README.txt"))))
+			if err := more.do(dir); err != nil {
+				t.Fatal(err)
+			}
+			for i, c := range commands[1:] {
+				if more.only > 0 && more.only != i+2 {
+					continue
+				}
+				printed, ok := m.run(dir, c)
+				for _, word := range more.words {
+					if ok || !strings.Contains(printed, word) {
+						t.Errorf("command %d doesn't tell of %s: %v, %s", i+2, word, ok, printed)
+					}
+				}
+			}
+		})
 	}
 }
 

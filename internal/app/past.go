@@ -2,6 +2,7 @@ package app
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/labstack/echo/v4"
@@ -86,15 +87,27 @@ func (s *Server) pastPage(c echo.Context, tab string) (p pastConfig, frame templ
 		_, _, frame, head, err = s.configPage(c, tab)
 		return p, frame, head, err
 	}
+	if err := s.mayKnow(c, p); err != nil {
+		return p, frame, head, err
+	}
 	head = configHead(p.project, p.now, tab, "", false)
 	head.Status, head.Badge = templates.BadgeView{Text: "Deleted", Tone: "bad"}, templates.BadgeView{}
 	if p.now.Toolkit == "" {
 		head.Toolkit = "toolkit not known"
 	}
-	head.Tabs = pastTabs(head.Tabs)
+	head.Tabs = tabsFor(c, p.project, pastTabs(head.Tabs))
 	base := templates.Local(configsPath(p.project.Slug))
 	frame, err = s.frame(c, place{title: head.Name, nav: "Auth configs", project: &p.project, crumbs: []templates.LinkView{{Text: p.project.Name, URL: base}, {Text: "Auth configs", URL: base}}})
 	return p, frame, head, err
+}
+
+// mayKnow returns a problem of kind NotFound unless the reader may know of a config
+// that is gone: by its history, or since its drift is to be dealt with.
+func (s *Server) mayKnow(c echo.Context, p pastConfig) error {
+	if _, drifted, err := s.store.Drift(c.Request().Context(), p.project.ID, p.id); err != nil || drifted {
+		return err
+	}
+	return mayLookBack(c, p.project)
 }
 
 // pastTabs are those of a config's pages that stay when it is gone.
@@ -106,6 +119,14 @@ func pastTabs(all []templates.TabView) []templates.TabView {
 		}
 	}
 	return out
+}
+
+// tabsFor leaves out what isn't the reader's to see.
+func tabsFor(c echo.Context, p mirror.Project, all []templates.TabView) []templates.TabView {
+	if p.ReadBy(reader(c).User) {
+		return all
+	}
+	return slices.DeleteFunc(all, func(t templates.TabView) bool { return t.Text == "Versions" })
 }
 
 // versionState is a config as it was in one of its versions.

@@ -32,7 +32,12 @@ func (s *Server) personHistory(c echo.Context) error {
 	}
 	path := personPath(u.ID) + "/history"
 	all := u.ID == reader(c).ID || reader(c).May(access.ViewPersonal)
-	q := store.HistoryQuery{Actor: u.ID, Before: beforeParam(c), Limit: historyPerPage + 1, Public: !all}
+	q := store.HistoryQuery{Actor: u.ID, Before: beforeParam(c), Limit: historyPerPage + 1}
+	if !all {
+		if q, err = s.readable(c, q); err != nil {
+			return err
+		}
+	}
 	v := templates.PersonHistoryView{Title: "What they did"}
 	if all {
 		v.Other = templates.LinkView{Text: "What was done to them", URL: templates.Local(path + "?of=them")}

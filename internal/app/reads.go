@@ -6,12 +6,13 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/labstack/echo/v4"
 
-	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/problem"
+	ql "gatehouse/internal/query"
 	"gatehouse/internal/store"
 )
 
@@ -20,7 +21,7 @@ import (
 const (
 	readWindow = 10 * time.Minute
 	mostReads  = 60
-	mostText   = 500 // bytes of a search that are recorded
+	mostText   = 500 // bytes of what is recorded beside a search
 )
 
 // reads remember what was recorded of each person's reading. After a restart it
@@ -63,18 +64,6 @@ func (r *reads) forget(person, what string) {
 	if one := r.by[person]; one != nil {
 		delete(one.seen, what)
 	}
-}
-
-// public reports whether the reader may not see what is about people.
-func public(c echo.Context) bool { return !reader(c).May(access.ViewPersonal) }
-
-// mayRead reports whether somebody may read an entry: those about people are for
-// who may see such things, and for who did what they tell.
-func mayRead(who access.Reader, e audit.Entry) bool {
-	if e.Action == audit.Unreadable { // nobody knows what it tells
-		return who.May(access.ViewPersonal)
-	}
-	return who.May(access.ViewPersonal) || e.Actor.ID == who.ID || (store.HistoryQuery{Public: true}).Matches(e)
 }
 
 // recorded answers with a page of history and leaves in history that it was read,
@@ -134,24 +123,33 @@ func (s *Server) recordedUnlessOwn(page echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// readText is what a page was asked for, without where in it.
+// readText is what a page was asked for, without where in it: the search first
+// and whole, as far as one may be long.
 func readText(c echo.Context) string {
 	values := c.Request().URL.Query()
-	var parts []string
+	parts := []string{cut(strings.Join(values["q"], " "), ql.MaxBytes)}
+	var rest []string
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		for _, v := range values[key] {
-			switch {
-			case v == "" || key == "before" || key == "draft":
-			case key == "q":
-				parts = append(parts, v)
-			default:
-				parts = append(parts, key+":"+v)
+			if v != "" && key != "before" && key != "draft" && key != "q" {
+				rest = append(rest, key+":"+v)
 			}
 		}
 	}
-	text := strings.ToValidUTF8(strings.Join(parts, " "), "\ufffd")
-	if len(text) > mostText {
-		text = strings.ToValidUTF8(text[:mostText], "") + "…"
+	parts = append(parts, cut(strings.Join(rest, " "), mostText))
+	return strings.TrimSpace(strings.Join(parts, " "))
+}
+
+// cut is the beginning of a text of at most so many bytes.
+func cut(text string, most int) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.C) {
+			return '\ufffd' // it could turn the text around
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\ufffd"))
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}
 	return text
 }

@@ -44,7 +44,7 @@ func TestReadingIsRecorded(t *testing.T) {
 	ayo.get("/history?action=session.signed_in&q=github+-failed&before=9").is(200)
 	vera.get("/history").is(200)
 	vera.get(entryPath(1)).is(200)
-	s.wantReads("/history/1 ", "/history ", "/history action:session.signed_in github -failed", "/history ")
+	s.wantReads("/history/1 ", "/history ", "/history github -failed action:session.signed_in", "/history ")
 	now := rig.Now
 	s.server.reads.now = func() time.Time { return now().Add(readWindow) }
 	ayo.get("/history").is(200)
@@ -172,5 +172,19 @@ func TestWhoReadsWhat(t *testing.T) {
 		if e.Action == "session.signed_in" {
 			ayo.get(entryPath(e.Seq)).is(200)
 		}
+	}
+}
+
+// What else stands in an address hides neither a search nor that it is another.
+func TestReadingUnderRubbish(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	ayo := s.as("Ayo", access.Auditor)
+	rubbish := "/history?a=" + strings.Repeat("x", 3000) + "&q="
+	ayo.get(rubbish + "github").is(200)
+	ayo.get(rubbish + "slack").is(200)
+	ayo.get("/history?q=" + strings.Repeat("gmail+", 600) + "notion").is(422)
+	got := s.readRecords()
+	if len(got) != 2 || !strings.HasPrefix(got[0], "/history slack a:xxx") || !strings.HasPrefix(got[1], "/history github a:xxx") {
+		t.Errorf("%d records: %.200q", len(got), got)
 	}
 }

@@ -50,6 +50,11 @@ func (s *Server) configRestore(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.QueryParam("drift") == "" || !p.exists { // else only what drifted is shown
+		if err := mayLookBack(c, p.project); err != nil {
+			return err
+		}
+	}
 	version, err := versionParam(c, "version")
 	if err != nil {
 		return err
@@ -77,7 +82,7 @@ func (s *Server) configRestore(c echo.Context) error {
 	if r.drift != nil {
 		r.view.Title = "Revert what was changed outside on " + r.past.now.Name
 	}
-	r.view.Back = templates.LinkView{Text: "Cancel", URL: templates.Local(p.versionsPath())}
+	r.view.Back = templates.LinkView{Text: "Cancel", URL: r.back()}
 	if p.exists {
 		r.edit()
 	} else {
@@ -90,8 +95,16 @@ func (s *Server) configRestore(c echo.Context) error {
 func (r *restorer) frame() (templates.PageView, error) {
 	base := templates.Local(configsPath(r.past.project.Slug))
 	return r.s.frame(r.c, place{title: "Restore", nav: "Auth configs", project: &r.past.project, crumbs: []templates.LinkView{
-		{Text: r.past.project.Name, URL: base}, {Text: "Auth configs", URL: base}, {Text: r.past.now.Name, URL: templates.Local(r.past.versionsPath())},
+		{Text: r.past.project.Name, URL: base}, {Text: "Auth configs", URL: base}, {Text: r.past.now.Name, URL: r.back()},
 	}})
+}
+
+// back is where a reader who may see it comes from.
+func (r *restorer) back() templates.URL {
+	if r.drift != nil {
+		return templates.Local(r.past.path())
+	}
+	return templates.Local(r.past.versionsPath())
 }
 
 func (r *restorer) not(what, why string, link templates.LinkView) {
@@ -219,6 +232,9 @@ func (s *Server) fromVersion(c echo.Context) (url.Values, error) {
 	}
 	p, err := s.findPast(c)
 	if err != nil {
+		return nil, err
+	}
+	if err := mayLookBack(c, p.project); err != nil {
 		return nil, err
 	}
 	_, was, err := s.versionState(c, p, version)

@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"gatehouse/internal/access"
+	"gatehouse/internal/audit"
 	"gatehouse/internal/problem"
 	ql "gatehouse/internal/query"
 	"gatehouse/internal/review"
@@ -104,7 +105,7 @@ func (s *Server) reviewFormPage(c echo.Context, in reviewForm, complaint error) 
 		return err
 	}
 	v := reviewFormView(in, fieldComplaints(complaint))
-	v.Page, v.Form, v.Complaints = frame, s.newForm(c, reviewsPath), complaintsView(complaint, reviewLabels)
+	v.Page, v.Form, v.Complaints = frame, s.newForm(c, reviewsPath), complaintsView(complaint, openingLabels)
 	if complaint != nil {
 		return again(c, templates.ReviewForm(v))
 	}
@@ -169,8 +170,7 @@ func (in reviewForm) opening() (review.Opening, error) {
 
 // reviewScope collects what a review is about. It stops when there is too much.
 func (s *Server) reviewScope(ctx context.Context, o review.Opening) (review.Scope, error) {
-	const perRead = 500
-	head, err := s.searchable(ctx)
+	head, err := s.store.Searchable(ctx)
 	if err != nil {
 		return review.Scope{}, err
 	}
@@ -178,33 +178,31 @@ func (s *Server) reviewScope(ctx context.Context, o review.Opening) (review.Scop
 	if err != nil {
 		return review.Scope{}, wrongSearch(o.Query, err)
 	}
-	q := store.HistoryQuery{Where: where, From: o.From, To: o.To, Before: head.Seq + 1, Limit: perRead}
 	scope, sum := review.Scope{UpTo: head.Seq}, review.NewSetHash()
-	for len(scope.Seqs) <= review.MaxEntries {
-		found, err := s.store.History(ctx, q)
-		if err != nil {
-			return scope, err
+	err = s.store.HistoryWhole(ctx, store.HistoryQuery{Where: where, From: o.From, To: o.To}, head.Seq, func(found []audit.Entry) error {
+		if len(scope.Seqs) > review.MaxEntries {
+			return errEnough
 		}
 		seqs := make([]int64, len(found))
 		for i, e := range found {
 			seqs[i] = e.Seq
 		}
 		rows, err := s.store.HistoryRowsOf(ctx, seqs)
-		if err != nil {
-			return scope, err
-		}
 		for _, r := range rows {
 			scope.Seqs = append(scope.Seqs, r.Seq)
 			sum.Add(r.Seq, r.Hash)
 		}
-		if len(found) < perRead {
-			break
-		}
-		q.Before = seqs[len(seqs)-1]
+		return err
+	})
+	if errors.Is(err, errEnough) {
+		err = nil // the review refuses it
 	}
 	scope.Set = sum.String()
-	return scope, nil
+	return scope, err
 }
+
+// errEnough ends reading.
+var errEnough = errors.New("enough")
 
 // wrongSearch says what is wrong with a search, and where.
 func wrongSearch(text string, err error) error {
@@ -229,7 +227,7 @@ type reviewMarkForm struct {
 
 // review shows one review.
 func (s *Server) review(c echo.Context) error {
-	return s.reviewPage(c, reviewMarkForm{Part: c.QueryParam("part")}, "", nil)
+	return s.reviewPage(c, reviewTyped{mark: reviewMarkForm{Part: c.QueryParam("part")}}, nil)
 }
 
 // selection are the entries that a form is about.
@@ -265,7 +263,7 @@ func (s *Server) reviewMark(c echo.Context) error {
 	}
 	done, err := s.mark(c, in)
 	if problem.Is(err, problem.Invalid) {
-		return s.reviewPage(c, in, "", err)
+		return s.reviewPage(c, reviewTyped{mark: in}, err)
 	}
 	if err != nil {
 		return err
@@ -335,7 +333,7 @@ func (s *Server) flagAgain(c echo.Context) error {
 	in, err := s.onFlag(c, func(ctx context.Context, seq int64, in flagForm) error {
 		return s.reviewer.AskAgain(ctx, reader(c), c.Param("id"), seq, in.To, in.Comment)
 	})
-	return s.flagged(c, in, "Asked again.", err)
+	return s.flagged(c, reviewTyped{flag: in, again: true}, "Asked again.", err)
 }
 
 // flagAccept settles a flag.
@@ -343,14 +341,15 @@ func (s *Server) flagAccept(c echo.Context) error {
 	in, err := s.onFlag(c, func(ctx context.Context, seq int64, in flagForm) error {
 		return s.reviewer.Accept(ctx, reader(c), c.Param("id"), seq, in.Comment)
 	})
-	return s.flagged(c, in, "Settled.", err)
+	return s.flagged(c, reviewTyped{flag: in}, "Settled.", err)
 }
 
 // flagged answers what an auditor did about a flag.
-func (s *Server) flagged(c echo.Context, in flagForm, done string, err error) error {
+func (s *Server) flagged(c echo.Context, typed reviewTyped, done string, err error) error {
 	part := string(store.ReviewFlagged)
 	if problem.Is(err, problem.Invalid) {
-		return s.reviewPage(c, reviewMarkForm{Part: part}, in.Comment, err)
+		typed.mark.Part, typed.seq = part, c.Param("seq")
+		return s.reviewPage(c, typed, err)
 	}
 	if err != nil {
 		return err
@@ -368,7 +367,7 @@ func (s *Server) reviewClose(c echo.Context) error {
 	}
 	err := s.reviewer.Close(c.Request().Context(), reader(c), c.Param("id"), in.Conclusion)
 	if problem.Is(err, problem.Invalid) {
-		return s.reviewPage(c, reviewMarkForm{}, in.Conclusion, err)
+		return s.reviewPage(c, reviewTyped{conclusion: in.Conclusion}, err)
 	}
 	if err != nil {
 		return err

@@ -14,8 +14,11 @@ import (
 	"gatehouse/web/templates"
 )
 
-// reviewLabels name the fields of forms about reviews.
-var reviewLabels = map[string]string{"name": "Name", "q": "Search", "from": "From", "to": "To", "comment": "Comment", "answer": "Answer", "conclusion": "Conclusion"}
+// The fields of forms about reviews, by name.
+var (
+	openingLabels = map[string]string{"name": "Name", "q": "Search", "from": "From", "to": "To"}
+	reviewLabels  = map[string]string{"to": "Who is to answer", "comment": "Comment", "answer": "Answer", "conclusion": "Conclusion"}
+)
 
 func emptyReviews(v templates.ReviewsView) templates.EmptyView {
 	switch {
@@ -28,11 +31,11 @@ func emptyReviews(v templates.ReviewsView) templates.EmptyView {
 }
 
 // reviewLinks lead from a search of history to reviews.
-func reviewLinks(c echo.Context) []templates.LinkView {
+func reviewLinks(c echo.Context, a asked) []templates.LinkView {
 	if !reader(c).May(access.ReviewHistory) {
 		return nil
 	}
-	review := query(reviewsPath+"/new", ask(c).params()...)
+	review := query(reviewsPath+"/new", a.params()...)
 	return []templates.LinkView{{Text: "Reviews", URL: reviewsPath}, {Text: "Review this", URL: templates.Local(review)}}
 }
 
@@ -104,7 +107,7 @@ func (s *Server) flagViews(c echo.Context, flags []review.Flag) ([]templates.Fla
 			return nil, err
 		}
 		views[i] = flagView(f, b.entry(e))
-		if !mayRead(reader(c), e) { // who is asked sees the sentence, and no more
+		if !mayRead(reader(c), e) || b.hides(e) { // who is asked sees the sentence, and no more
 			all := views[i].Entry
 			views[i].Entry = templates.EntryView{Seq: all.Seq, Avatar: all.Avatar, Sentence: all.Sentence, Age: all.Age, At: all.At}
 		}

@@ -173,6 +173,7 @@ func (s *Server) routes() []route {
 		{get, project, access.ViewSettings, s.project},
 		{post, project, access.ManageProjects, s.projectEdit},
 		{post, project + "/key", access.ManageProjects, s.projectKey},
+		{post, project + "/readers", access.ManageProjects, s.projectReaders},
 		{post, project + "/markers/on", access.ManageProjects, s.projectMarkersOn},
 		{post, project + "/markers/off", access.ManageProjects, s.projectMarkersOff},
 		{post, project + "/archive", access.ManageProjects, s.projectArchive},
@@ -185,6 +186,8 @@ func (s *Server) routes() []route {
 
 		{get, sinksPath, access.ViewSettings, s.sinksPage},
 		{post, sinksPath, access.ManageSinks, s.sinkAdd},
+		{get, sinksPath + "/:id/edit", access.ManageSinks, s.sinkEditPage},
+		{post, sinksPath + "/:id/edit", access.ManageSinks, s.sinkEdit},
 		{post, sinksPath + "/:id/test", access.ManageSinks, s.sinkTest},
 		{post, sinksPath + "/:id/pause", access.ManageSinks, s.sinkPause},
 		{post, sinksPath + "/:id/resume", access.ManageSinks, s.sinkResume},

@@ -26,7 +26,7 @@ type asked struct {
 }
 
 // ask reads a search of history from the address.
-func ask(c echo.Context) asked {
+func (s *Server) ask(c echo.Context) (asked, error) {
 	a := asked{text: c.QueryParam("q"), from: c.QueryParam("from"), to: c.QueryParam("to")}
 	var err error
 	if a.query, err = ql.Parse(a.text); err != nil {
@@ -37,12 +37,12 @@ func ask(c echo.Context) asked {
 			a.query = a.query.With(ql.Term{Key: key, Value: value})
 		}
 	}
-	a.history = store.HistoryQuery{Where: a.query, Before: beforeParam(c), Limit: historyPerPage + 1, Public: public(c)}
+	a.history, err = s.readable(c, store.HistoryQuery{Where: a.query, Before: beforeParam(c), Limit: historyPerPage + 1})
 	a.days()
 	if a.history.Public && a.wrong == nil {
 		a.wrong = addressAsked(a.query)
 	}
-	return a
+	return a, err
 }
 
 // days reads the two dates.

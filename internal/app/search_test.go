@@ -4,12 +4,14 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/PuerkitoBio/goquery"
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/composio/sandbox"
 	"gatehouse/internal/rig"
+	"gatehouse/internal/store"
 )
 
 func searching(text string) string { return "/history?q=" + url.QueryEscape(text) }
@@ -114,11 +116,39 @@ func TestSavedSearchPages(t *testing.T) {
 		t.Errorf("followed %q", got)
 	}
 	mine, edit := b.get(searchesPath), strings.TrimSuffix(at, "/digest")
-	b.submit(mine, edit, "name", "Spring", "shared", "1").is(200)
+	long := strings.Repeat("long", 60)
+	refused := b.submit(mine, edit, "name", long, "shared", "1").is(422)
+	if typed := refused.form(edit).Get("name"); typed != long || refused.form(searchesPath).Get("name") != "" {
+		t.Errorf("what was typed comes back as %q", typed)
+	}
+	b.submit(refused, edit, "name", "Spring", "shared", "1").is(200)
 	b.submit(b.get(searchesPath).has("Spring"), edit+"/delete").is(200)
 	b.get(searchesPath).is(200).has("Nothing saved yet")
 	b.get("/history?q="+url.QueryEscape("action:search")).is(200).has("Ada saved the search March", "Vera chose how often", "Ada deleted the saved search Spring")
 	if strings.Contains(other.get("/history?q="+url.QueryEscape("action:search")).is(200).text(), "Spring") {
 		t.Error("a viewer reads in history what an auditor looks for")
 	}
+}
+
+// A search that costs too much is stopped, and what was typed is still there. One
+// person can't take all places.
+func TestSearchCosts(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	b := s.as("Ayo", access.Auditor)
+	ayo := s.History(store.HistoryQuery{Action: "session.signed_in"})[0].Actor.ID
+	s.server.searchers.limit = time.Nanosecond
+	page := b.get("/history?q=github+-failed").is(422).has("was stopped. Choose a shorter period")
+	if got := page.doc.Find("input[data-terms]").AttrOr("value", ""); got != "github -failed" {
+		t.Errorf("the field holds %q", got)
+	}
+	b.get("/history").is(200)
+	s.server.searchers.limit = searchTime
+	for range atOnceOfMe {
+		if !s.server.searchers.enter(t.Context(), ayo) {
+			t.Fatal("no place for the first")
+		}
+	}
+	b.get("/history?q=github").is(429)
+	s.server.searchers.leave(ayo)
+	b.get("/history?q=github").is(200)
 }

@@ -162,6 +162,7 @@ func (s *Server) projectPage(c echo.Context, p mirror.Project, in projectForm, c
 		v.Choice = environmentSelect(in.Environment, wrong["environment"])
 		v.Key = secretInput("secret.api_key", "New API key", "Must belong to the same Composio project. The old key is forgotten.", wrong["api_key"])
 		v.Key.Required = true
+		v.ReadersForm, v.Readers, v.ReadersWrong = s.newForm(c, path+"/readers"), readerChecks(p), wrong["roles"]
 		v.Markers = templates.ActionView{Form: s.newForm(c, path+"/markers/off"), Text: "Switch markers off", Hint: "While a create isn't settled, the new config's name ends in a marker, so that one whose answer got lost is found again. Without it, such a create waits for a person."}
 		if !p.Markers {
 			v.Markers.Form, v.Markers.Text = s.newForm(c, path+"/markers/on"), "Switch markers on"

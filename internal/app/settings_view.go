@@ -18,6 +18,7 @@ func projectFacts(p mirror.Project, now time.Time) []templates.FactView {
 		facts = append(facts, templates.FactView{Name: "Called at Composio", Text: p.RemoteName})
 	}
 	facts = append(facts,
+		templates.FactView{Name: "History read by", Text: readersText(p)},
 		templates.FactView{Name: "Markers", Text: map[bool]string{true: "on", false: "off"}[p.Markers]},
 		templates.FactView{Name: "Last good sync", Time: ago(p.Sync.OKAt, now)})
 	if p.Sync.Problem != "" {

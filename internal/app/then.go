@@ -42,6 +42,9 @@ func (s *Server) projectThen(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := mayLookBack(c, p); err != nil {
+		return err
+	}
 	base := templates.Local(configsPath(p.Slug))
 	frame, err := s.frame(c, place{title: "As of a moment", nav: "Auth configs", project: &p, crumbs: []templates.LinkView{{Text: p.Name, URL: base}, {Text: "Auth configs", URL: base}}})
 	if err != nil {

@@ -37,6 +37,13 @@ func (s *Server) versionsView(c echo.Context, state driftState) (v templates.Ver
 			return v, err
 		}
 	}
+	if closed := mayLookBack(c, p.project); closed != nil {
+		if p.exists {
+			return v, closed
+		}
+		v.Closed = "You may not read the history of " + p.project.Name + ", so its versions are not shown. An admin says which roles may."
+		return v, nil
+	}
 	one, err := versionParam(c, "v")
 	if err == nil && one > 0 {
 		v.One, err = s.versionView(c, p, one)

@@ -150,6 +150,9 @@ func ownerLong(managed bool) string {
 	return "Your own credentials"
 }
 
+// fieldReaders is a setting of projects in history.
+const fieldReaders = "history_readers"
+
 // fieldLabels are the names of fields as readers see them. Others stand as they
 // are called on the wire.
 var fieldLabels = map[string]string{
@@ -162,7 +165,7 @@ var fieldLabels = map[string]string{
 	"url": "Address", "address": "Address", "topics": "Events",
 	"connections_over": "Connections", "subject": "About", "from": "From", "until": "Until", "project": "Project", "zone": "Time zone",
 	"scope": "Where", "steps": "Approvals", "members": "Members", "people": "People", "toolkit": "Toolkit", "operations": "Operations",
-	"condition": "Condition", "reason": "Reason",
+	"condition": "Condition", "reason": "Reason", fieldReaders: "Who may read its history", "filter": "Filter",
 }
 
 func fieldLabel(name string) string {

@@ -196,6 +196,9 @@ func (p *Pack) rows(ctx context.Context, w io.Writer) error {
 	return errors.Join(err, out.Flush())
 }
 
+// perPage is how many rows are in memory at a time.
+const perPage = 400
+
 // pages calls fn for the entries, some at a time.
 func (p *Pack) pages(fn func(seqs []int64) error) error {
 	for rest := p.seqs; len(rest) > 0; {

@@ -72,32 +72,17 @@ type Export struct {
 	at      time.Time
 }
 
-// mostLag is how many entries may wait for the index of searches before a result
-// could lack some.
-const mostLag = 1000
-
 // Begin records that an export begins, so that nothing leaves without a trace.
 func (s *Service) Begin(ctx context.Context, by access.Reader, w Wish) (*Export, error) {
 	if err := by.Check(access.ExportHistory); err != nil {
 		return nil, err
 	}
-	head, err := s.ready(ctx)
+	head, err := s.store.Searchable(ctx)
 	if err != nil {
 		return nil, err
 	}
 	e := &Export{service: s, by: by, wish: w, id: "exp_" + secret.Code(16), head: head, at: s.now()}
 	return e, s.store.Record(ctx, e.event("history.export_begun"))
-}
-
-// ready returns the end of history if all of it can be found.
-func (s *Service) ready(ctx context.Context) (audit.Head, error) {
-	head, err := s.store.HistoryHead(ctx)
-	if err == nil && head.Seq-s.store.HistoryIndexed() > mostLag {
-		p := problem.New(problem.Unavailable, "The search index is being made anew, so a result could lack entries. Nothing was exported. Try again in a minute.")
-		p.RetryAfter = time.Minute
-		err = p
-	}
-	return head, err
 }
 
 // event is an entry about the export. What was asked for lies beside the chain:
@@ -144,36 +129,28 @@ func why(err error) string {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "it took too long."
 	}
+	if problem.Is(err, problem.Unavailable) {
+		return "the search index was made anew meanwhile."
+	}
 	return "history could not be read."
 }
-
-// perPage is how many entries are in memory at a time.
-const perPage = 400
 
 func (e *Export) rows(ctx context.Context, m *meter) (n int64, err error) {
 	write, end, err := e.writer(m)
 	if err != nil {
 		return 0, err
 	}
-	q := e.wish.Query
-	q.Limit, q.Before = perPage, e.head.Seq+1
-	for {
-		if err := ctx.Err(); err != nil {
-			return n, err
-		}
-		page, err := e.service.store.History(ctx, q)
-		if err != nil {
-			return n, err
-		}
+	err = e.service.store.HistoryWhole(ctx, e.wish.Query, e.head.Seq, func(page []audit.Entry) error {
 		if err := write(ctx, page); err != nil {
-			return n, err
+			return err
 		}
 		n += int64(len(page))
-		if len(page) < perPage {
-			return n, end(n)
-		}
-		q.Before = page[len(page)-1].Seq
+		return nil
+	})
+	if err != nil {
+		return n, err
 	}
+	return n, end(n)
 }
 
 // writer returns what writes a page in the format, and what ends the file.

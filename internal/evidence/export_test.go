@@ -301,3 +301,50 @@ func FuzzCells(f *testing.F) {
 		}
 	})
 }
+
+// A writer that does something else with its first bytes.
+type meddler struct {
+	bytes.Buffer
+	once sync.Once
+	do   func()
+}
+
+func (m *meddler) Write(p []byte) (int, error) {
+	m.once.Do(m.do)
+	return m.Buffer.Write(p)
+}
+
+// An erasure empties the search index. An export that runs meanwhile says that it
+// isn't whole.
+func TestExportDuringErasure(t *testing.T) {
+	s, st := open(t, 4000) // more than is sent at once
+	ctx := t.Context()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	people := access.NewService(st, time.Now)
+	for _, id := range []string{"usr_x", "usr_y"} {
+		a := access.Account{User: access.User{ID: id, Name: id, Email: id + "@example.com", State: access.Active, Roles: []access.Role{access.Admin}}}
+		must(st.AddAccount(ctx, a, nil, audit.Event{Actor: audit.System(), Action: "user.added", Object: audit.Object{Kind: "user", ID: id, Name: id}}))
+	}
+	admin := access.Reader{User: access.User{ID: "usr_y", Name: "usr_y", Roles: []access.Role{access.Admin}, State: access.Active}}
+	export, err := s.Begin(ctx, auditor, Wish{Query: store.HistoryQuery{Action: "auth_config.updated"}, Format: JSONL})
+	must(err)
+	out := &meddler{do: func() {
+		must(people.SetDisabled(ctx, admin, "usr_x", true))
+		must(people.Erase(ctx, admin, "usr_x"))
+		must(st.FinishErasures(ctx))
+	}}
+	got, err := export.Write(ctx, out)
+	if !problem.Is(err, problem.Unavailable) {
+		t.Errorf("%d rows, %v", got.Rows, err)
+	}
+	found, err := st.History(ctx, store.HistoryQuery{Action: "history.exported", Limit: 1})
+	must(err)
+	if len(found) != 1 || found[0].Outcome != audit.Failed || !strings.Contains(found[0].Detail["note"], "index was made anew") {
+		t.Errorf("recorded: %+v", found)
+	}
+}

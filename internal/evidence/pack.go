@@ -66,7 +66,7 @@ func (s *Service) BeginPack(ctx context.Context, by access.Reader, about Subject
 	if s.witness == nil {
 		return nil, problem.New(problem.Unavailable, "History isn't signed here, so there are no evidence packs.")
 	}
-	if _, err := s.ready(ctx); err != nil {
+	if _, err := s.store.Searchable(ctx); err != nil {
 		return nil, err
 	}
 	err := s.witness.Checkpoint(ctx, "evidence")
@@ -160,12 +160,7 @@ type gathering struct {
 }
 
 func (g *gathering) add(ctx context.Context, q store.HistoryQuery) error {
-	q.Limit, q.Before = perPage, g.size+1
-	for {
-		page, err := g.service.store.History(ctx, q)
-		if err != nil {
-			return err
-		}
+	return g.service.store.HistoryWhole(ctx, q, g.size, func(page []audit.Entry) error {
 		for _, e := range page {
 			g.seen[e.Seq] = true
 			if e.Request != "" && !g.known[e.Request] {
@@ -176,11 +171,8 @@ func (g *gathering) add(ctx context.Context, q store.HistoryQuery) error {
 		if len(g.seen) > MaxRows {
 			return problem.New(problem.Invalid, "That is more than 50,000 entries. Nothing was handed out. Choose a shorter period, or export the search as JSON lines.")
 		}
-		if len(page) < perPage {
-			return nil
-		}
-		q.Before = page[len(page)-1].Seq
-	}
+		return nil
+	})
 }
 
 // request adds the entries of a request and those by which its voters signed in.

@@ -4,10 +4,12 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
 
+	"gatehouse/internal/access"
 	"gatehouse/internal/composio"
 	"gatehouse/internal/problem"
 )
@@ -30,10 +32,11 @@ type Project struct {
 	Environment string
 	BaseURL     string
 	Key         Key
-	ReadOnly    bool   // Composio refused a write for want of permission
-	Markers     bool   // creates carry a marker in the name until they are settled
-	RemoteID    string // Composio's own id of the project, if the key may know
-	RemoteName  string // what Composio calls the project, if the key may know
+	ReadOnly    bool          // Composio refused a write for want of permission
+	Markers     bool          // creates carry a marker in the name until they are settled
+	Readers     []access.Role // who may read its history, beside auditors and admins
+	RemoteID    string        // Composio's own id of the project, if the key may know
+	RemoteName  string        // what Composio calls the project, if the key may know
 	CreatedAt   time.Time
 	ArchivedAt  time.Time // zero while in use
 	Sync        SyncState
@@ -57,6 +60,22 @@ type SyncState struct {
 
 // Archived reports whether the project is out of use.
 func (p Project) Archived() bool { return !p.ArchivedAt.IsZero() }
+
+// ReaderRoles lists the roles that a project's history may be kept from.
+func ReaderRoles() []access.Role { return []access.Role{access.Viewer, access.Editor, access.Approver} }
+
+// ReadBy reports whether somebody may read the project's history.
+func (p Project) ReadBy(u access.User) bool {
+	return u.May(access.ViewPersonal) || u.May(access.ViewHistory) && slices.ContainsFunc(p.Readers, u.Has)
+}
+
+func roleNames(roles []access.Role) []string {
+	names := make([]string, len(roles))
+	for i, r := range roles {
+		names[i] = string(r)
+	}
+	return names
+}
 
 // ProjectInput is what is typed about a project.
 type ProjectInput struct {

@@ -30,7 +30,7 @@ func (s *Service) AddProject(ctx context.Context, by access.Reader, in ProjectIn
 	}
 	p := Project{
 		ID: "prj_" + secret.Code(16), Slug: in.Slug, Name: in.Name, Environment: in.Environment,
-		BaseURL: in.BaseURL, Markers: true, CreatedAt: s.now(),
+		BaseURL: in.BaseURL, Markers: true, Readers: ReaderRoles(), CreatedAt: s.now(),
 	}
 	if err := s.setKey(ctx, &p, key); err != nil {
 		return p, err
@@ -64,7 +64,7 @@ func (s *Service) EnsureProject(ctx context.Context, in ProjectInput, key secret
 	if err != nil {
 		return err
 	}
-	p := Project{ID: "prj_" + secret.Code(16), Slug: in.Slug, Name: in.Name, Environment: in.Environment, BaseURL: in.BaseURL, Markers: true, CreatedAt: s.now()}
+	p := Project{ID: "prj_" + secret.Code(16), Slug: in.Slug, Name: in.Name, Environment: in.Environment, BaseURL: in.BaseURL, Markers: true, Readers: ReaderRoles(), CreatedAt: s.now()}
 	i := slices.IndexFunc(projects, func(p Project) bool { return p.Slug == in.Slug })
 	if i >= 0 {
 		p = projects[i]
@@ -186,6 +186,27 @@ func (s *Service) SetMarkers(ctx context.Context, by access.Reader, id string, o
 			action = "project.markers_on"
 		}
 		return []audit.Event{{Actor: by.Actor(), Action: action, Object: p.object(), Project: p.ID}}, nil
+	})
+	return err
+}
+
+// SetReaders says which roles may read the history of a project, beside auditors
+// and admins.
+func (s *Service) SetReaders(ctx context.Context, by access.Reader, id string, roles []access.Role) error {
+	if err := by.Check(access.ManageProjects); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(roles, func(r access.Role) bool { return !slices.Contains(ReaderRoles(), r) }) {
+		return invalid(map[string]string{"roles": "Choose from the roles that are listed."})
+	}
+	readers := slices.DeleteFunc(ReaderRoles(), func(r access.Role) bool { return !slices.Contains(roles, r) })
+	_, err := s.store.UpdateProject(ctx, id, func(p *Project) ([]audit.Event, error) {
+		if slices.Equal(p.Readers, readers) {
+			return nil, problem.New(problem.Conflict, "Nothing is different from what is saved.")
+		}
+		change := audit.Change{Field: "history_readers", Before: roleNames(p.Readers), After: roleNames(readers)}
+		p.Readers = readers
+		return []audit.Event{{Actor: by.Actor(), Action: "project.edited", Object: p.object(), Project: p.ID, Changes: []audit.Change{change}}}, nil
 	})
 	return err
 }

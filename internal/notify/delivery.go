@@ -172,33 +172,45 @@ func (s *Service) sendNext(ctx context.Context, lane string) (bool, error) {
 // send sends deliveries of one lane as one message. A failure that may pass is a
 // problem in words for admins.
 func (s *Service) send(ctx context.Context, all []Delivery, digest bool) error {
+	if d := all[0]; d.Channel != MailChannel {
+		return s.sendToChannel(ctx, d)
+	}
+	u, err := s.user(ctx, all[0].User)
+	if err != nil || u.State != access.Active {
+		return err // who may not sign in any more gets nothing
+	}
 	var messages []Message
 	for _, d := range all {
 		e, _, err := s.entry(ctx, d.Seq)
 		if err != nil {
 			return err
 		}
-		m, err := s.message(ctx, e, d.Why)
+		m, err := s.messageTo(ctx, u, e, d.Why)
 		if err != nil {
 			return err
 		}
 		messages = append(messages, m)
 	}
-	if d := all[0]; d.Channel != MailChannel {
-		c, err := s.store.Channel(ctx, d.Channel)
-		if err != nil {
-			return ignoreMissing(err) // it was removed meanwhile
-		}
-		return s.sendTo(ctx, c, messages[0])
-	}
-	u, err := s.user(ctx, all[0].User)
-	if err != nil || u.State != access.Active {
-		return err // who may not sign in any more gets nothing
-	}
 	if digest && len(messages) > 1 {
 		return s.mailDigest(ctx, u, messages)
 	}
 	return s.mail(ctx, u, messages[0])
+}
+
+func (s *Service) sendToChannel(ctx context.Context, d Delivery) error {
+	e, _, err := s.entry(ctx, d.Seq)
+	if err != nil {
+		return err
+	}
+	m, err := s.message(ctx, e, d.Why)
+	if err != nil {
+		return err
+	}
+	c, err := s.store.Channel(ctx, d.Channel)
+	if err != nil {
+		return ignoreMissing(err) // it was removed meanwhile
+	}
+	return s.sendTo(ctx, c, m)
 }
 
 func (s *Service) user(ctx context.Context, id string) (access.User, error) {

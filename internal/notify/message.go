@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode"
 
+	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/mirror"
 )
@@ -57,6 +58,22 @@ func (s *Service) message(ctx context.Context, e audit.Entry, why Why) (Message,
 	}
 	m.subject, m.Path = page(e, p)
 	m.Link = s.settings.PublicURL + m.Path
+	return m, nil
+}
+
+// messageTo is [Service.message] for a person. Of a project whose history isn't
+// theirs to read any more it says no more than where.
+func (s *Service) messageTo(ctx context.Context, u access.User, e audit.Entry, why Why) (Message, error) {
+	m, err := s.message(ctx, e, why)
+	if err != nil || why != Outside {
+		return m, err
+	}
+	p, err := s.store.Project(ctx, e.Project)
+	if err != nil || p.ReadBy(u) {
+		return m, err
+	}
+	m.Title, m.subject, m.Path = "an auth config", "drift", "/projects/"+p.Slug+"/drift"
+	m.Text, m.Link = m.Sentence+": "+m.Title+" ("+m.where()+")", s.settings.PublicURL+m.Path
 	return m, nil
 }
 

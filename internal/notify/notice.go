@@ -32,7 +32,7 @@ func (s *Service) Notices(ctx context.Context, r access.Reader, before int64, li
 		if err != nil {
 			return nil, err
 		}
-		m, err := s.message(ctx, e, n.Why)
+		m, err := s.messageTo(ctx, r.User, e, n.Why)
 		if err != nil {
 			return nil, err
 		}

@@ -297,6 +297,37 @@ func TestChangedOutside(t *testing.T) {
 	}
 }
 
+// Who may not read a project's history isn't told of what stands in it; who may not
+// any more reads on their page where something was, and no more.
+func TestChangedOutsideHidden(t *testing.T) {
+	h := newHouse(t)
+	anna, ada := h.Person("Anna", access.Approver), h.Person("Ada", access.Admin)
+	h.run()
+	readBy := func(roles ...access.Role) { h.must(h.Mirror.SetReaders(t.Context(), ada, h.Project.ID, roles)) }
+	gone := func(id string) {
+		h.must(h.Store.Record(t.Context(), audit.Event{
+			Actor: audit.Actor{Kind: audit.ActorOutside}, Action: "auth_config.deleted_outside", Project: h.Project.ID, Object: audit.Object{Kind: "auth_config", ID: id, Name: id},
+		}))
+	}
+	gone("ac_before")
+	h.quiet()
+	readBy(access.Viewer)
+	gone("ac_after")
+	h.quiet()
+	in := " (Project staging, staging)"
+	if diff := cmp.Diff([]string{"Deleted at Composio directly: an auth config" + in}, h.told(anna)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"Deleted at Composio directly: ac_after" + in, "Deleted at Composio directly: ac_before" + in}, h.told(ada)); diff != "" {
+		t.Error(diff)
+	}
+	h.forward(2 * time.Minute)
+	h.until("a mail comes", func() bool { return len(h.mails.to(anna)) > 0 })
+	if got := h.mails.to(anna)[0]; strings.Contains(got.subject+got.body, "ac_") || !strings.Contains(got.body, "Open the drift: "+public+"/projects/staging/drift") {
+		t.Errorf("%q: %s", got.subject, got.body)
+	}
+}
+
 // Who is asked in a review hears of it in the console in any case, and by mail.
 func TestAsked(t *testing.T) {
 	h := newHouse(t)

@@ -28,7 +28,7 @@ func (s *Service) recipients(ctx context.Context, e audit.Entry) ([]Recipient, e
 	}
 	people = slices.DeleteFunc(slices.Clone(people), func(u access.User) bool { return u.State != access.Active }) // what the store returns is shared
 	if e.Request == "" {
-		return addressed(e, people), nil
+		return s.addressed(ctx, e, people)
 	}
 	r, err := s.store.Request(ctx, e.Request)
 	if problem.Is(err, problem.NotFound) {
@@ -54,16 +54,19 @@ func (s *Service) recipients(ctx context.Context, e audit.Entry) ([]Recipient, e
 }
 
 // addressed are those who hear of an entry that is about no change request: who
-// can adopt a drift, or who is asked in a review.
-func addressed(e audit.Entry, people []access.User) []Recipient {
+// can adopt a drift and may read of it, or who is asked in a review.
+func (s *Service) addressed(ctx context.Context, e audit.Entry, people []access.User) ([]Recipient, error) {
 	if acts[e.Action].topic == Drift {
-		return because(Outside, slices.DeleteFunc(people, func(u access.User) bool { return !u.Has(access.Approver) && !u.Has(access.Admin) }))
+		p, err := s.store.Project(ctx, e.Project)
+		return because(Outside, slices.DeleteFunc(people, func(u access.User) bool {
+			return !u.Has(access.Approver) && !u.Has(access.Admin) || !p.ReadBy(u)
+		})), err
 	}
 	found := because(Asked, slices.DeleteFunc(people, func(u access.User) bool { return u.ID != e.Detail["assignee"] }))
 	for i := range found {
 		found[i].Certain = true
 	}
-	return found
+	return found, nil
 }
 
 // loud reports whether people hear of an entry at all. Of what was changed outside

@@ -205,7 +205,7 @@ func (s *Service) sendSearch(ctx context.Context, d DueSearch) error {
 	}
 	next := d.Search.Every.next(s.now())
 	if u.State == access.Active && u.May(access.ViewHistory) && s.settings.Mail.Enabled() {
-		found, err := s.store.FoundSince(ctx, d.Search.Text, d.Seq, head.Seq, !u.May(access.ViewPersonal), searchEntries+1)
+		found, err := s.store.FoundSince(ctx, d.Search.Text, u, d.Seq, head.Seq, searchEntries+1)
 		if err == nil && len(found) > 0 {
 			err = s.mailSearch(ctx, u, d.Search, found)
 		}

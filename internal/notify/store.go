@@ -59,8 +59,9 @@ type Store interface {
 	DueSearches(ctx context.Context, now time.Time) ([]DueSearch, error)
 	// SentSearch keeps up to which entry a person knows what a search finds.
 	SentSearch(ctx context.Context, id, userID string, upTo int64, next time.Time) error
-	// FoundSince returns the newest entries that a search finds in a part of history.
-	FoundSince(ctx context.Context, text string, after, upTo int64, public bool, limit int) ([]audit.Entry, error)
+	// FoundSince returns the newest entries that a person's search finds in a part of
+	// history.
+	FoundSince(ctx context.Context, text string, by access.User, after, upTo int64, limit int) ([]audit.Entry, error)
 	HistoryHead(ctx context.Context) (audit.Head, error)
 
 	Channel(ctx context.Context, id string) (Channel, error)

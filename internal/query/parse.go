@@ -10,10 +10,17 @@ import (
 	"unicode/utf8"
 )
 
+// unseen reports whether a character shows nothing, or turns the text around.
+func unseen(r rune) bool { return unicode.In(r, unicode.C) && !unicode.IsSpace(r) }
+
 // Parse reads a text. The error is an [*Error].
 func (l Language) Parse(text string) (Query, error) {
 	if len(text) > MaxBytes {
 		return Query{}, &Error{Message: "This search has " + strconv.Itoa(len(text)) + " bytes, " + strconv.Itoa(MaxBytes) + " are allowed. Say it shorter, or search in parts.", At: cut(text, MaxBytes), Len: len(text) - cut(text, MaxBytes)}
+	}
+	if at := strings.IndexFunc(text, unseen); at >= 0 {
+		_, n := utf8.DecodeRuneInString(text[at:])
+		return Query{}, &Error{Message: "Here is a character that can't be seen, or turns the text around. Leave it out.", At: at, Len: n}
 	}
 	p := parser{language: l, text: text}
 	var q Query

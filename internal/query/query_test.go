@@ -53,6 +53,7 @@ func TestParseErrors(t *testing.T) {
 		"after:2026-02-30 x":                {"after:2026-02-30", "There is no day 30 in February 2026"},
 		"after:2026-13":                     {"after:2026-13", "There is no month 13"},
 		"after:yesterday":                   {"after:yesterday", "is no date"},
+		"x \u202eevil":                      {"\u202e", "can't be seen"},
 		"x -before:2026-01":                 {"-before:2026-01", "can't be excluded"},
 		"after:2026-04 before:2026-03 x":    {"before:2026-03", "Nothing can be there"},
 		"ip:localhost":                      {"ip:localhost", "is not an IP address"},

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"gatehouse/internal/access"
@@ -136,14 +137,17 @@ func checkText(field, text string, most int, missing string) (string, error) {
 		complaint = missing
 	case utf8.RuneCountInString(text) > most:
 		complaint = "It is too long."
-	case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
-		complaint = "Leave out control characters."
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, unseen):
+		complaint = "Leave out control characters, and characters that can't be seen."
 	}
 	if complaint == "" {
 		return text, nil
 	}
 	return text, problem.InvalidFields("Nothing was changed. Correct what is marked and send again.", map[string]string{field: complaint})
 }
+
+// unseen reports whether a character shows nothing, or turns the text around.
+func unseen(r rune) bool { return unicode.In(r, unicode.C) && !unicode.IsSpace(r) }
 
 // answer lets the person who was asked answer a flag.
 func (f *Flag) answer(by access.Reader, text string, now time.Time) (Remark, error) {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
@@ -107,8 +108,8 @@ func (s *Service) check(ctx context.Context, in *Input) map[string]string {
 	choice("format", in.Format, Formats())
 	choice("from", in.From, []string{FromNow, FromStart})
 	in.Name, in.Filter = strings.Join(strings.Fields(in.Name), " "), strings.TrimSpace(in.Filter)
-	if in.Name == "" || len([]rune(in.Name)) > maxName {
-		wrong["name"] = "Enter a name of at most 60 characters."
+	if in.Name == "" || len([]rune(in.Name)) > maxName || strings.ContainsFunc(in.Name, func(r rune) bool { return unicode.In(r, unicode.C) }) {
+		wrong["name"] = "Enter a name of at most 60 characters that can be seen."
 	}
 	if len(in.Filter) > maxFilter {
 		wrong["filter"] = "Use at most 1,000 characters."

@@ -77,6 +77,51 @@ func TestDownForADay(t *testing.T) {
 	}
 }
 
+// What was changed of a sink holds from the next delivery on; nothing is skipped,
+// and history doesn't tell the address.
+func TestEdit(t *testing.T) {
+	old, next := newHook(t), newHook(t)
+	h := newHouse(t, old.addr, next.addr)
+	h.run()
+	added, _ := h.add(sink.Input{Kind: sink.HTTPS, Address: secret.New(old.url)})
+	h.done(added.ID, h.head())
+	old.down.Store(true)
+	first := h.record(h.edited("while it is away"))
+	_, err := h.sinks.Edit(t.Context(), h.ada, added.ID, sink.Input{Name: "New", Format: sink.Native, Filter: "action:auth_config.updated", Address: secret.New(next.url)})
+	h.must(err)
+	h.done(added.ID, h.head())
+	if diff := cmp.Diff([]int64{first}, h.seqs(next.text())); diff != "" {
+		t.Error(diff)
+	}
+	if _, err = h.sinks.Edit(t.Context(), h.ada, added.ID, sink.Input{Name: "New", Format: sink.OCSF, Personal: true}); err != nil {
+		t.Fatal(err)
+	}
+	h.record(h.edited("again"))
+	h.done(added.ID, h.head())
+	if text := next.text(); !strings.Contains(text, `"class_uid":3004`) {
+		t.Errorf("not OCSF: %s", text)
+	}
+	k := h.sink(added.ID)
+	if k.Kind != sink.HTTPS || k.Filter != "" || !k.Personal || k.Name != "New" {
+		t.Errorf("changed to %+v", k)
+	}
+	for _, in := range []sink.Input{{Name: "New", Format: sink.OCSF, Personal: true}, {Name: " ", Format: sink.OCSF}, {Name: "New", Format: "xml"}, {Name: "New", Format: sink.OCSF, Address: secret.New("http://169.254.169.254/")}} {
+		if _, err := h.sinks.Edit(t.Context(), h.ada, added.ID, in); !problem.Is(err, problem.Invalid) {
+			t.Errorf("%+v: %v", in, err)
+		}
+	}
+	if _, err := h.sinks.Edit(t.Context(), h.Person("Vera", access.Auditor), added.ID, sink.Input{Name: "Mine", Format: sink.OCSF}); !problem.Is(err, problem.Forbidden) {
+		t.Error(err)
+	}
+	rows, err := h.Store.HistoryAfter(t.Context(), 0, 1000)
+	h.must(err)
+	for _, r := range rows {
+		if strings.Contains(string(r.Body), canary) {
+			t.Errorf("history tells the address: %s", r.Body)
+		}
+	}
+}
+
 // Replay from an entry delivers each from there once more, in order, also while
 // deliveries are under way.
 func TestReplay(t *testing.T) {

@@ -9,10 +9,12 @@ import (
 	"gatehouse/internal/query"
 )
 
-// A condition is what an entry must meet, or must not: one of its choices.
+// A condition is what an entry must meet, or must not: one of its choices, and
+// none of those that except it.
 type condition struct {
 	not bool
 	any []choice
+	but []choice
 }
 
 // A choice holds where all of its atoms do. A phrase must stand in one text too.
@@ -43,6 +45,9 @@ func (q HistoryQuery) conditions() []condition {
 	if q.Public {
 		all = append(all, condition{any: []choice{{atoms: []atom{{token: open}}}}})
 	}
+	if len(q.Hidden) > 0 {
+		all = append(all, q.hidden())
+	}
 	same := map[string]int{} // key → the condition that its choices go to
 	for _, t := range q.Where.Terms {
 		if t.Key == query.After || t.Key == query.Before {
@@ -61,9 +66,21 @@ func (q HistoryQuery) conditions() []condition {
 	return all
 }
 
+// hidden leaves out projects, but for what a person did.
+func (q HistoryQuery) hidden() condition {
+	c := condition{not: true}
+	for _, id := range q.Hidden {
+		c.any = append(c.any, exactly(filter{byProject, id})...)
+	}
+	if q.But != "" {
+		c.but = exactly(filter{byActor, q.But})
+	}
+	return c
+}
+
 // aboutPeople are the actions that not everybody may read of: what happened to
 // accounts, and what somebody searched for.
-var aboutPeople = []string{"session", "user", "setup", "review", audit.Read, "history.export_begun", "history.exported", "evidence", "sink.added", "search"}
+var aboutPeople = []string{"session", "user", "setup", "review", audit.Read, "history.export_begun", "history.exported", "evidence", "sink.added", "sink.edited", "search"}
 
 func isAboutPeople(action string) bool {
 	return slices.ContainsFunc(aboutPeople, func(kind string) bool { return action == kind || strings.HasPrefix(action, kind+".") })
@@ -174,14 +191,26 @@ func (q HistoryQuery) Matches(e audit.Entry) bool { return q.matcher(time.Now())
 type matcher struct {
 	from, to   time.Time
 	conditions []condition
-	little     bool // it leaves out nothing but what is about people
+	little     func(audit.Entry) bool // says the same where only what isn't for everybody is left out
 }
 
 func (q HistoryQuery) matcher(now time.Time) matcher {
 	m := matcher{conditions: q.conditions()}
 	m.from, m.to = q.span(now)
-	m.little = q.Public && len(m.conditions) == 1 && m.from.IsZero() && m.to.IsZero()
+	guards := HistoryQuery{Public: q.Public, Hidden: q.Hidden, But: q.But}
+	if n := len(guards.conditions()); n > 0 && n == len(m.conditions) && m.from.IsZero() && m.to.IsZero() {
+		m.little = guards.open
+	}
 	return m
+}
+
+// open reports whether Public and Hidden leave an entry, without taking it to
+// pieces.
+func (q HistoryQuery) open(e audit.Entry) bool {
+	if q.Public && isAboutPeople(e.Action) {
+		return false
+	}
+	return !slices.Contains(q.Hidden, e.Project) || q.But != "" && e.Actor.ID == q.But
 }
 
 func (m matcher) narrows() bool { return len(m.conditions) > 0 || !m.from.IsZero() || !m.to.IsZero() }
@@ -190,15 +219,16 @@ func (m matcher) matches(e audit.Entry) bool {
 	if !m.from.IsZero() && e.Time.Before(m.from) || !m.to.IsZero() && !e.Time.Before(m.to) {
 		return false
 	}
-	if m.little {
-		return !isAboutPeople(e.Action) // without taking the entry to pieces
+	if m.little != nil {
+		return m.little(e)
 	}
 	if len(m.conditions) == 0 {
 		return true
 	}
 	d := newDocument(e)
 	for _, c := range m.conditions {
-		if slices.ContainsFunc(c.any, d.holds) == c.not {
+		met := slices.ContainsFunc(c.any, d.holds) && !slices.ContainsFunc(c.but, d.holds)
+		if met == c.not {
 			return false
 		}
 	}

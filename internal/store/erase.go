@@ -96,15 +96,22 @@ func (s *Store) FinishErasures(ctx context.Context) error {
 // erasePart is how many entries are looked through before others may write.
 const erasePart = 1000
 
+// erase ends with the entry that records the erasure: what came later is missing
+// on nobody's record.
 func (s *Store) erase(ctx context.Context, db *sql.DB, who erasure) error {
 	last, err := s.HistoryHead(ctx)
 	if err != nil {
 		return err
 	}
-	for from := int64(1); from <= last.Seq; from += erasePart {
+	recorded := false
+	for from := int64(1); from <= last.Seq && !recorded; from += erasePart {
 		var gone [][2]any
 		err := s.HistoryRows(ctx, from, from+erasePart-1, func(r audit.Row) error {
+			if recorded {
+				return nil
+			}
 			e, err := audit.Open(r)
+			recorded = e.Action == audit.ErasedAction && e.Object.ID == who.user
 			for _, p := range r.Personal {
 				if p.Concerns(e, who.user, who.email) {
 					gone = append(gone, [2]any{r.Seq, p.Field})
@@ -224,15 +231,17 @@ func (x *historyIndex) clear(ctx context.Context) error {
 	}
 	defer func() { _ = conn.Close() }() // back into the pool
 	ctx = context.WithoutCancel(ctx)
+	before := x.upTo.Swap(0) // whoever reads from now on, or is reading, learns of it
+	x.made.Add(1)
 	for _, do := range []string{
 		"PRAGMA secure_delete = ON", "BEGIN IMMEDIATE", "INSERT INTO words (words) VALUES ('delete-all')",
 		"DELETE FROM entry", "DELETE FROM late", "DELETE FROM value", "DELETE FROM term", "DELETE FROM head", "COMMIT", "PRAGMA wal_checkpoint(TRUNCATE)",
 	} {
 		if _, err := conn.ExecContext(ctx, do); err != nil {
+			x.upTo.Store(before)
 			return errors.Join(fmt.Errorf("%s: %w", do, err), rollback(ctx, conn))
 		}
 	}
-	x.upTo.Store(0)
 	x.feeder = feeder{}
 	x.poke()
 	return nil

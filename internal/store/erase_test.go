@@ -95,3 +95,42 @@ func TestErase(t *testing.T) {
 		}
 	}
 }
+
+// What is written about a person while they are being erased stays: nobody's
+// record says that it was erased.
+func TestErasedWhileWritten(t *testing.T) {
+	s := open(t, private(t))
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	people := access.NewService(s, time.Now)
+	add := func(id, name, email string) access.User {
+		u := access.User{ID: id, Name: name, Email: email, State: access.Active, Roles: []access.Role{access.Admin}}
+		must(s.AddAccount(t.Context(), access.Account{User: u}, nil, audit.Event{Actor: audit.System(), Action: "user.added", Object: audit.Object{Kind: "user", ID: id, Name: name}}))
+		return u
+	}
+	ada, by := add("usr_1", "Ada Zebrowska", "zebrowska@example.com"), access.Reader{User: add("usr_2", "Grace", "grace@example.com")}
+	refuse := func() {
+		must(s.Record(t.Context(), audit.Event{Actor: audit.Actor{Kind: audit.ActorUnknown, Email: ada.Email, IP: "192.0.2.7"}, Action: "session.refused", Outcome: audit.Denied}))
+	}
+	refuse()
+	must(people.SetDisabled(t.Context(), by, ada.ID, true))
+	must(people.Erase(t.Context(), by, ada.ID))
+	refuse() // before the work is done
+	must(s.FinishErasures(t.Context()))
+	if _, err := s.VerifyHistory(t.Context()); err != nil {
+		t.Error(err)
+	}
+	first, err := s.HistoryEntry(t.Context(), 3)
+	must(err)
+	head, err := s.HistoryHead(t.Context())
+	must(err)
+	last, err := s.HistoryEntry(t.Context(), head.Seq)
+	must(err)
+	if first.Actor.Email != "" || last.Actor.Email != ada.Email {
+		t.Errorf("before the erasure: %q, after it: %q", first.Actor.Email, last.Actor.Email)
+	}
+}

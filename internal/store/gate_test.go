@@ -79,6 +79,7 @@ func TestGateHistoryPlans(t *testing.T) {
 	for _, q := range []HistoryQuery{
 		{}, {Text: "some words"}, {Actor: "usr_1"}, {Action: "x.y", Project: "prj_1"}, {Object: "ac_1", Text: "a"}, {Request: "chg_1"},
 		{From: day}, {To: day}, {From: day, To: day}, {From: day, Action: "x.y"}, {From: day, To: day, Text: "a"}, {Where: where},
+		{Public: true, Hidden: []string{"prj_1", "prj_2"}, But: "usr_1"}, {Where: where, Public: true, Hidden: []string{"prj_1"}, But: "usr_1"},
 	} {
 		q.Before, q.Limit = 100, 50
 		if _, err := s.History(t.Context(), q); err != nil {
@@ -87,7 +88,12 @@ func TestGateHistoryPlans(t *testing.T) {
 		if _, err := s.HistorySummary(t.Context(), q); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := s.HistoryPerDay(t.Context(), q, day, 14); err != nil {
+			t.Fatal(err)
+		}
 	}
+	checkPlan(t, s.index.db, newestMatches, `("open.") NOT (("prj.a" OR "prj.b") NOT "who.c")`, 1, 100, 50)
+	checkPlan(t, s.index.db, countMatches, `("open.") NOT ("prj.a" NOT "who.c")`, 1, 100, 50)
 	checkPlan(t, s.index.db, matchFacets, `"a"`, 1, 100, 50)
 	checkPlan(t, s.index.db, entryFacets, 1, 100, 50)
 	checkPlan(t, s.index.db, countMatches, `"a"`, 1, 100, 50)

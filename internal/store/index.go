@@ -19,6 +19,7 @@ type historyIndex struct {
 	path    string
 	db      *sql.DB
 	upTo    atomic.Int64 // the last entry that is indexed
+	made    atomic.Int64 // how often it was emptied since the start
 	feeder  feeder
 	feeding sync.Mutex // held while it is fed or cleared
 

@@ -120,7 +120,7 @@ func (x *historyIndex) lastBefore(ctx context.Context, at time.Time) (int64, err
 func (w *window) phrase(ctx context.Context, all []condition) error {
 	var must, not []string
 	for _, c := range all {
-		one, exact, err := w.index.anyOf(ctx, c.any)
+		one, exact, err := w.index.meets(ctx, c)
 		if err != nil {
 			return err
 		}
@@ -142,6 +142,19 @@ func (w *window) phrase(ctx context.Context, all []condition) error {
 		w.match = "(" + w.match + ") NOT (" + strings.Join(not, " OR ") + ")"
 	}
 	return nil
+}
+
+// meets is what meets a condition, in FTS5's language, as [historyIndex.anyOf] says.
+func (x *historyIndex) meets(ctx context.Context, c condition) (text string, exact bool, err error) {
+	text, exact, err = x.anyOf(ctx, c.any)
+	if err != nil || text == "" || len(c.but) == 0 {
+		return text, exact, err
+	}
+	but, spelt, err := x.anyOf(ctx, c.but)
+	if but != "" && spelt {
+		text = "(" + text + " NOT " + but + ")"
+	}
+	return text, exact && spelt, err
 }
 
 // anyOf is what choices are in FTS5's language. It is empty if nothing meets them,

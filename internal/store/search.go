@@ -26,13 +26,17 @@ type HistoryQuery struct {
 	Before  int64     // only entries before this one; 0 for the newest
 	Limit   int
 	Public  bool // nothing of people: addresses, sign-ins, accounts, reviews, and what they read
+
+	// Hidden are ids of projects of which only what a person did is found.
+	Hidden []string
+	But    string // that person's id
 }
 
 // aboutRequest reports whether the query asks for all of one request and nothing
 // else.
 func (q HistoryQuery) aboutRequest() bool {
 	return q.Request != "" && q.Where.Empty() && q.Text+q.Project+q.Actor+q.Action+q.Object == "" &&
-		q.From.IsZero() && q.To.IsZero() && q.Before == 0 && !q.Public
+		q.From.IsZero() && q.To.IsZero() && q.Before == 0 && !q.Public && len(q.Hidden) == 0
 }
 
 // History finds entries. Those that are not indexed yet are looked through one
@@ -183,7 +187,7 @@ func (s *Store) prepareSearch(ctx context.Context, q HistoryQuery) (search, erro
 // as far as they are quickly found, and moves its beginning past them.
 func (s *Store) recent(ctx context.Context, f *search, limit int) ([]audit.Entry, error) {
 	var out []audit.Entry
-	if f.narrows() && !f.little {
+	if f.narrows() && f.little == nil {
 		return nil, nil
 	}
 	for tries := int64(1); tries <= 8 && len(out) < limit && f.before > 1; tries *= 2 {
@@ -233,22 +237,4 @@ func (q HistoryQuery) words() []string {
 	slices.Sort(all)
 	all = slices.Compact(all)
 	return all[:min(len(all), mostWords)]
-}
-
-// HistoryPerDay counts entries for n periods of 24 hours, the first of which
-// ends at the given time.
-func (s *Store) HistoryPerDay(ctx context.Context, first time.Time, n int) ([]int, error) {
-	begin, err := s.index.firstSince(ctx, first.Add(-24*time.Hour))
-	if err != nil {
-		return nil, err
-	}
-	out := make([]int, n)
-	for i := range out {
-		end, err := s.index.firstSince(ctx, first.Add(time.Duration(i)*24*time.Hour))
-		if err != nil {
-			return nil, err
-		}
-		out[i], begin = int(end-begin), end
-	}
-	return out, nil
 }

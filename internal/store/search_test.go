@@ -138,7 +138,11 @@ func (c *chronicle) question() HistoryQuery {
 	if err != nil {
 		return c.question() // dates that exclude each other
 	}
-	return HistoryQuery{Where: where, Public: c.random.IntN(3) == 0, Limit: 1 + c.random.IntN(40)}
+	q := HistoryQuery{Where: where, Public: c.random.IntN(3) == 0, Limit: 1 + c.random.IntN(40)}
+	if c.random.IntN(3) == 0 {
+		q.Hidden, q.But = []string{c.pick("prj_1", "prj_2"), c.pick("prj_1", "prj_9")}, c.pick("", "usr_1", "usr_9")
+	}
+	return q
 }
 
 // same compares a search, page by page, with looking through everything.
@@ -164,7 +168,7 @@ func (c *chronicle) same(q HistoryQuery) {
 		q.Before = page[len(page)-1].Seq
 	}
 	if d := cmp.Diff(want, got); d != "" {
-		c.t.Fatalf("%s, public %v: %s", q.Where, q.Public, d)
+		c.t.Fatalf("%s, public %v, hidden %v but %q: %s", q.Where, q.Public, q.Hidden, q.But, d)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/notify"
 	"gatehouse/internal/problem"
@@ -119,12 +120,16 @@ func (s *Store) SentSearch(ctx context.Context, id, userID string, upTo int64, n
 
 // FoundSince implements [notify.Store]. What can't be read, or isn't the person's
 // to ask, finds nothing.
-func (s *Store) FoundSince(ctx context.Context, text string, after, upTo int64, public bool, limit int) ([]audit.Entry, error) {
+func (s *Store) FoundSince(ctx context.Context, text string, by access.User, after, upTo int64, limit int) ([]audit.Entry, error) {
 	where, err := query.Parse(text)
 	if err != nil {
 		return nil, nil //nolint:nilerr // it finds nothing
 	}
-	found, err := s.History(ctx, HistoryQuery{Where: where, Public: public, Before: upTo + 1, Limit: limit})
+	q, err := s.Readable(ctx, by, HistoryQuery{Where: where, Before: upTo + 1, Limit: limit})
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.History(ctx, q)
 	for i, e := range found {
 		if e.Seq <= after {
 			return found[:i], err

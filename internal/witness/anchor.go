@@ -251,30 +251,31 @@ func ReadAnchor(path string) ([][]byte, error) {
 	return notesOf(path, text)
 }
 
-// anchorEnd is how much of an anchor's file is read at start: some hundred
-// checkpoints.
+// anchorEnd is how much of an anchor's file is read at start, at first: some
+// hundred checkpoints.
 const anchorEnd = 64 << 10
 
-// readEnd reads the end of a file, from the beginning of a line.
-func readEnd(path string, most int64) (text []byte, err error) {
+// readEnd reads the end of a file, from the beginning of a line, and tells whether
+// that is all of it.
+func readEnd(path string, most int64) (text []byte, whole bool, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer func() { _ = f.Close() }() // only read
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	from := max(0, size-most)
 	text = make([]byte, size-from)
 	if _, err := f.ReadAt(text, from); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+		return nil, false, err
 	}
 	if from > 0 {
 		_, text, _ = bytes.Cut(text, []byte("\n"))
 	}
-	return text, nil
+	return text, from == 0, nil
 }
 
 // notesOf finds the notes in the text of a file. One that is damaged is left out

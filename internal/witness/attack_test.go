@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -146,6 +147,34 @@ func TestRubbishAtAnchor(t *testing.T) {
 	}
 	c.rows(1)
 	c.sign() // history itself is right
+}
+
+// However much rubbish follows the checkpoints at an anchor, the start looks for
+// them behind it.
+func TestMuchRubbishAtAnchor(t *testing.T) {
+	anchor := filepath.Join(t.TempDir(), "anchors.log")
+	c := start(t, "file:"+anchor)
+	c.rows(5)
+	c.sign()
+	old := c.copy()
+	c.rows(5)
+	c.sign()
+	c.run(func() { c.until(func(a []witness.Anchor) bool { return a[0].Reached > 1 }) })
+	lines, err := os.ReadFile(anchor)
+	c.must(err)
+	for name, rubbish := range map[string]string{
+		"lines of a log":  strings.Repeat("something else\n", 5_000),
+		"damaged lines":   strings.Repeat("{\"checkpoint\":\"x\"}\n", 50_000),
+		"one line":        strings.Repeat("x", 2<<20),
+		"very many lines": strings.Repeat(strings.Repeat("y", 1023)+"\n", 12<<10),
+	} {
+		c.must(os.WriteFile(anchor, append(slices.Clone(lines), rubbish...), 0o600))
+		old.open()
+		if err := old.witness.Start(t.Context(), false); !errors.Is(err, audit.ErrRolledBack) {
+			t.Errorf("%s: %v", name, err)
+		}
+		old.must(old.store.Close())
+	}
 }
 
 // What is no checkpoint among the checkpoints is told, and the console starts.

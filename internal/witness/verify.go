@@ -71,14 +71,20 @@ func openAnchor(keys audit.PublicKeys, path string) ([]audit.Checkpoint, error) 
 	return openNotes(keys, path, notes, err)
 }
 
-// openAnchorEnd reads the newest checkpoints of an anchor's file.
+// openAnchorEnd reads the newest checkpoints of an anchor's file, from as far back
+// as it takes to find one.
 func openAnchorEnd(keys audit.PublicKeys, path string) ([]audit.Checkpoint, error) {
-	text, err := readEnd(path, anchorEnd)
-	if err != nil {
-		return openNotes(keys, path, nil, err)
+	for most := int64(anchorEnd); ; most *= 8 {
+		text, whole, err := readEnd(path, most)
+		if err != nil {
+			return openNotes(keys, path, nil, err)
+		}
+		notes, err := notesOf(path, text)
+		found, err := openNotes(keys, path, notes, err)
+		if len(found) > 0 || whole || most >= maxAnchorFile {
+			return found, err
+		}
 	}
-	notes, err := notesOf(path, text)
-	return openNotes(keys, path, notes, err)
 }
 
 // openNotes returns those that are checkpoints, and with them what is wrong with

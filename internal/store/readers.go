@@ -1,0 +1,27 @@
+package store
+
+import (
+	"context"
+
+	"gatehouse/internal/access"
+)
+
+// Readable narrows a query to what somebody may read: nothing that is about
+// people, and of projects whose history isn't theirs to read only what they did
+// themselves.
+func (s *Store) Readable(ctx context.Context, u access.User, q HistoryQuery) (HistoryQuery, error) {
+	if u.May(access.ViewPersonal) {
+		return q, nil
+	}
+	projects, err := s.Projects(ctx)
+	if err != nil {
+		return q, err
+	}
+	q.Public, q.Hidden, q.But = true, nil, u.ID
+	for _, p := range projects {
+		if !p.ReadBy(u) {
+			q.Hidden = append(q.Hidden, p.ID)
+		}
+	}
+	return q, nil
+}
