@@ -242,7 +242,7 @@ func ReadAnchor(path string) ([][]byte, error) {
 		return nil, err
 	}
 	if info.Size() > maxAnchorFile {
-		return nil, fmt.Errorf("%s is larger than 1 GiB", path)
+		return nil, fmt.Errorf("%s is larger than 1 GiB: put it away, where it can be given to history verify in parts, and let a new one begin", path)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -281,21 +281,21 @@ func readEnd(path string, most int64) (text []byte, whole bool, err error) {
 // notesOf finds the notes in the text of a file. One that is damaged is left out
 // and told of; the others are not hidden by it.
 func notesOf(path string, text []byte) (notes [][]byte, err error) {
-	if len(text) > 0 && !strings.Contains(string(text), "{") {
+	if len(text) > 0 && !bytes.Contains(text, []byte("{")) {
 		return [][]byte{text}, nil
 	}
 	number := 0
-	for line := range strings.Lines(string(text)) {
+	for line := range bytes.Lines(text) {
 		number++
-		if !strings.HasSuffix(line, "\n") || strings.HasSuffix(line, torn+"\n") {
+		if !bytes.HasSuffix(line, []byte("\n")) || bytes.HasSuffix(line, []byte(torn+"\n")) {
 			continue // a crash cut it off
 		}
-		at := strings.Index(line, lineStart)
-		if at < 0 && !strings.HasPrefix(line, "{") {
+		at := bytes.Index(line, []byte(lineStart))
+		if at < 0 && line[0] != '{' {
 			continue // something else in a log
 		}
 		var one anchoredLine
-		if at < 0 || json.Unmarshal([]byte(line[at:]), &one) != nil {
+		if at < 0 || json.Unmarshal(line[at:], &one) != nil {
 			if err == nil {
 				err = fmt.Errorf("%w: line %d of %s is no checkpoint", audit.ErrTampered, number, path)
 			}

@@ -455,3 +455,33 @@ func TestViewForTable(t *testing.T) {
 		}
 	}
 }
+
+// An anchor's file that is too large to be read, or can't be read at all, is told
+// of; history is verified, compared with the others and signed all the same.
+func TestUnreadableAnchor(t *testing.T) {
+	anchor := filepath.Join(t.TempDir(), "anchors.log")
+	for name, spoil := range map[string]func() error{
+		"larger than 1 GiB": func() error {
+			return errors.Join(os.WriteFile(anchor, nil, 0o600), os.Truncate(anchor, 1<<30+1)) // takes no space
+		},
+		"is a directory": func() error { return os.Mkdir(anchor, 0o700) },
+	} {
+		c := start(t, "file:"+anchor)
+		c.rows(5)
+		c.sign()
+		c.must(spoil())
+		if err := c.witness.VerifyWhole(t.Context()); !errors.Is(err, audit.ErrTampered) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if known := c.witness.Known(); known.Problem == nil || !strings.Contains(known.Problem.Error(), name) || !strings.Contains(known.Problem.Error(), anchor) {
+			t.Errorf("%s: %+v", name, known)
+		}
+		if got := c.both(anchor); got != witness.Unreadable {
+			t.Errorf("%s: %s", name, got)
+		}
+		c.rows(1)
+		c.sign()
+		c.must(os.Remove(anchor))
+		c.must(c.witness.VerifyWhole(t.Context()))
+	}
+}
