@@ -416,7 +416,7 @@ func (c *console) appended(body string) string {
 	c.t.Helper()
 	head, err := c.store.HistoryHead(c.t.Context())
 	c.must(err)
-	text := fmt.Sprintf(body, fmt.Sprintf("%x", head.Hash[:]), head.Seq+1)
+	text := fmt.Sprintf(body, head.Hash.String(), head.Seq+1)
 	hash := audit.HashBody([]byte(text))
 	return fmt.Sprintf("INSERT INTO history (seq, body, prev, hash) VALUES (%d, x'%x', x'%x', x'%x')", head.Seq+1, text, head.Hash[:], hash[:])
 }
