@@ -566,9 +566,11 @@ def read_file(path):
 
 def read_or_why_not(path):
     try:
+        if os.path.getsize(path) > 1 << 30:
+            raise Unreadable(path + " is larger than 1 GiB")
         return read_file(path)
-    except Unreadable as e:
-        return e
+    except (Unreadable, OSError) as e:
+        return Unreadable(str(e))
 
 
 def read_anchor(path, data, keys):

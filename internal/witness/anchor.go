@@ -39,61 +39,6 @@ type anchor struct {
 
 const anchorTimeout = 15 * time.Second
 
-var errHangs = errors.New("it doesn't take anything: what was sent last has not come back")
-
-// give sends a checkpoint, and returns when it is delivered, failed or, at the
-// latest, a second after ctx ended. Nothing is sent beside what hangs.
-func (a *anchor) give(ctx context.Context, note []byte) error {
-	select {
-	case a.turn <- struct{}{}:
-	default:
-		return errHangs
-	}
-	return bounded(ctx, func() error {
-		defer func() { <-a.turn }()
-		return a.send(ctx, lineOf(note), note)
-	})
-}
-
-// bounded runs fn, which may hang, and waits for it until a second after ctx ended.
-func bounded(ctx context.Context, fn func() error) error {
-	done := make(chan error, 1)
-	go func() { done <- fn() }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-	}
-	timer := time.NewTimer(time.Second)
-	defer timer.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-timer.C:
-		return errHangs
-	}
-}
-
-// now is how far the anchor is: what this process knows itself goes before what
-// the database says, which is never more than there is.
-func (a *anchor) now(kept store.Anchored, newest int64) store.Anchored {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.state != nil {
-		return *a.state
-	}
-	if kept.Reached > newest {
-		kept.Reached = 0
-	}
-	return kept
-}
-
-func (a *anchor) keep(state store.Anchored) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.state = &state
-}
-
 // parseAnchor reads one target: file:PATH, stdout, syslog: or syslog:HOST:PORT,
 // https://….
 func parseAnchor(target string, stdout io.Writer) (*anchor, error) {
@@ -242,7 +187,7 @@ func ReadAnchor(path string) ([][]byte, error) {
 		return nil, err
 	}
 	if info.Size() > maxAnchorFile {
-		return nil, fmt.Errorf("%s is larger than 1 GiB", path)
+		return nil, fmt.Errorf("%s is larger than 1 GiB: put it away, where it can be given to history verify in parts, and let a new one begin", path)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -281,21 +226,21 @@ func readEnd(path string, most int64) (text []byte, whole bool, err error) {
 // notesOf finds the notes in the text of a file. One that is damaged is left out
 // and told of; the others are not hidden by it.
 func notesOf(path string, text []byte) (notes [][]byte, err error) {
-	if len(text) > 0 && !strings.Contains(string(text), "{") {
+	if len(text) > 0 && !bytes.Contains(text, []byte("{")) {
 		return [][]byte{text}, nil
 	}
 	number := 0
-	for line := range strings.Lines(string(text)) {
+	for line := range bytes.Lines(text) {
 		number++
-		if !strings.HasSuffix(line, "\n") || strings.HasSuffix(line, torn+"\n") {
+		if !bytes.HasSuffix(line, []byte("\n")) || bytes.HasSuffix(line, []byte(torn+"\n")) {
 			continue // a crash cut it off
 		}
-		at := strings.Index(line, lineStart)
-		if at < 0 && !strings.HasPrefix(line, "{") {
+		at := bytes.Index(line, []byte(lineStart))
+		if at < 0 && line[0] != '{' {
 			continue // something else in a log
 		}
 		var one anchoredLine
-		if at < 0 || json.Unmarshal([]byte(line[at:]), &one) != nil {
+		if at < 0 || json.Unmarshal(line[at:], &one) != nil {
 			if err == nil {
 				err = fmt.Errorf("%w: line %d of %s is no checkpoint", audit.ErrTampered, number, path)
 			}

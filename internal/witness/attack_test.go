@@ -416,7 +416,7 @@ func (c *console) appended(body string) string {
 	c.t.Helper()
 	head, err := c.store.HistoryHead(c.t.Context())
 	c.must(err)
-	text := fmt.Sprintf(body, fmt.Sprintf("%x", head.Hash[:]), head.Seq+1)
+	text := fmt.Sprintf(body, head.Hash.String(), head.Seq+1)
 	hash := audit.HashBody([]byte(text))
 	return fmt.Sprintf("INSERT INTO history (seq, body, prev, hash) VALUES (%d, x'%x', x'%x', x'%x')", head.Seq+1, text, head.Hash[:], hash[:])
 }
@@ -453,5 +453,35 @@ func TestViewForTable(t *testing.T) {
 		if got := c.both(); got != witness.Tampered {
 			t.Errorf("%s: %s", table, got)
 		}
+	}
+}
+
+// An anchor's file that is too large to be read, or can't be read at all, is told
+// of; history is verified, compared with the others and signed all the same.
+func TestUnreadableAnchor(t *testing.T) {
+	anchor := filepath.Join(t.TempDir(), "anchors.log")
+	for name, spoil := range map[string]func() error{
+		"larger than 1 GiB": func() error {
+			return errors.Join(os.WriteFile(anchor, nil, 0o600), os.Truncate(anchor, 1<<30+1)) // takes no space
+		},
+		"is a directory": func() error { return os.Mkdir(anchor, 0o700) },
+	} {
+		c := start(t, "file:"+anchor)
+		c.rows(5)
+		c.sign()
+		c.must(spoil())
+		if err := c.witness.VerifyWhole(t.Context()); !errors.Is(err, audit.ErrTampered) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if known := c.witness.Known(); known.Problem == nil || !strings.Contains(known.Problem.Error(), name) || !strings.Contains(known.Problem.Error(), anchor) {
+			t.Errorf("%s: %+v", name, known)
+		}
+		if got := c.both(anchor); got != witness.Unreadable {
+			t.Errorf("%s: %s", name, got)
+		}
+		c.rows(1)
+		c.sign()
+		c.must(os.Remove(anchor))
+		c.must(c.witness.VerifyWhole(t.Context()))
 	}
 }

@@ -181,10 +181,30 @@ func (s *Service) known(ctx context.Context) (gathering, error) {
 	}
 	for _, a := range s.anchors {
 		if a.file != "" && err == nil {
-			err = g.add(openAnchor(s.keys.Public, a.file))
+			err = s.addAnchor(ctx, &g, a)
 		}
 	}
 	return g, err
+}
+
+// errUnread is told where an anchor's file can't be compared with.
+var errUnread = fmt.Errorf("%w: what an anchor has can't be read", audit.ErrTampered)
+
+// addAnchor adds the checkpoints in an anchor's file. That it can't be read hides
+// nothing else.
+func (s *Service) addAnchor(ctx context.Context, g *gathering, a *anchor) error {
+	var found []audit.Checkpoint
+	err := bounded(ctx, func() (err error) {
+		found, err = openAnchor(s.keys.Public, a.file)
+		return err
+	})
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err() // and it may be reading still
+	case err == nil || errors.Is(err, audit.ErrTampered) || errors.Is(err, errMissing):
+		return g.add(found, err)
+	}
+	return g.look(atAnchor{fmt.Errorf("%w: %w", errUnread, err)})
 }
 
 // compare looks whether history has grown out of every checkpoint that is known.
@@ -284,6 +304,9 @@ func (s *Service) root(ctx context.Context, c audit.Checkpoint) (audit.Hash, err
 // refuses a history that isn't an older state of the one that was signed.
 func (s *Service) acceptRestore(ctx context.Context) error {
 	g, err := s.known(ctx)
+	if err == nil && errors.Is(g.bad, errUnread) {
+		err = g.bad
+	}
 	if err != nil {
 		return err
 	}
