@@ -599,6 +599,8 @@ func TestRestoreAfterRemoval(t *testing.T) {
 	if err := old.witness.Start(t.Context(), false); !errors.Is(err, audit.ErrRolledBack) {
 		t.Fatal(err)
 	}
+	back, err := old.store.HistoryHead(t.Context())
+	old.must(err)
 	old.must(old.witness.Start(t.Context(), true))
 	for range 5 { // until the entry that says so has left
 		old.people(4)
@@ -606,8 +608,8 @@ func TestRestoreAfterRemoval(t *testing.T) {
 		old.next()
 		old.restart()
 		old.work()
-		if r := old.ask(filepath.Join(old.dir, store.DatabaseFile), []string{anchor}); r.Result != witness.OK || r.Restored != 1 {
-			t.Errorf("%+v", r)
+		if ours, theirs := old.named(anchor, back.Seq); ours != theirs || ours.Result != witness.OK || ours.Restored != 1 {
+			t.Errorf("%+v, the other verifier has %+v", ours, theirs)
 		}
 	}
 	if first, err := old.store.HistoryBegin(t.Context()); err != nil || first < 110 {

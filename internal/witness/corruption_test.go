@@ -340,7 +340,9 @@ var forgeries = []forgery{
 		f.exec("DELETE FROM history_personal WHERE seq = ?", f.from)
 		f.exec("DELETE FROM history WHERE seq = ?", f.from)
 		return f.err
-	}, func(s *specimen, from int64) bool { return from > s.signed && from == s.rows }},
+	}, func(s *specimen, from int64) bool {
+		return from > s.signed && from == s.rows || from == s.first && from <= s.removed // the first of what was to go anyway
+	}},
 	{"end cut off", func(f *forger) error {
 		f.exec("DELETE FROM history_personal WHERE seq >= ?", f.from)
 		f.exec("DELETE FROM history WHERE seq >= ?", f.from)

@@ -378,7 +378,7 @@ func TestKeyStaysOutside(t *testing.T) {
 	key, err := os.ReadFile(filepath.Join(c.dir, witness.KeyFile))
 	c.must(err)
 	line := strings.Split(string(key), "\n")[0]
-	private := []byte(line[strings.LastIndex(line, "+")+1:])
+	private := []byte(strings.SplitN(line, "+", 5)[4]) // PRIVATE+KEY+name+hash+key
 	files, err := os.ReadDir(c.dir)
 	c.must(err)
 	for _, f := range files {
