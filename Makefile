@@ -82,7 +82,7 @@ mutants: assets ## plants bugs, one at a time, and requires that a test catches 
 
 .PHONY: screenshots
 screenshots: build $(E2E_ENV) ## pictures of every page, both themes, two widths, in docs/screenshots
-	source $(E2E_ENV) && SCREENSHOTS=$(CURDIR)/docs/screenshots go test -count=1 -run 'TestPages|TestTeamPages' ./internal/e2e
+	source $(E2E_ENV) && SCREENSHOTS=$(CURDIR)/docs/screenshots go test -count=1 -run 'TestPages$$|TestTeamPages|TestReadingPages|TestReviewInTheBrowser' ./internal/e2e
 
 .PHONY: clean
 clean: ## remove what was built

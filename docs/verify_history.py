@@ -5,12 +5,15 @@ It needs Python 3.9 or later and nothing else. It only reads. Every signature is
 checked, by the few lines of Ed25519 below, many at a time; openssl can check any
 of them again, as the README of an evidence pack shows.
 
-  verify_history.py db PATH [--key FILE] [--anchor FILE]... [--archive FILE_OR_DIR]... [--json]
+  verify_history.py db PATH [--key FILE] [--anchor FILE]... [--archive FILE_OR_DIR]...
+                       [--restored N]... [--json]
       PATH is the data directory or the database file. The public keys come from
       FILE, or from witness.pub beside the database: better a copy that you kept
       elsewhere. Anchors are files with checkpoints that were kept elsewhere;
       anchors.log beside the database is read as well if it is there. Archives hold
       entries that left the database; of a directory, all history-*.zip are taken.
+      Each restore of a backup to N rows that you know was agreed is named by
+      --restored.
 
   verify_history.py archive FILE_OR_DIR... [--key FILE] [--anchor FILE]... [--json]
       Archives alone. Without --key, the public key in the first of them counts:
@@ -21,8 +24,8 @@ of them again, as the README of an evidence pack shows.
 
   verify_history.py --batch
       Reads a JSON object a line, {"db": PATH, "key": FILE, "anchors": [FILE...],
-      "archives": [FILE_OR_DIR...]}, and writes a finding a line. Without "db",
-      archives are checked alone.
+      "archives": [FILE_OR_DIR...], "restored": [N...]}, and writes a finding a line.
+      Without "db", archives are checked alone.
 
 It exits with 0 if everything is as it was written, 1 if something was tampered
 with, 2 if something can't be read, 3 if history was taken back or replaced: a
@@ -47,7 +50,9 @@ Ed25519): every one must be signed by a known key, and its root must be that of
 the tree over the first rows. Lines "restored N" in a checkpoint say that history
 was taken back to N rows with the operator's consent; checkpoints of before that
 cover more rows are excused. Row N + 1 must say the same (action history.restored,
-detail back_to), unless a later restore went back behind it. A line of an anchor
+detail back_to), unless a later restore went back behind it. Who has the signing
+key can make up a restore: one that excuses a known checkpoint and isn't named by
+--restored is told as exit code 3. A line of an anchor
 that is no checkpoint is found; the others are compared all the same.
 
 WHAT LEFT for archives is in the table archive, one row for each: id from 1, first,
@@ -486,6 +491,23 @@ def compare(start, rows, roots, back, checkpoints):
             raise Tampered("a checkpoint says that history was taken back to %d rows, and no entry does" % size)
 
 
+def ask_for_restores(checkpoints, stored, named, found):
+    """Counts the checkpoints that restores excuse; the first are the database's own."""
+    newest = max((c.restored for c in checkpoints), key=len, default=[])
+    unnamed, anchored = [], 0
+    for i, c in enumerate(checkpoints):
+        behind = [size for size in newest[len(c.restored) :] if size < c.size]
+        if behind:
+            found["excused"] += 1
+            anchored += i >= stored
+        unnamed += [size for size in behind if size not in named and size not in unnamed]
+    if unnamed:
+        return RolledBack(
+            "history says that it was taken back with consent, and so %d checkpoints need not fit any more, %d of them anchored. "
+            "Ask who agreed; if it was agreed, verify with %s" % (found["excused"], anchored, " ".join("--restored %d" % n for n in unnamed))
+        )
+
+
 # ------------------------------------------------------------------ statements
 
 
@@ -706,7 +728,7 @@ def member(entry, part, name):
 BATCH = 1024
 
 
-def check_database(path, key_path, anchors, archives, found):
+def check_database(path, key_path, anchors, archives, restored, found):
     if path is not None and os.path.isdir(path):
         path = os.path.join(path, "console.db")
     anchors, archives = anchors or [], archives or []
@@ -722,6 +744,7 @@ def check_database(path, key_path, anchors, archives, found):
         if stored or left or anchors or archives:
             keys = read_keys(key_path)
             checkpoints, bad = all_checkpoints(stored, anchors, texts, keys, found)
+        unnamed = ask_for_restores(checkpoints, len(stored), restored, found)
         sizes = {c.size for c in checkpoints}
         checked = check_archives(archives, keys, sizes, found)
         if db is not None and archives:
@@ -730,8 +753,8 @@ def check_database(path, key_path, anchors, archives, found):
             compare_roots(checked.roots, checkpoints)
         else:
             check_rows(db, open_removed(left, keys), checkpoints, sizes, checked, found)
-        if bad:
-            raise bad[0]
+        if unnamed or bad:
+            raise unnamed or bad[0]
 
 
 def begin_database(db):
@@ -1140,7 +1163,7 @@ def check_packed(row, proofs, checkpoint):
 
 
 def examine(check, *args):
-    found = {"result": OK, "rows": 0, "hash": "", "checkpoints": 0, "anchored": 0, "signed": 0, "restored": 0, "removed": 0, "unchecked": 0, "archives": 0, "archived": 0, "erased": 0}
+    found = {"result": OK, "rows": 0, "hash": "", "checkpoints": 0, "anchored": 0, "signed": 0, "restored": 0, "excused": 0, "removed": 0, "unchecked": 0, "archives": 0, "archived": 0, "erased": 0}
     try:
         check(*args, found)
     except Tampered as e:
@@ -1152,16 +1175,16 @@ def examine(check, *args):
     return found
 
 
-def check_alone(archives, key_path, anchors, found):
+def check_alone(archives, key_path, anchors, restored, found):
     if key_path is not None:
-        return check_database(None, key_path, anchors, archives, found)
+        return check_database(None, key_path, anchors, archives, restored, found)
     paths = archive_paths(archives)
     try:
         with tempfile.TemporaryDirectory() as directory, zipfile.ZipFile(paths[0]) as z:
             key_path = os.path.join(directory, "key.txt")
             with z.open("key.txt") as f, open(key_path, "wb") as copy:
                 copy.write(f.read(SMALL))
-            check_database(None, key_path, anchors, archives, found)
+            check_database(None, key_path, anchors, archives, restored, found)
     except (IndexError, KeyError, zipfile.BadZipFile):
         raise Tampered("there is no archive, or it is damaged or cut off")
 
@@ -1182,23 +1205,25 @@ def archive_words(found):
 def batch():
     for line in sys.stdin:
         job = json.loads(line)
-        print(json.dumps(examine(check_database, job.get("db"), job["key"], job.get("anchors"), job.get("archives"))), flush=True)
+        print(json.dumps(examine(check_database, job.get("db"), job["key"], job.get("anchors"), job.get("archives"), job.get("restored") or [])), flush=True)
     return 0
 
 
 def main(args):
     if args == ["--batch"]:
         return batch()
-    plain, key, anchors, archives, as_json = [], None, [], [], False
+    plain, key, anchors, archives, restored, as_json = [], None, [], [], [], False
     args = list(args)
     while args:
         arg = args.pop(0)
         if arg == "--json":
             as_json = True
-        elif arg in ("--key", "--anchor", "--archive") and args:
+        elif arg in ("--key", "--anchor", "--archive") and args or arg == "--restored" and args and args[0].isdigit():
             value = args.pop(0)
             if arg == "--key":
                 key = value
+            elif arg == "--restored":
+                restored.append(int(value))
             elif arg == "--anchor":
                 anchors.append(value)
             else:
@@ -1213,13 +1238,13 @@ def main(args):
     if kind == "pack":
         found = examine(check_pack, path, key)
     elif kind == "archive":
-        found = examine(check_alone, paths + archives, key, anchors)
+        found = examine(check_alone, paths + archives, key, anchors, restored)
     else:
         beside = path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
         known = os.path.join(beside, "anchors.log")
         if os.path.exists(known):
             anchors.append(known)
-        found = examine(check_database, path, key or os.path.join(beside, "witness.pub"), anchors, archives)
+        found = examine(check_database, path, key or os.path.join(beside, "witness.pub"), anchors, archives, restored)
     if as_json:
         print(json.dumps(found, indent=2))
     elif found["result"] == OK:
@@ -1227,7 +1252,7 @@ def main(args):
         for words in archive_words(found):
             print(words)
         if found["restored"]:
-            print("history was taken back %d times with consent" % found["restored"])
+            print("history was taken back %d times with consent, so that %d checkpoints need not fit any more" % (found["restored"], found["excused"]))
     else:
         print("%s: %s" % (found["result"], found["problem"]), file=sys.stderr)
     return EXIT[found["result"]]

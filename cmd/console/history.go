@@ -31,10 +31,11 @@ var exitCodes = map[string]int{witness.Tampered: exitTampered, witness.Unreadabl
 
 type historyVerifyCommand struct {
 	directory
-	JSON    bool     `name:"json" help:"Print the findings as JSON."`
-	Anchor  []string `type:"path" sep:"none" help:"File with checkpoints that were kept elsewhere; may be repeated. The default one in the data directory is read as well."`
-	Archive []string `type:"path" sep:"none" help:"Archive of entries that left the database, or a directory of them, to be checked too; may be repeated. Without a database in the data directory, archives are checked alone."`
-	Key     string   `type:"path" help:"File with the public keys that count (default: witness.pub beside the key file). Keep a copy elsewhere and name that one."`
+	JSON     bool     `name:"json" help:"Print the findings as JSON."`
+	Anchor   []string `type:"path" sep:"none" help:"File with checkpoints that were kept elsewhere; may be repeated. The default one in the data directory is read as well."`
+	Archive  []string `type:"path" sep:"none" help:"Archive of entries that left the database, or a directory of them, to be checked too; may be repeated. Without a database in the data directory, archives are checked alone."`
+	Restored []int64  `placeholder:"N" help:"A restore to N entries that was agreed; may be repeated. Without it, a restore that excuses a known checkpoint is told as exit code 3."`
+	Key      string   `type:"path" help:"File with the public keys that count (default: the public half of witness.key, or witness.pub where that is not readable). Keep a copy elsewhere and name that one."`
 }
 
 // Run reads the database without writing to it, even while a console runs.
@@ -50,7 +51,7 @@ func (c historyVerifyCommand) Run(ctx context.Context, t terminal) error {
 }
 
 func (c historyVerifyCommand) examine(ctx context.Context) witness.Report {
-	by := witness.Evidence{Keys: c.publicKeys, Anchors: c.Anchor, Archives: c.Archive}
+	by := witness.Evidence{Keys: c.publicKeys, Anchors: c.Anchor, Archives: c.Archive, Restores: c.Restored}
 	if _, err := os.Stat(c.defaultAnchor()); err == nil {
 		by.Anchors = append(by.Anchors, c.defaultAnchor())
 	}
@@ -84,7 +85,7 @@ func (c historyVerifyCommand) print(t terminal, r witness.Report) error {
 	}
 	text += fmt.Sprintf("\n%d checkpoints and %d anchored ones fit; the newest covers %d entries\n", r.Checkpoints, r.Anchored, r.Signed)
 	if r.Restored > 0 {
-		text += fmt.Sprintf("history was taken back %d times with consent\n", r.Restored)
+		text += fmt.Sprintf("history was taken back %d times with consent, so that %d checkpoints need not fit any more\n", r.Restored, r.Excused)
 	}
 	_, err := io.WriteString(t.out, text+archiveWords(r))
 	return err
@@ -105,11 +106,10 @@ func archiveWords(r witness.Report) (text string) {
 }
 
 func (c historyVerifyCommand) publicKeys() (audit.PublicKeys, error) {
-	path := c.Key
-	if path == "" {
-		path = filepath.Join(c.witnessDir(), witness.PublicFile)
+	if c.Key == "" {
+		return witness.OwnPublic(c.witnessDir())
 	}
-	return witness.LoadPublic(path)
+	return witness.LoadPublic(c.Key)
 }
 
 // witnessDir is where the signing key lies: beside the other key.

@@ -73,7 +73,7 @@ func (b changeBuilder) approvals(v *templates.ChangeCardView) {
 	for _, one := range slices.Backward(r.Votes) {
 		standing, ok := r.Standing(one.Reviewer.ID)
 		view := templates.VoteView{
-			Face: face(one.Reviewer.Name, one.Reviewer.ID+"user"), Name: one.Reviewer.Name, Badge: words[one.Decision], Reason: one.Reason,
+			Face: face(one.Reviewer.Name, one.Reviewer.ID), Name: one.Reviewer.Name, Badge: words[one.Decision], Reason: one.Reason,
 			At: ago(one.At, b.now), Old: !ok || standing.ID != one.ID,
 		}
 		if one.Decision == change.Reject {
@@ -174,7 +174,7 @@ func (b changeBuilder) talk() templates.TalkView {
 		}
 	}
 	for _, c := range b.comments {
-		one := templates.CommentView{ID: c.ID, Face: face(c.Author.Name, c.Author.ID+"user"), Name: c.Author.Name, Text: c.Text, At: ago(c.At, b.now), Edited: !c.EditedAt.IsZero()}
+		one := templates.CommentView{ID: c.ID, Face: face(c.Author.Name, c.Author.ID), Name: c.Author.Name, Text: c.Text, At: ago(c.At, b.now), Edited: !c.EditedAt.IsZero()}
 		if c.Field != "" {
 			one.About = fieldLabel(c.Field)
 		}

@@ -49,7 +49,12 @@ func (b changeBuilder) card() templates.ChangeCardView {
 		v.Poll = templates.Local(changePath(r.ID))
 	}
 	for i := range r.Revision.Items {
-		v.Items = append(v.Items, b.item(i))
+		one := b.item(i)
+		one.Label = one.Title
+		if n := len(r.Revision.Items); n > 1 { // each is a place of its own
+			one.Label += ", " + strconv.Itoa(i+1) + " of " + strconv.Itoa(n)
+		}
+		v.Items = append(v.Items, one)
 	}
 	b.decisions(&v)
 	b.actions(&v)

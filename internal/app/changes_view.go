@@ -59,7 +59,7 @@ func requestRows(found []change.Line, n names, now time.Time) []templates.Reques
 	for i, r := range found {
 		rows[i] = templates.RequestRowView{
 			ID: r.ID, Title: r.Title, URL: templates.Local(changePath(r.ID)), State: stateBadge(r.State), Author: r.Author.Name,
-			Avatar: face(r.Author.Name, r.Author.ID+"user"), Project: where(r.Project, n), Age: ago(r.CreatedAt, now),
+			Avatar: face(r.Author.Name, r.Author.ID), Project: where(r.Project, n), Age: ago(r.CreatedAt, now),
 		}
 		if r.State == change.InReview || r.State == change.ChangesRequested {
 			rows[i].Tally = progressWords(r.Approvals)

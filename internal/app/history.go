@@ -59,6 +59,7 @@ func (s *Server) history(c echo.Context) error {
 	}
 	v.Search = b.search()
 	if b.wrong != nil {
+		v.Exports, v.Reviews = nil, nil
 		return again(c, templates.History(v))
 	}
 	v.Pager, found = historyPager(historyPath, a.params(), found, a.history.Before > 0)
@@ -69,6 +70,8 @@ func (s *Server) history(c echo.Context) error {
 	v.Empty = templates.EmptyView{Title: "Nothing found", Text: "No entry of history fits this search.", Action: templates.LinkView{Text: "Clear the search", URL: historyPath}}
 	if rest > 0 {
 		goOn(&v, a, rest)
+	} else if len(v.Entries) == 0 {
+		v.Exports = nil // of nothing
 	}
 	if _, err := s.store.Searchable(c.Request().Context()); problem.Is(err, problem.Unavailable) && a.active() {
 		v.Verified = templates.NoticeView{Tone: "warn", Text: "The search index is being made anew and covers history up to entry " + number(int(s.store.HistoryIndexed())) + "."}
@@ -171,5 +174,5 @@ func (s *Server) historyEntry(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return page(c, templates.HistoryEntry(templates.HistoryEntryView{Page: frame, Entry: b.entry(e), Facts: b.facts(e, row), Body: strings.ToValidUTF8(string(row.Body), "\ufffd")}))
+	return page(c, templates.HistoryEntry(templates.HistoryEntryView{Page: frame, Entry: b.entry(e), InList: templates.Local(query(historyPath, "before", strconv.FormatInt(seq+1, 10))), Facts: b.facts(e, row), Body: strings.ToValidUTF8(string(row.Body), "\ufffd")}))
 }

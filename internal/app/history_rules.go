@@ -47,6 +47,8 @@ func ruleSentence(e audit.Entry, v *templates.SentenceView) {
 		if e.Detail["verdict"] == "objected" {
 			v.Did = "reviewed and objected to the break-glass of"
 		}
+	case audit.Read:
+		v.Object.Text = e.Detail["page"]
 	case "history.exported", "evidence.exported":
 		v.More = exportSentence(e)
 	case "policy.added":

@@ -109,6 +109,7 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"channel.removed", "Channel removed", "removed the channel", ""},
 	{"channel.tested", "Channel tested", "sent a test to", ""},
 	{"sink.added", "Sink added", "began to stream history to", ""},
+	{"sink.edited", "Sink edited", "edited the sink", ""},
 	{"sink.removed", "Sink removed", "removed the sink", ""},
 	{"sink.tested", "Sink tested", "sent a test to", ""},
 	{"sink.paused", "Sink paused", "paused the stream of history to", ""},
@@ -154,7 +155,7 @@ func (b entryBuilder) entry(e audit.Entry) templates.EntryView {
 		return b.unreadable(e)
 	}
 	v := templates.EntryView{
-		Seq: strconv.FormatInt(e.Seq, 10), URL: templates.Local(entryPath(e.Seq)), Avatar: face(b.actor(e), e.Actor.ID+e.Actor.Kind),
+		Seq: strconv.FormatInt(e.Seq, 10), URL: templates.Local(entryPath(e.Seq)), Avatar: face(b.actor(e), cmp.Or(e.Actor.ID, e.Actor.Kind)),
 		Sentence: b.sentence(e), Badge: outcomeBadge(e.Outcome), Project: b.projects[e.Project].name, Reason: e.Reason,
 		Age: ago(e.Time, b.now), At: exact(e.Time), Diff: b.diff(e), Facts: b.rowFacts(e),
 	}

@@ -134,7 +134,8 @@ func anchorView(a witness.Anchor, last []audit.Signed, now time.Time) templates.
 }
 
 var signedFor = map[string]string{
-	witness.ForNews: "New entries", witness.ForDecision: "A decision or its outcome", witness.ForIdle: "Nothing happened", witness.ForRestore: "History was taken back", witness.ForArchive: "Entries leave for an archive", witness.ForEvidence: "An evidence pack was made",
+	witness.ForNews: "New entries", witness.ForDecision: "A decision or its outcome", witness.ForIdle: "Nothing happened", witness.ForRestore: "History was taken back",
+	witness.ForArchive: "Entries leave for an archive", "review": "A review was closed", witness.ForEvidence: "An evidence pack was made",
 }
 
 func checkpointView(c audit.Signed) templates.CheckpointView {

@@ -77,19 +77,14 @@ func (m bareMachine) run(dir, command string) (printed string, ok bool) {
 	return string(out), err == nil
 }
 
-// commandsOf are the indented blocks of a text.
+// commandsOf are the paragraphs of a text that begin with a command, as they stand
+// there.
 func commandsOf(text string) []string {
 	var all []string
-	inside := false
-	for line := range strings.Lines(text) {
-		command, indented := strings.CutPrefix(line, "    ")
-		switch {
-		case indented && inside:
-			all[len(all)-1] += command
-		case indented && !strings.HasPrefix(command, " "):
-			all = append(all, command)
+	for _, paragraph := range strings.Split(text, "\n\n") {
+		if strings.HasPrefix(paragraph, "python3 ") {
+			all = append(all, paragraph)
 		}
-		inside = indented && (inside || !strings.HasPrefix(command, " "))
 	}
 	return all
 }

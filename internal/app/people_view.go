@@ -20,7 +20,7 @@ func addressFor(reader access.Reader, u access.User) string {
 
 func personRow(u access.User, address string, now time.Time) templates.PersonRowView {
 	v := templates.PersonRowView{
-		Name: u.Name, Email: address, URL: templates.Local(personPath(u.ID)), Avatar: face(u.Name, u.ID+"user"),
+		Name: u.Name, Email: address, URL: templates.Local(personPath(u.ID)), Avatar: face(u.Name, u.ID),
 		State: userBadge(u.State), LastSeen: ago(u.LastSignIn, now),
 	}
 	for _, r := range u.Roles {
@@ -63,7 +63,7 @@ var permissionWords = []struct {
 
 func personView(u access.User, address string, n names, now time.Time) templates.PersonView {
 	v := templates.PersonView{
-		Name: u.Name, Email: address, Avatar: face(u.Name, u.ID+"user"), State: userBadge(u.State),
+		Name: u.Name, Email: address, Avatar: face(u.Name, u.ID), State: userBadge(u.State),
 		Facts: []templates.FactView{
 			{Name: "Roles", Text: roleNames(u.Roles)}, {Name: "Groups", Text: groupNames(u, n)}, {Name: "Account since", Time: exact(u.CreatedAt)}, {Name: "Last sign-in", Time: ago(u.LastSignIn, now)}, {Name: "Id", Code: u.ID},
 		},

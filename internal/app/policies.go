@@ -135,6 +135,9 @@ func (s *Server) recommendedPage(c echo.Context, reason string, complaint error)
 		Title: "Recommended policies for " + r.project.Name, Sub: "One approval for every change, two to delete and to widen scopes.",
 		Form: s.newForm(c, recommendedPath(r.project.Slug)), Back: templates.LinkView{Text: "Cancel", URL: policiesPath}, Complaints: complaintsView(complaint, fieldLabels),
 	}
+	for i := range v.Complaints.Fields {
+		v.Complaints.Fields[i].URL = "#main" // they are about what is recommended
+	}
 	switch r.approvers {
 	case 0:
 		v.Notices = []templates.NoticeView{{Tone: "warn", Title: "Nobody may approve yet.", Text: "Give somebody the approver role first; a policy that nobody can satisfy can't be saved.", Link: templates.LinkView{Text: "Open People", URL: "/people"}}}

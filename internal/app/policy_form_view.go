@@ -13,9 +13,9 @@ import (
 // policyFormView fills the form of a policy.
 func policyFormView(b rulebook, f policyForm, complaint error) templates.PolicyFormView {
 	wrong := fieldComplaints(complaint)
-	scope := wrong["project"]
+	scope, field := wrong["project"], "project"
 	if scope == "" {
-		scope = wrong["environment"]
+		scope, field = wrong["environment"], "environment"
 	}
 	v := templates.PolicyFormView{
 		Complaints: complaintsView(complaint, fieldLabels),
@@ -32,6 +32,7 @@ func policyFormView(b rulebook, f policyForm, complaint error) templates.PolicyF
 		Over:  templates.InputView{Name: "connections_over", Label: "… this many connections", Value: f.Over, Type: "number", Optional: true, Complaint: wrong["connections_over"]},
 		Wrong: wrong["operations"], StepsWrong: wrong["steps"],
 	}
+	v.Scope.ID = field // where a complaint leads to
 	for _, op := range []change.Operation{change.Create, change.Update, change.Enable, change.Disable, change.Delete} {
 		v.Operations = append(v.Operations, templates.CheckView{Name: "operations", Value: string(op), Text: operationTitles[op], Checked: slices.Contains(f.Operations, string(op))})
 	}

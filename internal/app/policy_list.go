@@ -122,7 +122,7 @@ func (b rulebook) freezeWords(f change.Freeze) string {
 }
 
 func (b rulebook) glassRow(id string) templates.PersonLinkView {
-	v := templates.PersonLinkView{Name: b.names.of(id), URL: templates.Local(personPath(id)), Avatar: face(b.names.of(id), id+"user")}
+	v := templates.PersonLinkView{Name: b.names.of(id), URL: templates.Local(personPath(id)), Avatar: face(b.names.of(id), id)}
 	for _, u := range b.people {
 		if u.ID == id && !u.May(access.ProposeChange) {
 			v.Note = "Can't use it now: it takes an active account with the editor role."

@@ -183,6 +183,11 @@ func (s *Server) fail(err error, c echo.Context) {
 		Theme: theme(c), Strip: s.strip(), Title: title(code), Text: p.Message, RequestID: requestID(c),
 		Back: templates.LinkView{Text: "Go to the overview", URL: "/"},
 	}
+	if code < 500 && reader(c).ID != "" {
+		if view.Page, err = s.frame(c, place{title: view.Title, narrow: true}); err != nil {
+			view.Page = templates.PageView{} // it does without
+		}
+	}
 	if err := show(c, code, templates.Error(view)); err != nil {
 		s.log.Error("draw an error page", "request", requestID(c), "err", err)
 	}

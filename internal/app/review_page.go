@@ -3,6 +3,7 @@ package app
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -13,8 +14,36 @@ import (
 	"gatehouse/web/templates"
 )
 
+// reviewTyped is what was typed into the form of a review that is shown again.
+type reviewTyped struct {
+	mark       reviewMarkForm
+	conclusion string
+	flag       flagForm
+	seq        string // of the flag
+	again      bool   // it is asked again; else settled
+}
+
+// complaints sum up what is wrong with a form; each leads to its field.
+func (t reviewTyped) complaints(id string, err error) templates.ComplaintsView {
+	v := complaintsView(err, reviewLabels)
+	if t.seq == "" {
+		return v
+	}
+	for i := range v.Fields {
+		field := "settle"
+		switch {
+		case v.Fields[i].URL == "#input-to":
+			field = "to"
+		case t.again:
+			field = "again"
+		}
+		v.Fields[i].URL = templates.URL("#input-" + field + "-" + flagID(id, t.seq))
+	}
+	return v
+}
+
 // reviewPage shows a review, or a form of it again, with what was typed.
-func (s *Server) reviewPage(c echo.Context, in reviewMarkForm, typed string, complaint error) error {
+func (s *Server) reviewPage(c echo.Context, typed reviewTyped, complaint error) error {
 	ctx := c.Request().Context()
 	r, err := s.store.Review(ctx, c.Param("id"))
 	if err != nil {
@@ -29,17 +58,17 @@ func (s *Server) reviewPage(c echo.Context, in reviewMarkForm, typed string, com
 		return err
 	}
 	v := auditReview(r, p)
-	v.Page, v.Complaints = frame, complaintsView(complaint, reviewLabels)
-	part := reviewPart(in.Part, r, p)
+	v.Page, v.Complaints = frame, typed.complaints(r.ID, complaint)
+	part := reviewPart(typed.mark.Part, r, p)
 	v.Part, v.Tabs = string(part), reviewTabs(r, p, part)
-	if err := s.reviewEntries(c, &v, r, part, in.IDs); err != nil {
+	if err := s.reviewEntries(c, &v, r, part, typed.mark.IDs); err != nil {
 		return err
 	}
 	if r.Open() {
-		if err := s.reviewForms(c, &v, r, p, in, complaint); err != nil {
+		if err := s.reviewForms(c, &v, r, p, typed, complaint); err != nil {
 			return err
 		}
-		if err := s.closeForm(c, &v, r, p, typed, complaint); err != nil {
+		if err := s.closeForm(c, &v, r, p, typed.conclusion, complaint); err != nil {
 			return err
 		}
 	}
@@ -71,8 +100,16 @@ func flagNumbers(p review.Progress) string {
 	if p.Flagged == 0 {
 		return "None"
 	}
-	asked := p.Flagged - p.Answered - p.Accepted
-	return number(p.Flagged) + ": " + number(asked) + " to be answered, " + number(p.Answered) + " answered, " + number(p.Accepted) + " settled"
+	var parts []string
+	for _, one := range []struct {
+		n    int
+		text string
+	}{{p.Flagged - p.Answered - p.Accepted, "to be answered"}, {p.Answered, "answered"}, {p.Accepted, "settled"}} {
+		if one.n > 0 {
+			parts = append(parts, number(one.n)+" "+one.text)
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // searchPath leads to the search that a review is about, as it finds now.
@@ -166,6 +203,7 @@ func (s *Server) markedView(c echo.Context, r review.Review, m review.Mark, e te
 		path := flagPath(r.ID, m.Seq)
 		f.Comment = templates.InputView{Name: "comment", ID: "settle-" + f.ID, Label: "Comment", Optional: m.Flag.State == review.Answered, Rows: 2}
 		f.Text = templates.InputView{Name: "comment", ID: "again-" + f.ID, Label: "What is still open", Rows: 2, Required: true}
+		f.To = templates.SelectView{Name: "to", ID: "to-" + f.ID, Label: "Who is to answer"}
 		if judge := !m.Flag.AnsweredFor(reader(c).ID); judge {
 			f.Again = s.newForm(c, path+"/ask")
 			if m.Flag.State != review.Accepted {
@@ -178,7 +216,8 @@ func (s *Server) markedView(c echo.Context, r review.Review, m review.Mark, e te
 }
 
 // reviewForms fills in what an auditor can do about the entries.
-func (s *Server) reviewForms(c echo.Context, v *templates.AuditReviewView, r review.Review, p review.Progress, in reviewMarkForm, complaint error) error {
+func (s *Server) reviewForms(c echo.Context, v *templates.AuditReviewView, r review.Review, p review.Progress, typed reviewTyped, complaint error) error {
+	in := typed.mark
 	people, err := s.peopleOptions(c, in.To)
 	if err != nil {
 		return err
@@ -192,9 +231,12 @@ func (s *Server) reviewForms(c echo.Context, v *templates.AuditReviewView, r rev
 	v.To = templates.SelectView{Name: "to", Label: "Who is to answer a flag", Options: people, Complaint: wrong["to"]}
 	for i := range v.Entries {
 		if f := v.Entries[i].Flag; f != nil {
-			f.People = slices.Clone(people)
-			for j := range f.People {
-				f.People[j].Selected = f.People[j].Text == f.Assignee
+			f.To.Options = slices.Clone(people)
+			for j := range f.To.Options {
+				f.To.Options[j].Selected = f.To.Options[j].Text == f.Assignee
+			}
+			if v.Entries[i].Seq == typed.seq {
+				typed.into(f, fieldComplaints(complaint))
 			}
 		}
 	}
@@ -207,6 +249,18 @@ func (s *Server) reviewForms(c echo.Context, v *templates.AuditReviewView, r rev
 		v.AllLeft, v.AllText, v.AllLast = s.newForm(c, path), "Mark all "+number(left)+" that are left", strconv.FormatInt(r.Scope.UpTo, 10)
 	}
 	return nil
+}
+
+// into fills the forms of a flag with what was typed, and what is wrong with it.
+func (t reviewTyped) into(f *templates.FlagView, wrong map[string]string) {
+	if !t.again {
+		f.Comment.Value, f.Comment.Complaint = t.flag.Comment, wrong["comment"]
+		return
+	}
+	f.Text.Value, f.Text.Complaint, f.To.Complaint = t.flag.Comment, wrong["comment"], wrong["to"]
+	for i := range f.To.Options {
+		f.To.Options[i].Selected = f.To.Options[i].Value == t.flag.To
+	}
 }
 
 // peopleOptions are those who can be asked.

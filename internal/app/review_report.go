@@ -134,7 +134,10 @@ func reportCheck(sum string, closing audit.Entry) templates.NoticeView {
 	if closing.Detail["report_sha256"] != sum {
 		return templates.NoticeView{Tone: "bad", Title: "This report is not what the review was closed with.", Text: "What the database holds of the review has been changed since. Take the report for unproven, and tell whoever runs this console."}
 	}
-	return templates.NoticeView{Tone: "good", Text: "This is what the review was closed with: the report's hash is the one in entry " + number(int(closing.Seq)) + " of history."}
+	return templates.NoticeView{
+		Tone: "good", Text: "This is what the review was closed with: the report's hash is the one in entry " + number(int(closing.Seq)) + " of history.",
+		Link: templates.LinkView{Text: "Open the entry", URL: templates.Local(entryPath(closing.Seq))},
+	}
 }
 
 func reportFacts(r review.Review) []templates.FactView {

@@ -105,7 +105,7 @@ func (s *Server) reviewFormPage(c echo.Context, in reviewForm, complaint error) 
 		return err
 	}
 	v := reviewFormView(in, fieldComplaints(complaint))
-	v.Page, v.Form, v.Complaints = frame, s.newForm(c, reviewsPath), complaintsView(complaint, reviewLabels)
+	v.Page, v.Form, v.Complaints = frame, s.newForm(c, reviewsPath), complaintsView(complaint, openingLabels)
 	if complaint != nil {
 		return again(c, templates.ReviewForm(v))
 	}
@@ -227,7 +227,7 @@ type reviewMarkForm struct {
 
 // review shows one review.
 func (s *Server) review(c echo.Context) error {
-	return s.reviewPage(c, reviewMarkForm{Part: c.QueryParam("part")}, "", nil)
+	return s.reviewPage(c, reviewTyped{mark: reviewMarkForm{Part: c.QueryParam("part")}}, nil)
 }
 
 // selection are the entries that a form is about.
@@ -263,7 +263,7 @@ func (s *Server) reviewMark(c echo.Context) error {
 	}
 	done, err := s.mark(c, in)
 	if problem.Is(err, problem.Invalid) {
-		return s.reviewPage(c, in, "", err)
+		return s.reviewPage(c, reviewTyped{mark: in}, err)
 	}
 	if err != nil {
 		return err
@@ -333,7 +333,7 @@ func (s *Server) flagAgain(c echo.Context) error {
 	in, err := s.onFlag(c, func(ctx context.Context, seq int64, in flagForm) error {
 		return s.reviewer.AskAgain(ctx, reader(c), c.Param("id"), seq, in.To, in.Comment)
 	})
-	return s.flagged(c, in, "Asked again.", err)
+	return s.flagged(c, reviewTyped{flag: in, again: true}, "Asked again.", err)
 }
 
 // flagAccept settles a flag.
@@ -341,14 +341,15 @@ func (s *Server) flagAccept(c echo.Context) error {
 	in, err := s.onFlag(c, func(ctx context.Context, seq int64, in flagForm) error {
 		return s.reviewer.Accept(ctx, reader(c), c.Param("id"), seq, in.Comment)
 	})
-	return s.flagged(c, in, "Settled.", err)
+	return s.flagged(c, reviewTyped{flag: in}, "Settled.", err)
 }
 
 // flagged answers what an auditor did about a flag.
-func (s *Server) flagged(c echo.Context, in flagForm, done string, err error) error {
+func (s *Server) flagged(c echo.Context, typed reviewTyped, done string, err error) error {
 	part := string(store.ReviewFlagged)
 	if problem.Is(err, problem.Invalid) {
-		return s.reviewPage(c, reviewMarkForm{Part: part}, in.Comment, err)
+		typed.mark.Part, typed.seq = part, c.Param("seq")
+		return s.reviewPage(c, typed, err)
 	}
 	if err != nil {
 		return err
@@ -366,7 +367,7 @@ func (s *Server) reviewClose(c echo.Context) error {
 	}
 	err := s.reviewer.Close(c.Request().Context(), reader(c), c.Param("id"), in.Conclusion)
 	if problem.Is(err, problem.Invalid) {
-		return s.reviewPage(c, reviewMarkForm{}, in.Conclusion, err)
+		return s.reviewPage(c, reviewTyped{conclusion: in.Conclusion}, err)
 	}
 	if err != nil {
 		return err

@@ -101,7 +101,11 @@ func TestReviewToTheEnd(t *testing.T) {
 		t.Errorf("an editor sees the review: %d", got.status)
 	}
 	flagged := ayo.get(path + "?part=flagged").has("Support asked for it.")
-	ayo.submit(flagged, flag+"/ask", "comment", "Which ticket?", "to", emil.ID).has("Asked again", "Which ticket?")
+	refused := ayo.submit(flagged, flag+"/ask", "comment", "Which ticket?", "to", "").is(422).has("Choose who is to answer")
+	if typed := refused.form(flag + "/ask"); typed.Get("comment") != "Which ticket?" {
+		t.Errorf("what was typed comes back as %v", typed)
+	}
+	ayo.submit(refused, flag+"/ask", "to", emil.ID).has("Asked again", "Which ticket?")
 	b.submit(b.get("/reviews").has("asks again"), flag+"/answer", "answer", "4711")
 	ben.submit(ben.get(path+"?part=flagged"), flag+"/accept").has("Settled")
 

@@ -14,8 +14,11 @@ import (
 	"gatehouse/web/templates"
 )
 
-// reviewLabels name the fields of forms about reviews.
-var reviewLabels = map[string]string{"name": "Name", "q": "Search", "from": "From", "to": "To", "comment": "Comment", "answer": "Answer", "conclusion": "Conclusion"}
+// The fields of forms about reviews, by name.
+var (
+	openingLabels = map[string]string{"name": "Name", "q": "Search", "from": "From", "to": "To"}
+	reviewLabels  = map[string]string{"to": "Who is to answer", "comment": "Comment", "answer": "Answer", "conclusion": "Conclusion"}
+)
 
 func emptyReviews(v templates.ReviewsView) templates.EmptyView {
 	switch {

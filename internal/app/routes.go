@@ -186,6 +186,8 @@ func (s *Server) routes() []route {
 
 		{get, sinksPath, access.ViewSettings, s.sinksPage},
 		{post, sinksPath, access.ManageSinks, s.sinkAdd},
+		{get, sinksPath + "/:id/edit", access.ManageSinks, s.sinkEditPage},
+		{post, sinksPath + "/:id/edit", access.ManageSinks, s.sinkEdit},
 		{post, sinksPath + "/:id/test", access.ManageSinks, s.sinkTest},
 		{post, sinksPath + "/:id/pause", access.ManageSinks, s.sinkPause},
 		{post, sinksPath + "/:id/resume", access.ManageSinks, s.sinkResume},

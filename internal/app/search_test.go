@@ -116,7 +116,12 @@ func TestSavedSearchPages(t *testing.T) {
 		t.Errorf("followed %q", got)
 	}
 	mine, edit := b.get(searchesPath), strings.TrimSuffix(at, "/digest")
-	b.submit(mine, edit, "name", "Spring", "shared", "1").is(200)
+	long := strings.Repeat("long", 60)
+	refused := b.submit(mine, edit, "name", long, "shared", "1").is(422)
+	if typed := refused.form(edit).Get("name"); typed != long || refused.form(searchesPath).Get("name") != "" {
+		t.Errorf("what was typed comes back as %q", typed)
+	}
+	b.submit(refused, edit, "name", "Spring", "shared", "1").is(200)
 	b.submit(b.get(searchesPath).has("Spring"), edit+"/delete").is(200)
 	b.get(searchesPath).is(200).has("Nothing saved yet")
 	b.get("/history?q="+url.QueryEscape("action:search")).is(200).has("Ada saved the search March", "Vera chose how often", "Ada deleted the saved search Spring")

@@ -212,9 +212,19 @@ func (b searchBuilder) histogram() templates.HistogramView {
 		}
 		v.Bars = append(v.Bars, one)
 	}
-	if n := len(v.Bars); n > 0 {
-		v.Width = strconv.Itoa(n * histogramStep)
-		v.First, v.Middle, v.Last = b.summary.Bars[0].From.Format("2 Jan 2006"), b.summary.Bars[n/2].From.Format("2 Jan"), b.summary.Bars[n-1].To.AddDate(0, 0, -1).Format("2 Jan 2006")
+	n := len(v.Bars)
+	if n == 0 {
+		return v
+	}
+	v.Width = strconv.Itoa(max(n, histogramFewest) * histogramStep)
+	first, last := b.summary.Bars[0].From.Format("2 Jan 2006"), b.summary.Bars[n-1].To.AddDate(0, 0, -1).Format("2 Jan 2006")
+	switch {
+	case n >= histogramFewest:
+		v.First, v.Middle, v.Last = first, b.summary.Bars[n/2].From.Format("2 Jan"), last
+	case first == last:
+		v.First = first
+	default: // the bars stand at the left
+		v.First = first + " to " + last
 	}
 	return v
 }
@@ -223,6 +233,7 @@ func (b searchBuilder) histogram() templates.HistogramView {
 const (
 	histogramStep   = 10
 	histogramHeight = 100
+	histogramFewest = 15 // bars that there is room for: few ones don't become walls
 )
 
 // mostOffered is how many people are offered.

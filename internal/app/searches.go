@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"net/url"
 	"strings"
 
@@ -36,7 +37,7 @@ func (s *Server) searches(c echo.Context) error {
 			return err
 		}
 	}
-	return s.searchesPage(c, in, nil)
+	return s.searchesPage(c, in, "", nil)
 }
 
 // saved is the search as it is kept: its days are terms.
@@ -51,7 +52,9 @@ func (a asked) saved() string {
 	return q.String()
 }
 
-func (s *Server) searchesPage(c echo.Context, in searchForm, complaint error) error {
+// searchesPage shows the list, or a form again with what was typed: the one that
+// edits a saved search, or without an id the one that saves another.
+func (s *Server) searchesPage(c echo.Context, in searchForm, edited string, complaint error) error {
 	frame, err := s.frame(c, place{title: "Saved searches", nav: "History", narrow: true, crumbs: []templates.LinkView{{Text: "History", URL: historyPath}}})
 	if err != nil {
 		return err
@@ -64,9 +67,13 @@ func (s *Server) searchesPage(c echo.Context, in searchForm, complaint error) er
 	if err != nil {
 		return err
 	}
-	wrong := fieldComplaints(complaint)
+	complaints, wrong := complaintsView(complaint, map[string]string{"name": "Name", "q": "Search"}), fieldComplaints(complaint)
+	change, wrongChange := in, wrong
+	if edited != "" {
+		in, wrong = searchForm{}, nil
+	}
 	v := templates.SearchesView{
-		Page: frame, Complaints: complaintsView(complaint, map[string]string{"name": "Name", "q": "Search"}), Form: s.newForm(c, searchesPath),
+		Page: frame, Form: s.newForm(c, searchesPath),
 		Name:   templates.InputView{Name: "name", Label: "Name", Value: in.Name, Required: true, Complaint: wrong["name"]},
 		Query:  templates.InputView{Name: "q", Label: "Search", Value: in.Query, Required: true, Code: true, Complaint: wrong["q"], Hint: "As in the search field of history, such as is:widened project:production after:7d."},
 		Shared: templates.CheckView{Name: "shared", Value: "1", Text: "Share it with everybody who may read history", Checked: in.Shared},
@@ -75,7 +82,14 @@ func (s *Server) searchesPage(c echo.Context, in searchForm, complaint error) er
 		v.NoMail = "No mail is sent as long as no mail server is set. Your choice of digests is kept."
 	}
 	for _, q := range all {
-		v.Rows = append(v.Rows, s.savedSearch(c, q, n))
+		row := s.savedSearch(c, q, n)
+		if q.ID == edited {
+			row.Name.Value, row.Name.Complaint, row.Shared.Checked = change.Name, cmp.Or(wrongChange["name"], complaints.Message), change.Shared
+		}
+		v.Rows = append(v.Rows, row)
+	}
+	if edited == "" {
+		v.Complaints = complaints
 	}
 	if complaint != nil {
 		return again(c, templates.Searches(v))
@@ -110,13 +124,13 @@ func (s *Server) searchSave(c echo.Context) error {
 		return err
 	}
 	_, err := s.notify.SaveSearch(c.Request().Context(), reader(c), notify.Search{Name: in.Name, Text: strings.TrimSpace(in.Query), Shared: in.Shared})
-	return s.searchSaved(c, in, err, "Search saved.")
+	return s.searchSaved(c, in, "", err, "Search saved.")
 }
 
 // searchSaved shows the form again with complaints, or leads to the list.
-func (s *Server) searchSaved(c echo.Context, in searchForm, err error, done string) error {
+func (s *Server) searchSaved(c echo.Context, in searchForm, edited string, err error, done string) error {
 	if problem.Is(err, problem.Invalid) {
-		return s.searchesPage(c, in, err)
+		return s.searchesPage(c, in, edited, err)
 	}
 	if err != nil {
 		return err
@@ -130,12 +144,12 @@ func (s *Server) searchEdit(c echo.Context) error {
 		return err
 	}
 	err := s.notify.EditSearch(c.Request().Context(), reader(c), c.Param("id"), in.Name, in.Shared)
-	return s.searchSaved(c, searchForm{}, err, "Search saved.")
+	return s.searchSaved(c, in, c.Param("id"), err, "Search saved.")
 }
 
 func (s *Server) searchRemove(c echo.Context) error {
 	err := s.notify.RemoveSearch(c.Request().Context(), reader(c), c.Param("id"))
-	return s.searchSaved(c, searchForm{}, err, "Search deleted.")
+	return s.searchSaved(c, searchForm{}, "", err, "Search deleted.")
 }
 
 func (s *Server) searchFollow(c echo.Context) error {
@@ -146,5 +160,5 @@ func (s *Server) searchFollow(c echo.Context) error {
 		return err
 	}
 	err := s.notify.FollowSearch(c.Request().Context(), reader(c), c.Param("id"), notify.Digest(in.Every))
-	return s.searchSaved(c, searchForm{}, err, "Saved.")
+	return s.searchSaved(c, searchForm{}, "", err, "Saved.")
 }

@@ -44,6 +44,11 @@ func (s *searchers) enter(ctx context.Context, person string) bool {
 		return false
 	}
 	select {
+	case s.slots <- struct{}{}: // also where no time is left to wait
+		return true
+	default:
+	}
+	select {
 	case s.slots <- struct{}{}:
 		return true
 	case <-ctx.Done():

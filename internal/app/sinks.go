@@ -81,7 +81,7 @@ func (s *Server) showSinks(c echo.Context, p sinkPage) error {
 // sinkForms adds what an admin may do with a sink.
 func (s *Server) sinkForms(c echo.Context, row *templates.SinkView, k sink.Status) {
 	path := sinkPath(k.ID)
-	row.Test, row.Remove = s.newForm(c, path+"/test"), s.newForm(c, path+"/remove")
+	row.Edit, row.Test, row.Remove = templates.Local(path+"/edit"), s.newForm(c, path+"/test"), s.newForm(c, path+"/remove")
 	if k.Paused {
 		row.Resume = s.newForm(c, path+"/resume")
 	} else {
@@ -99,20 +99,26 @@ func (s *Server) sinkForms(c echo.Context, row *templates.SinkView, k sink.Statu
 // sinkForm fills in the form that adds a sink.
 func (s *Server) sinkForm(c echo.Context, v *templates.SinksView, p sinkPage) {
 	wrong := fieldComplaints(p.complaint)
-	v.Form, v.Complaints = s.newForm(c, sinksPath), complaintsView(p.complaint, fieldLabels)
-	v.Name = templates.InputView{Name: "name", Label: "Name", Value: p.in.Name, Required: true, Complete: "off", Complaint: wrong["name"], Hint: "Such as SIEM."}
+	v.Form, v.Complaints, v.Fields = s.newForm(c, sinksPath), complaintsView(p.complaint, fieldLabels), sinkFields(p.in, wrong)
+	v.Fields.Address.Required = true
 	v.Kind = fixedChoice("kind", "Kind", sink.Kinds(), sinkKindWords, p.in.Kind, wrong)
-	v.Address = secretInput("secret.address", "Address", "A URL with https, host:port of a syslog collector, or the name of a file. It is stored encrypted.", wrong["address"])
-	v.Address.Required = true
-	v.Format = fixedChoice("format", "Format", sink.Formats(), formatWords, p.in.Format, wrong)
 	v.From = fixedChoice("from", "Begin with", []string{sink.FromNow, sink.FromStart}, beginWords, p.in.From, wrong)
-	v.Filter = templates.InputView{
-		Name: "filter", Label: "Filter", Value: p.in.Filter, Optional: true, Complete: "off", Complaint: wrong["filter"],
-		Hint: "A search as on the page History, without dates. Only what it finds is delivered.",
-	}
-	v.Personal = templates.CheckView{
-		Name: "personal", Value: "yes", Text: "Deliver personal data", Checked: p.in.Personal == "yes",
-		Hint: "Names, e-mail and IP addresses, browsers, and what people gave as reasons. What was delivered can't be erased from here.",
+}
+
+// sinkFields are what can be said of a sink at any time.
+func sinkFields(in sinkForm, wrong map[string]string) templates.SinkFieldsView {
+	return templates.SinkFieldsView{
+		Name:    templates.InputView{Name: "name", Label: "Name", Value: in.Name, Required: true, Complete: "off", Complaint: wrong["name"], Hint: "Such as SIEM."},
+		Address: secretInput("secret.address", "Address", "A URL with https, host:port of a syslog collector, or the name of a file. It is stored encrypted.", wrong["address"]),
+		Format:  fixedChoice("format", "Format", sink.Formats(), formatWords, in.Format, wrong),
+		Filter: templates.InputView{
+			Name: "filter", Label: "Filter", Value: in.Filter, Optional: true, Complete: "off", Complaint: wrong["filter"],
+			Hint: "A search as on the page History, without dates. Only what it finds is delivered.",
+		},
+		Personal: templates.CheckView{
+			Name: "personal", Value: "yes", Text: "Deliver personal data", Checked: in.Personal == "yes",
+			Hint: "Names, e-mail and IP addresses, browsers, and what people gave as reasons. What was delivered can't be erased from here.",
+		},
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/composio/sandbox"
 	"gatehouse/internal/outbound"
+	"gatehouse/internal/secret"
 	"gatehouse/internal/sink"
 )
 
@@ -102,6 +103,53 @@ func TestSinkPages(t *testing.T) {
 			t.Error("history doesn't know of sink." + action)
 		}
 	}
+}
+
+// A sink is changed by a form that never shows its address; what was typed comes
+// back with complaints.
+func TestSinkEdit(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	s.server.sinks = streamer(s.Rig, sink.Settings{Dir: t.TempDir()})
+	b := s.as("Ada", access.Admin)
+	path := sinkPath(s.someSink()) + "/edit"
+	b.submit(b.get(sinksPath), sinksPath, "name", "Other", "secret.address", "other.jsonl", "kind", "file")
+	form := b.get(path).is(200).has("Edit Archive", "File to archive.jsonl")
+	if value, there := form.doc.Find(`input[name="secret.address"]`).Attr("value"); there && value != "" {
+		t.Errorf("the form shows the address %q", value)
+	}
+	b.submit(form, path).is(422).has("nothing was changed")
+	taken := b.submit(b.get(path), path, "name", "Other", "filter", "is:drift").is(422).has("Another sink has this name", "Edit Archive")
+	if typed := taken.form(path).Get("filter"); typed != "is:drift" {
+		t.Errorf("what was typed comes back as %q", typed)
+	}
+	b.submit(b.get(path), path, "filter", "after:7d").is(422).has("can't have after:")
+	b.submit(b.get(path), path, "secret.address", "../up").is(422).has("Enter a name such as")
+	b.submit(b.get(path), path, "name", "Vault", "filter", "actor:nobody@example.com", "format", "ocsf", "personal", "yes", "secret.address", "vault.jsonl").
+		has("Saved Vault", "vault.jsonl", "OCSF", "only actor:nobody@example.com", "with personal data")
+	b.submit(b.get(path), path, "filter", "").has("Saved Vault", "vault.jsonl")
+	b.get("/history?action=sink.edited").has("edited the sink", "Archive", "Vault", "archive.jsonl")
+	vera := s.as("Vera", access.Viewer)
+	vera.get(path).is(404)
+	if strings.Contains(vera.get("/history").body, "nobody@example.com") {
+		t.Error("a viewer reads what a sink filters by")
+	}
+}
+
+// someSink is the id of a sink.
+func (s *site) someSink() string {
+	s.T.Helper()
+	all, err := s.server.sinks.Sinks(s.T.Context())
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	if len(all) > 0 {
+		return all[0].ID
+	}
+	added, _, err := s.server.sinks.Add(s.T.Context(), s.Person("Sinker", access.Admin), sink.Input{Kind: sink.File, Name: "Archive", Format: sink.Native, From: sink.FromNow, Address: secret.New("archive.jsonl")})
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	return added.ID
 }
 
 // sinkIs waits for the first sink to be so.

@@ -149,7 +149,21 @@ func (b *browser) do(r *http.Request) *reply {
 	if err != nil {
 		b.site.T.Fatal(err)
 	}
-	return &reply{b.site.T, resp.StatusCode, resp.Request.URL, resp.Header, string(body), doc}
+	got := &reply{b.site.T, resp.StatusCode, resp.Request.URL, resp.Header, string(body), doc}
+	got.leads()
+	return got
+}
+
+// leads checks that each complaint about a form leads to its field.
+func (r *reply) leads() {
+	r.t.Helper()
+	r.doc.Find("#complaints a").Each(func(_ int, a *goquery.Selection) {
+		href, _ := a.Attr("href")
+		field := r.doc.Find("main[id], main [id]").FilterFunction(func(_ int, e *goquery.Selection) bool { return "#"+e.AttrOr("id", "") == href })
+		if field.Length() == 0 {
+			r.t.Errorf("%s: the complaint %q leads to %s, which isn't there", r.url, a.Text(), href)
+		}
+	})
 }
 
 func (b *browser) request(method, path string, form url.Values) *http.Request {

@@ -27,6 +27,8 @@ func (s *site) fill(path, config, request string, person access.Reader, slug str
 		path = strings.ReplaceAll(path, ":id", id)
 	case strings.HasPrefix(path, reviewsPath+"/:id"):
 		path = strings.ReplaceAll(path, ":id", s.someReview())
+	case strings.HasPrefix(path, sinksPath+"/:id"):
+		path = strings.ReplaceAll(path, ":id", s.someSink())
 	case strings.HasPrefix(path, "/people/"):
 		path = strings.ReplaceAll(path, ":id", person.ID)
 	case strings.HasPrefix(path, "/changes/"):
@@ -256,6 +258,20 @@ func TestLimits(t *testing.T) {
 	}
 	if !tooMany {
 		t.Error("80 forms at once went through")
+	}
+}
+
+// Who is signed in keeps the navigation on an error page; nobody else learns of it.
+func TestErrorPages(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	vera := s.as("Vera", access.Viewer)
+	missing := vera.get("/nosuchpage").is(404).has("There is no page at this address", "Request", "Vera")
+	if missing.doc.Find(`#nav a[href="/history"]`).Length() != 1 || missing.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("no navigation: %s", missing.text())
+	}
+	vera.do(vera.request("POST", "/people", url.Values{})).is(403).has("Your roles don't allow this", "Overview")
+	if nobody := s.browser().get("/nosuchpage").is(404); nobody.doc.Find("#nav").Length() != 0 {
+		t.Error("who isn't signed in is shown the navigation")
 	}
 }
 

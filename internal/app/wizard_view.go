@@ -225,10 +225,12 @@ func extraInputs(in detailsForm, wrong map[string]string) []templates.ExtraView 
 	for n := range 2 {
 		i := strconv.Itoa(n)
 		typed := in.ExtraNames[i]
-		out = append(out, templates.ExtraView{
+		one := templates.ExtraView{
 			Name:  templates.InputView{Name: "extra." + i, Label: "Name", Value: typed, Code: true, Complaint: wrong[typed]},
 			Value: secretInput("secret.extra."+i, "Value", "", ""),
-		})
+		}
+		one.Value.ID = "extra-value-" + i
+		out = append(out, one)
 	}
 	return out
 }

@@ -42,6 +42,9 @@ func ParseSigningKey(text string) (*SigningKey, error) {
 	if err == nil {
 		_, err = keys.Open(signed)
 	}
+	if err == nil && len(keys.list) > 1 {
+		err = errors.New("there is more than one public key")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the halves of the signing key don't fit: %w", err)
 	}

@@ -36,11 +36,7 @@ func (p *tab) check(axeSource, name, theme string, width int) {
 	for _, v := range found.([]any) {
 		p.t.Errorf("%s, %s, %d px: %v", name, theme, width, v)
 	}
-	over, err := p.Evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
-	must(p.t, err)
-	if n, ok := over.(int); !ok || n > 0 {
-		p.t.Errorf("%s, %s: %v px stick out at %d px", name, theme, over, width)
-	}
+	p.fits(name, theme, width)
 	if dir := os.Getenv("SCREENSHOTS"); dir != "" {
 		must(p.t, os.MkdirAll(dir, 0o755)) //nolint:gosec // pictures are for everybody
 		file := fmt.Sprintf("%s-%s-%d.png", name, theme, width)
@@ -51,6 +47,16 @@ func (p *tab) check(axeSource, name, theme string, width int) {
 			Path: playwright.String(filepath.Join(dir, file)), FullPage: playwright.Bool(width < 1000), Animations: playwright.ScreenshotAnimationsDisabled,
 		})
 		must(p.t, err)
+	}
+}
+
+// fits checks that nothing sticks out.
+func (p *tab) fits(name, theme string, width int) {
+	p.t.Helper()
+	over, err := p.Evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
+	must(p.t, err)
+	if n, ok := over.(int); !ok || n > 0 {
+		p.t.Errorf("%s, %s: %v px stick out at %d px", name, theme, over, width)
 	}
 }
 
@@ -103,7 +109,7 @@ func (c *console) scene() map[string]string {
 	p.to("/people")
 	person, err := p.Locator("td a").First().GetAttribute("href")
 	must(c.t, err)
-	return map[string]string{
+	pages := map[string]string{
 		"overview": "/", "auth-configs": list, "auth-configs-empty": list + "?q=nothinglikethis", "auth-config": config, "connections": config + "/connections",
 		"config-history": config + "/history", "config-requests": config + "/requests", "edit": config + "/edit", "disable": config + "/impact?do=disable",
 		"delete": config + "/impact?do=delete", "wizard-toolkits": list + "/new", "wizard-schemes": list + "/new?toolkit=github",
@@ -113,6 +119,44 @@ func (c *console) scene() map[string]string {
 		"groups": "/people/groups", "group-new": "/people/groups/new", "settings": "/settings",
 		"projects": "/settings/projects", "project": "/settings/projects/default", "account": "/account", "sessions": "/account/sessions",
 		"notifications": "/notifications", "account-notifications": "/account/notifications", "settings-notifications": "/settings/notifications", "settings-sinks": "/settings/sinks", "not-found": "/nosuchpage",
+		"config-versions": config + "/versions?v=1&a=1&b=2", "config-restore": config + "/restore?version=1", "project-as-of": "/projects/default/as-of",
+		"as-of-wrong": "/projects/default/as-of?at=32", "project-drift": "/projects/default/drift", "history-narrowed": "/history?q=is:drift",
+		"history-wrong": "/history?q=colour:red", "history-wrong-day": "/history?from=32", "history-empty": "/history?q=nothinglikethis", "searches": "/history/searches?q=is:drift",
+		"reviews-none": "/reviews", "review-new": "/reviews/new", "person-history": person + "/history",
+	}
+	p.rules(pages)
+	return pages
+}
+
+// rules adds a group, a freeze window and a saved search, and the pages that change
+// what is there.
+func (p *tab) rules(pages map[string]string) {
+	p.t.Helper()
+	p.to("/people/groups/new")
+	p.fill("Name", "Security")
+	must(p.t, p.Locator(`main input[type="checkbox"]`).First().Check())
+	p.click(p.Locator("main form button.primary"))
+	p.sees("Security")
+	p.to("/policies/freezes/new")
+	p.fill("Name", "Year's end")
+	p.fill("From", "2030-12-20T00:00")
+	p.fill("Until", "2031-01-06T00:00")
+	p.click(p.Locator("main form button.primary"))
+	p.sees("Year's end")
+	p.to("/history/searches")
+	p.fill("Name", "What was changed outside")
+	p.fill("Search", "is:drift")
+	p.click(p.button("Save search"))
+	p.sees("Search saved")
+	for name, at := range map[string][2]string{
+		"group": {"/people/groups", `main li a[href^="/people/groups/"]:not([href$="/remove"])`}, "group-remove": {"/people/groups", `a[href$="/remove"]`},
+		"policy-edit": {"/policies", `a[href$="/edit"]`}, "policy-remove": {"/policies", `a[href^="/policies/pol_"][href$="/remove"]`},
+		"freeze-remove": {"/policies", `a[href^="/policies/freezes/"][href$="/remove"]`}, "sink-edit": {"/settings/sinks", `a[href$="/edit"]`},
+	} {
+		p.to(at[0])
+		href, err := p.Locator(at[1]).First().GetAttribute("href")
+		must(p.t, err)
+		pages[name] = href
 	}
 }
 
@@ -125,8 +169,10 @@ func TestPages(t *testing.T) {
 	for _, theme := range []playwright.ColorScheme{*playwright.ColorSchemeLight, *playwright.ColorSchemeDark} {
 		for _, width := range []int{1280, 390} {
 			p := c.open(tabOptions{width: width, theme: theme, expect: []string{"status of 404"}})
-			p.to("/signin")
-			p.check(source, "signin", string(theme), width)
+			for name, path := range map[string]string{"signin": "/signin", "setup": "/setup", "link": "/link?token=nothing"} {
+				p.to(path)
+				p.check(source, name, string(theme), width)
+			}
 			p.signIn("Ada")
 			for name, path := range pages {
 				p.to(path)
@@ -161,6 +207,24 @@ func TestPages(t *testing.T) {
 				must(t, expect.Locator(p.Locator("#rail")).ToBeVisible())
 				p.check(source, "menu", string(theme), width)
 			}
+		}
+	}
+}
+
+// Every page without JavaScript, on a narrow screen: nothing sticks out, and no
+// button is left that needs a script.
+func TestPagesWithoutJavaScript(t *testing.T) {
+	c := serve(t, sandbox.Options{})
+	pages := c.scene()
+	p := c.open(tabOptions{width: 390, noJS: true, expect: []string{"status of 404"}})
+	p.signIn("Ada")
+	for name, path := range pages {
+		p.to(path)
+		p.fits(name, "light", 390)
+		n, err := p.Locator("main button:not(form button, [form], [popovertarget], [hidden])").Count()
+		must(t, err)
+		if n > 0 {
+			t.Errorf("%s has %d buttons that do nothing", name, n)
 		}
 	}
 }

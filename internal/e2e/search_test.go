@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/playwright-community/playwright-go"
+
+	"gatehouse/internal/composio/sandbox"
 )
 
 // An auditor finds out who widened a scope on any production GitHub config this
@@ -64,4 +66,52 @@ func TestAuditorFindsWhoWidened(t *testing.T) {
 	must(t, err)
 	ayo.click(ayo.button("Set"))
 	ayo.sees("Saved.")
+}
+
+// tabOnto presses Tab until an element has the focus, which has to be seen.
+func (p *tab) tabOnto(selector string) {
+	p.t.Helper()
+	for range 60 {
+		p.press("Tab")
+		there, err := p.Evaluate("selector => document.activeElement.matches(selector)", selector)
+		must(p.t, err)
+		if there == true {
+			seen, err := p.Evaluate(`() => {
+				const style = getComputedStyle(document.activeElement);
+				return style.outlineStyle !== 'none' || style.boxShadow !== 'none';
+			}`)
+			must(p.t, err)
+			if seen != true {
+				p.t.Errorf("the focus on %s can't be seen", selector)
+			}
+			return
+		}
+	}
+	p.t.Fatalf("Tab doesn't lead to %s", selector)
+}
+
+// An auditor who uses the keyboard alone narrows history to days, as others do in
+// the chart, opens a row and goes to its entry.
+func TestAuditByKeyboard(t *testing.T) {
+	c := serve(t, sandbox.Options{})
+	p := c.open(tabOptions{})
+	p.signIn("Ayo")
+	p.to("/history")
+	must(t, p.GetByLabel("Search history").Focus())
+	p.tabOnto(`[name="from"]`)
+	now := time.Now().UTC()
+	p.keys(now.Format("01022006"))
+	p.tabOnto(`[name="to"]`)
+	p.keys(now.Format("01022006"))
+	p.press("Enter")
+	must(t, expect.Locator(p.GetByLabel("Remove from "+now.Format(time.DateOnly))).ToBeVisible())
+	p.tabOnto(".histogram summary")
+	p.press("Enter")
+	p.tabOnto(".histogram td a")
+	p.tabOnto(".entry .when a")
+	p.tabOnto(".entry .fields > summary")
+	p.press("Enter")
+	must(t, expect.Locator(p.Locator(".entry .facts").First()).ToBeVisible())
+	p.press("Shift+Tab", "Enter")
+	p.heading("Entry ")
 }

@@ -48,6 +48,9 @@ func (s *Service) Sinks(ctx context.Context) ([]Status, error) {
 	return out, nil
 }
 
+// Sink returns one sink.
+func (s *Service) Sink(ctx context.Context, id string) (Sink, error) { return s.store.Sink(ctx, id) }
+
 // Add adds a sink. The key that posts are signed with is returned here and never
 // again.
 func (s *Service) Add(ctx context.Context, by access.Reader, in Input) (Sink, secret.Value, error) {
@@ -75,6 +78,65 @@ func (s *Service) Add(ctx context.Context, by access.Reader, in Input) (Sink, se
 	e.Reason = in.Filter // it may name people, so it is kept as their names are
 	e.Detail = map[string]string{"kind": k.Kind, "address": k.Shown, "format": k.Format, "personal_data": strconv.FormatBool(k.Personal), "from_entry": strconv.FormatInt(k.Cursor+1, 10)}
 	return k, key, s.store.AddSink(ctx, k, e)
+}
+
+// Edit changes what an admin said of a sink. Without an address it keeps the one
+// that it has; its kind, its key and its place in history stay.
+func (s *Service) Edit(ctx context.Context, by access.Reader, id string, in Input) (Sink, error) {
+	if err := by.Check(access.ManageSinks); err != nil {
+		return Sink{}, err
+	}
+	old, err := s.store.Sink(ctx, id)
+	if err != nil {
+		return old, err
+	}
+	in.Kind, in.From = old.Kind, FromNow
+	wrong := s.check(ctx, &in)
+	if in.Address.Empty() {
+		delete(wrong, "address")
+	}
+	if len(wrong) > 0 {
+		return old, problem.InvalidFields("Nothing was saved. Correct what is marked and send again.", wrong)
+	}
+	k, err := s.steer(ctx, by, id, func(k *Sink) (audit.Event, error) {
+		before := *k
+		k.Name, k.Format, k.Filter, k.Personal = in.Name, in.Format, in.Filter, in.Personal
+		if !in.Address.Empty() {
+			k.Shown, k.Address = s.shown(k.Kind, in.Address), s.keys.Seal(in.Address, sinkTable, k.ID, addressField)
+		}
+		k.Health.Tries, k.Health.Due = 0, time.Time{}
+		k.Epoch++ // what is under way went by the old settings, and goes again by the new ones
+		return k.edited(by, before, !in.Address.Empty())
+	})
+	if err != nil {
+		return old, err
+	}
+	return k, nil
+}
+
+// edited tells what was changed of a sink. Its filter may name people, so it is
+// kept as their names are.
+func (k Sink) edited(by access.Reader, before Sink, address bool) (audit.Event, error) {
+	e := k.event(by, "sink.edited")
+	e.Detail = map[string]string{}
+	for _, f := range []struct{ field, before, after string }{
+		{"name", before.Name, k.Name}, {"address", before.Shown, k.Shown}, {"format", before.Format, k.Format},
+		{"personal_data", strconv.FormatBool(before.Personal), strconv.FormatBool(k.Personal)},
+	} {
+		if f.before != f.after {
+			e.Changes = append(e.Changes, audit.Change{Field: f.field, Before: []string{f.before}, After: []string{f.after}})
+		}
+	}
+	if address {
+		e.Detail["address"] = "replaced"
+	}
+	if before.Filter != k.Filter {
+		e.Detail["filter"], e.Reason = "changed", k.Filter
+	}
+	if len(e.Changes)+len(e.Detail) == 0 {
+		return e, problem.InvalidFields("Nothing was saved, since nothing was changed.", nil)
+	}
+	return e, nil
 }
 
 // Remove removes a sink.

@@ -42,6 +42,7 @@ type Service struct {
 	wake  chan struct{}
 	mu    sync.Mutex
 	busy  map[string]bool // sinks whose lane is at work
+	had   map[string]Sink // as they were after their last delivery
 	group sync.WaitGroup
 }
 
@@ -49,7 +50,7 @@ type Service struct {
 func NewService(store Store, keys *secret.Keyring, settings Settings, now func() time.Time, log *slog.Logger) *Service {
 	return &Service{
 		store: store, keys: keys, settings: settings, now: now, log: log, out: outbound.New(settings.Receivers),
-		wake: make(chan struct{}, 1), busy: map[string]bool{},
+		wake: make(chan struct{}, 1), busy: map[string]bool{}, had: map[string]Sink{},
 	}
 }
 
@@ -101,7 +102,7 @@ func (s *Service) dispatch(ctx context.Context) (time.Duration, error) {
 	}
 	wait, now := lookEvery, s.now()
 	for _, k := range all {
-		if k.Paused || k.Cursor >= head.Seq {
+		if k = s.placed(k); k.Paused || k.Cursor == head.Seq {
 			continue
 		}
 		if left := k.Health.Due.Sub(now); left > 0 {
@@ -117,6 +118,30 @@ func (s *Service) dispatch(ctx context.Context) (time.Duration, error) {
 		}
 	}
 	return wait, nil
+}
+
+// placed is a sink with the cursor that its last delivery left: what the database
+// says counts after a start, and where somebody set it by hand here.
+func (s *Service) placed(k Sink) Sink {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if had, ok := s.had[k.ID]; ok && had.Epoch >= k.Epoch {
+		k.Cursor = had.Cursor
+	}
+	return k
+}
+
+// delivered keeps how far a sink is.
+func (s *Service) delivered(ctx context.Context, k Sink, upTo int64, sent bool) (bool, error) {
+	moved, err := s.store.SinkDelivered(ctx, k, upTo, sent)
+	if err != nil || !moved {
+		return false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k.Cursor = upTo
+	s.had[k.ID] = k
+	return true, nil
 }
 
 // work delivers to one sink, in order, until it has everything or fails.
@@ -161,11 +186,20 @@ func (s *Service) deliverNext(ctx context.Context, id string) (bool, error) {
 	if err != nil || k.Paused || k.Health.Due.After(s.now()) {
 		return false, err
 	}
+	k = s.placed(k)
 	rows, err := s.store.HistoryAfter(ctx, k.Cursor, maxRows)
-	if err != nil || len(rows) == 0 {
+	if err != nil {
 		return false, err
 	}
-	lines, upTo, err := s.lines(ctx, k, rows)
+	var lines []line
+	upTo := k.Cursor
+	if len(rows) > 0 {
+		lines, upTo, err = s.lines(ctx, k, rows)
+	} else if head, herr := s.store.HistoryHead(ctx); herr != nil || k.Cursor <= head.Seq {
+		return false, herr
+	} else {
+		err = problem.New(problem.Unavailable, "The database says that it has entries that there are not: somebody changed it. Replay from the last entry that the receiver has.")
+	}
 	if err == nil && len(lines) > 0 {
 		err = s.send(ctx, k, lines)
 	}
@@ -180,7 +214,7 @@ func (s *Service) deliverNext(ctx context.Context, id string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return s.store.SinkDelivered(context.WithoutCancel(ctx), k, upTo, len(lines) > 0)
+	return s.delivered(context.WithoutCancel(ctx), k, upTo, len(lines) > 0)
 }
 
 // maxWait is the longest time between two tries: nothing is ever given up.

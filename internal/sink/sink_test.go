@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -72,6 +73,51 @@ func TestDownForADay(t *testing.T) {
 		seqs := h.seqs(p.body)
 		if want := fmt.Sprintf("%s-%d-%d", added.ID, seqs[0], seqs[len(seqs)-1]); p.header.Get("Gatehouse-Delivery") != want || signature != hex.EncodeToString(mac.Sum(nil)) {
 			t.Errorf("headers: %v, want %s", p.header, want)
+		}
+	}
+}
+
+// What was changed of a sink holds from the next delivery on; nothing is skipped,
+// and history doesn't tell the address.
+func TestEdit(t *testing.T) {
+	old, next := newHook(t), newHook(t)
+	h := newHouse(t, old.addr, next.addr)
+	h.run()
+	added, _ := h.add(sink.Input{Kind: sink.HTTPS, Address: secret.New(old.url)})
+	h.done(added.ID, h.head())
+	old.down.Store(true)
+	first := h.record(h.edited("while it is away"))
+	_, err := h.sinks.Edit(t.Context(), h.ada, added.ID, sink.Input{Name: "New", Format: sink.Native, Filter: "action:auth_config.updated", Address: secret.New(next.url)})
+	h.must(err)
+	h.done(added.ID, h.head())
+	if diff := cmp.Diff([]int64{first}, h.seqs(next.text())); diff != "" {
+		t.Error(diff)
+	}
+	if _, err = h.sinks.Edit(t.Context(), h.ada, added.ID, sink.Input{Name: "New", Format: sink.OCSF, Personal: true}); err != nil {
+		t.Fatal(err)
+	}
+	h.record(h.edited("again"))
+	h.done(added.ID, h.head())
+	if text := next.text(); !strings.Contains(text, `"class_uid":3004`) {
+		t.Errorf("not OCSF: %s", text)
+	}
+	k := h.sink(added.ID)
+	if k.Kind != sink.HTTPS || k.Filter != "" || !k.Personal || k.Name != "New" {
+		t.Errorf("changed to %+v", k)
+	}
+	for _, in := range []sink.Input{{Name: "New", Format: sink.OCSF, Personal: true}, {Name: " ", Format: sink.OCSF}, {Name: "New", Format: "xml"}, {Name: "New", Format: sink.OCSF, Address: secret.New("http://169.254.169.254/")}} {
+		if _, err := h.sinks.Edit(t.Context(), h.ada, added.ID, in); !problem.Is(err, problem.Invalid) {
+			t.Errorf("%+v: %v", in, err)
+		}
+	}
+	if _, err := h.sinks.Edit(t.Context(), h.Person("Vera", access.Auditor), added.ID, sink.Input{Name: "Mine", Format: sink.OCSF}); !problem.Is(err, problem.Forbidden) {
+		t.Error(err)
+	}
+	rows, err := h.Store.HistoryAfter(t.Context(), 0, 1000)
+	h.must(err)
+	for _, r := range rows {
+		if strings.Contains(string(r.Body), canary) {
+			t.Errorf("history tells the address: %s", r.Body)
 		}
 	}
 }
@@ -374,5 +420,47 @@ func TestAdmin(t *testing.T) {
 	}
 	if log := h.Log.String(); strings.Contains(log, canary) || strings.Contains(log, key.Reveal()) {
 		t.Error("the log holds an address or a key")
+	}
+}
+
+// Who writes into the database that a sink has everything doesn't starve it: what
+// was delivered is known, and after a start the sink fails until it is replayed.
+func TestCursorTooFar(t *testing.T) {
+	h := newHouse(t)
+	h.run()
+	added, _ := h.add(sink.Input{Kind: sink.File, Address: secret.New("a.jsonl")})
+	h.done(added.ID, h.head())
+	meddle := func() {
+		db, err := sql.Open("sqlite3", filepath.Join(h.Dir, store.DatabaseFile)+"?_busy_timeout=5000")
+		h.must(err)
+		_, err = db.ExecContext(t.Context(), "UPDATE sink_progress SET cursor = 1000000")
+		h.must(errors.Join(err, db.Close()))
+	}
+	text := func() string {
+		b, err := os.ReadFile(filepath.Join(h.settings.Dir, "a.jsonl"))
+		h.must(err)
+		return string(b)
+	}
+	meddle()
+	if err := h.Store.CheckProgress(t.Context()); !errors.Is(err, audit.ErrTampered) {
+		t.Errorf("it isn't noticed: %v", err)
+	}
+	last := h.record(h.edited("kept from the receiver"))
+	h.until("the entry goes out", func() bool { return h.sink(added.ID).Cursor == last })
+	if diff := cmp.Diff(span(1, last), h.seqs(text())); diff != "" {
+		t.Error(diff)
+	}
+	h.must(h.Store.CheckProgress(t.Context()))
+	h.stop()
+	meddle()
+	h.run()
+	last = h.record(h.edited("kept from the receiver too"))
+	h.until("the sink fails", func() bool { return strings.Contains(h.sink(added.ID).Health.Problem, "Replay") })
+	_, err := h.sinks.Replay(t.Context(), h.ada, added.ID, last)
+	h.must(err)
+	h.done(added.ID, last)
+	h.until("replayed", func() bool { return h.sink(added.ID).Cursor == h.head() })
+	if diff := cmp.Diff(span(1, h.head()), h.seqs(text())); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -14,8 +14,9 @@ type Store interface {
 	Sinks(ctx context.Context) ([]Sink, error)
 	AddSink(ctx context.Context, k Sink, e audit.Event) error
 	RemoveSink(ctx context.Context, id string, e audit.Event) error
-	// SteerSink changes whether a sink is paused, its cursor and its health, with
-	// the entry that says so. Where fn fails, nothing is changed.
+	// SteerSink changes a sink, its cursor and its health, with the entry that says
+	// so; its kind and key stay. Where fn fails, nothing is changed. A name that
+	// another one has is a problem.
 	SteerSink(ctx context.Context, id string, fn func(*Sink) (audit.Event, error)) (Sink, error)
 
 	// SinkDelivered moves a sink's cursor after a delivery, or past what it doesn't

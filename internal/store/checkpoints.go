@@ -90,6 +90,23 @@ func (s *Store) SetAnchored(ctx context.Context, id string, a Anchored) error {
 	})
 }
 
+// CheckProgress looks whether anchors and sinks are said to have more than there
+// is. Who says so in the database wants them to get nothing more.
+func (s *Store) CheckProgress(ctx context.Context) error {
+	var anchors, sinks int
+	err := s.row(ctx, `SELECT (SELECT count(*) FROM anchor WHERE reached > (SELECT COALESCE(MAX(id), 0) FROM checkpoint)),
+		(SELECT count(*) FROM sink_progress WHERE cursor > (SELECT COALESCE(MAX(seq), 0) FROM history))`).Scan(&anchors, &sinks)
+	switch {
+	case err != nil:
+		return err
+	case anchors > 0:
+		return fmt.Errorf("%w: an anchor is said to have a checkpoint that there is not", audit.ErrTampered)
+	case sinks > 0:
+		return fmt.Errorf("%w: a sink is said to have entries that there are not", audit.ErrTampered)
+	}
+	return nil
+}
+
 // Signable returns a channel that receives after commits that a checkpoint
 // should follow at once. It has one reader.
 func (s *Store) Signable() <-chan struct{} { return s.signable }

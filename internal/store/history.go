@@ -33,7 +33,7 @@ func (t *tx) recordOne(e audit.Event) error {
 		return err
 	}
 	if err := t.exec("INSERT INTO history (seq, body, prev, hash) VALUES ($1, $2, $3, $4)", row.Seq, row.Body, row.Prev[:], row.Hash[:]); err != nil {
-		return err
+		return errors.Join(err, t.w.compareHead(*t.head))
 	}
 	if err := t.recordPersonal(row); err != nil {
 		return err
@@ -72,19 +72,6 @@ var personalQueries = func() (all [7]string) {
 	}
 	return all
 }()
-
-// lastHead is the end of the chain. It is remembered from one transaction to the
-// next; a trigger refuses a row that doesn't follow the last one.
-func (w *writer) lastHead() (audit.Head, error) {
-	if w.head != nil {
-		return *w.head, nil
-	}
-	st, err := w.stmt(headQuery)
-	if err != nil {
-		return audit.Head{}, err
-	}
-	return readHead(st.QueryRowContext(context.Background()))
-}
 
 const headQuery = "SELECT seq, hash FROM history WHERE seq = (SELECT MAX(seq) FROM history)"
 

@@ -50,17 +50,22 @@ func (s *Store) AddSink(ctx context.Context, k sink.Sink, e audit.Event) error {
 	return s.write(ctx, func(t *tx) error {
 		err := t.exec(`INSERT INTO sink (id, kind, name, format, shown, address_sealed, key_sealed, filter, personal, paused, created_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, k.ID, k.Kind, k.Name, k.Format, k.Shown, k.Address, k.Key, k.Filter, k.Personal, k.Paused, micros(k.Created))
-		if isUnique(err) {
-			return problem.InvalidFields("Nothing was saved.", map[string]string{"name": "Another sink has this name."})
-		}
 		if err != nil {
-			return err
+			return sinkName(err)
 		}
 		if err := t.exec("INSERT INTO sink_progress (id, cursor, epoch, ok_at, failed_at, problem, tries, due_at) VALUES ($1, $2, 0, 0, 0, '', 0, 0)", k.ID, k.Cursor); err != nil {
 			return err
 		}
 		return t.record(e)
 	})
+}
+
+// sinkName says it in words where two sinks would have the same name.
+func sinkName(err error) error {
+	if isUnique(err) {
+		return problem.InvalidFields("Nothing was saved.", map[string]string{"name": "Another sink has this name."})
+	}
+	return err
 }
 
 // RemoveSink implements [sink.Store].
@@ -93,7 +98,8 @@ func (s *Store) SteerSink(ctx context.Context, id string, fn func(*sink.Sink) (a
 		}
 		h := k.Health
 		err = errors.Join(
-			t.exec("UPDATE sink SET paused = $2 WHERE id = $1", id, k.Paused),
+			sinkName(t.exec("UPDATE sink SET name = $2, format = $3, shown = $4, address_sealed = $5, filter = $6, personal = $7, paused = $8 WHERE id = $1",
+				id, k.Name, k.Format, k.Shown, k.Address, k.Filter, k.Personal, k.Paused)),
 			t.exec("UPDATE sink_progress SET cursor = $2, epoch = $3, ok_at = $4, failed_at = $5, problem = $6, tries = $7, due_at = $8 WHERE id = $1",
 				id, k.Cursor, k.Epoch, micros(h.OKAt), micros(h.FailedAt), h.Problem, h.Tries, micros(h.Due)))
 		if err != nil {

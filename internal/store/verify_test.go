@@ -59,7 +59,7 @@ func TestVerifyWhileWritten(t *testing.T) {
 	writers.Wait()
 }
 
-func closed(c chan struct{}) bool {
+func closed(c <-chan struct{}) bool {
 	select {
 	case <-c:
 		return true

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mattn/go-sqlite3"
 
@@ -29,8 +30,10 @@ type writer struct {
 	db       *sql.DB
 	conn     *sql.Conn
 	stmts    map[string]*sql.Stmt
-	head     *audit.Head   // end of the chain in the open transaction or, between two, on disk; nil if it has to be read
-	turn     chan struct{} // holds a token while somebody writes
+	head     *audit.Head           // end of the chain in the open transaction or, between two, on disk; nil if it has to be read
+	kept     audit.Head            // end of the chain as this process left it on disk
+	foreign  atomic.Pointer[error] // somebody else wrote into history: nothing is written any more
+	turn     chan struct{}         // holds a token while somebody writes
 	failed   chan struct{}
 	failOnce sync.Once
 
@@ -55,7 +58,11 @@ func newWriter(s *Store, path string) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &writer{store: s, db: db, conn: conn, stmts: map[string]*sql.Stmt{}, turn: make(chan struct{}, 1), failed: make(chan struct{})}, nil
+	w := &writer{store: s, db: db, conn: conn, stmts: map[string]*sql.Stmt{}, turn: make(chan struct{}, 1), failed: make(chan struct{})}
+	if w.kept, err = w.readHead(); err != nil {
+		return nil, errors.Join(err, conn.Close(), db.Close())
+	}
+	return w, nil
 }
 
 // close writes what waits and takes nothing more.
@@ -146,6 +153,10 @@ func (w *writer) transact(batch []*job) {
 		return
 	default:
 	}
+	if err := w.meddled(); err != nil {
+		fail(errDown.Because(err))
+		return
+	}
 	if err := w.exec("BEGIN IMMEDIATE"); err != nil {
 		fail(fmt.Errorf("begin: %w", err))
 		return
@@ -170,6 +181,9 @@ func (w *writer) transact(batch []*job) {
 		w.giveUp(err)
 		fail(errDown.Because(err))
 		return
+	}
+	if w.head != nil {
+		w.kept = *w.head
 	}
 	w.publish(batch)
 	if err := failpoint.Hit("store.after_commit"); err != nil {

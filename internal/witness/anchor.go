@@ -15,9 +15,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"gatehouse/internal/audit"
+	"gatehouse/internal/store"
 )
 
 // An anchor is a place outside the database that is given checkpoints, so that
@@ -27,15 +29,76 @@ type anchor struct {
 	name string // for readers, without what may be secret
 	file string // path, if what it was given can be read again
 	send func(ctx context.Context, line, note []byte) error
+	turn chan struct{} // holds a token while something is sent, which may hang
+
+	given int64 // the checkpoint that this process delivered last; only deliver touches it
+
+	mu    sync.Mutex
+	state *store.Anchored // how far it is, once this process tried
 }
 
 const anchorTimeout = 15 * time.Second
 
+var errHangs = errors.New("it doesn't take anything: what was sent last has not come back")
+
+// give sends a checkpoint, and returns when it is delivered, failed or, at the
+// latest, a second after ctx ended. Nothing is sent beside what hangs.
+func (a *anchor) give(ctx context.Context, note []byte) error {
+	select {
+	case a.turn <- struct{}{}:
+	default:
+		return errHangs
+	}
+	return bounded(ctx, func() error {
+		defer func() { <-a.turn }()
+		return a.send(ctx, lineOf(note), note)
+	})
+}
+
+// bounded runs fn, which may hang, and waits for it until a second after ctx ended.
+func bounded(ctx context.Context, fn func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- fn() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return errHangs
+	}
+}
+
+// now is how far the anchor is: what this process knows itself goes before what
+// the database says, which is never more than there is.
+func (a *anchor) now(kept store.Anchored, newest int64) store.Anchored {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.state != nil {
+		return *a.state
+	}
+	if kept.Reached > newest {
+		kept.Reached = 0
+	}
+	return kept
+}
+
+func (a *anchor) keep(state store.Anchored) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.state = &state
+}
+
 // parseAnchor reads one target: file:PATH, stdout, syslog: or syslog:HOST:PORT,
 // https://….
-func parseAnchor(target string, stdout io.Writer) (anchor, error) {
+func parseAnchor(target string, stdout io.Writer) (*anchor, error) {
 	sum := sha256.Sum256([]byte(target))
-	a := anchor{id: hex.EncodeToString(sum[:8])}
+	a := &anchor{id: hex.EncodeToString(sum[:8]), turn: make(chan struct{}, 1)}
 	kind, rest, _ := strings.Cut(target, ":")
 	switch {
 	case kind == "file" && rest != "":
@@ -119,7 +182,12 @@ func sendSyslog(ctx context.Context, addr string, line []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = conn.Write([]byte(text))
+	if at, ok := ctx.Deadline(); ok {
+		err = conn.SetWriteDeadline(at)
+	}
+	if err == nil {
+		_, err = conn.Write([]byte(text))
+	}
 	return errors.Join(err, conn.Close())
 }
 

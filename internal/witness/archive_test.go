@@ -53,8 +53,10 @@ func (c *console) bothWith(archives ...string) witness.Report {
 
 func (c *console) ask(db string, anchors []string, archives ...string) witness.Report {
 	c.t.Helper()
-	ours := examineAll(c.t.Context(), db, c.public, anchors, archives...)
-	theirs, err := startVerifier(c.t).ask(db, filepath.Join(c.dir, witness.PublicFile), anchors, archives...)
+	ours := c.examineAll(db, anchors, archives...)
+	python := startVerifier(c.t)
+	python.restored = c.restores
+	theirs, err := python.ask(db, filepath.Join(c.dir, witness.PublicFile), anchors, archives...)
 	c.must(err)
 	if ours.Result != theirs.Result {
 		c.t.Errorf("we say %q (%s), the other verifier %q (%s)", ours.Result, ours.Problem, theirs.Result, theirs.Problem)
@@ -68,8 +70,9 @@ func (c *console) ask(db string, anchors []string, archives ...string) witness.R
 	return ours
 }
 
-func examineAll(ctx context.Context, db string, public audit.PublicKeys, anchors []string, archives ...string) witness.Report {
-	by := witness.Evidence{Keys: func() (audit.PublicKeys, error) { return public, nil }, Anchors: anchors, Archives: archives}
+func (c *console) examineAll(db string, anchors []string, archives ...string) witness.Report {
+	ctx := c.t.Context()
+	by := witness.Evidence{Keys: func() (audit.PublicKeys, error) { return c.public, nil }, Anchors: anchors, Archives: archives, Restores: c.restores}
 	if db == "" {
 		return witness.Examine(ctx, nil, by)
 	}
@@ -455,7 +458,7 @@ func TestFlippedArchives(t *testing.T) {
 			bad[at] ^= byte(1 + random.IntN(255))
 		}
 		c.must(os.WriteFile(path, bad, 0o600))
-		ours := examineAll(t.Context(), "", c.public, nil, path)
+		ours := c.examineAll("", nil, path)
 		theirs, err := python.ask("", filepath.Join(c.dir, witness.PublicFile), nil, path)
 		c.must(err)
 		counts[ours.Result+", "+theirs.Result]++
@@ -599,6 +602,9 @@ func TestRestoreAfterRemoval(t *testing.T) {
 	if err := old.witness.Start(t.Context(), false); !errors.Is(err, audit.ErrRolledBack) {
 		t.Fatal(err)
 	}
+	head, err := old.store.HistoryHead(t.Context())
+	old.must(err)
+	old.restores = []int64{head.Seq}
 	old.must(old.witness.Start(t.Context(), true))
 	for range 5 { // until the entry that says so has left
 		old.people(4)

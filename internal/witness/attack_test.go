@@ -295,3 +295,112 @@ func TestManyCheckpoints(t *testing.T) {
 		t.Errorf("with a forged one they are %s", got)
 	}
 }
+
+// A key that somebody put beside the console's own doesn't count: nobody gets the
+// console to sign on top of what such a key signed.
+func TestForeignPublicKey(t *testing.T) {
+	c := start(t)
+	c.rows(5)
+	c.sign()
+	path := filepath.Join(c.dir, witness.PublicFile)
+	own, err := os.ReadFile(path)
+	c.must(err)
+	text, err := audit.NewSigningKey("gatehouse-forged")
+	c.must(err)
+	forger, err := audit.ParseSigningKey(text)
+	c.must(err)
+	for _, text := range []string{string(own) + forger.Public() + "\n", forger.Public() + "\n", "", "junk\n"} {
+		c.must(os.WriteFile(path, []byte(text), 0o600))
+		if _, err := witness.LoadKeys(c.dir, false); err == nil || !strings.Contains(err.Error(), "remove it") {
+			t.Errorf("%q: %v", text, err)
+		}
+		public, err := witness.OwnPublic(c.dir)
+		c.must(err)
+		note, err := forger.Sign("gatehouse-forged\n5\n" + base64.StdEncoding.EncodeToString(make([]byte, 32)) + "\nrestored 0\n")
+		c.must(err)
+		if _, err := public.OpenCheckpoint(note); err == nil {
+			t.Error("a forger's checkpoint counts")
+		}
+	}
+	c.must(os.Remove(path))
+	keys, err := witness.LoadKeys(c.dir, false)
+	c.must(err)
+	if got, err := os.ReadFile(path); err != nil || string(got) != keys.Signing.Public()+"\n" || string(got) != string(own) {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// Entries that somebody else adds while the console runs are never signed: the
+// badge says so, and nothing more is written.
+func TestForeignEntry(t *testing.T) {
+	c := start(t)
+	c.rows(5)
+	c.sign()
+	head, err := c.store.HistoryHead(t.Context())
+	c.must(err)
+	r, err := audit.Seal(head, audit.Event{Actor: audit.System(), Action: "change.voted"}, now())
+	c.must(err)
+	c.run(func() {
+		c.wait(func() bool { return !c.witness.Known().WholeAt.IsZero() })
+		c.attack(fmt.Sprintf("INSERT INTO history (seq, body, prev, hash) VALUES (%d, x'%x', x'%x', x'%x')", r.Seq, r.Body, r.Prev[:], r.Hash[:]))
+		if err := c.store.Record(t.Context(), audit.Event{Actor: audit.System(), Action: "x.y"}); !errors.Is(err, audit.ErrTampered) {
+			t.Errorf("a write: %v", err)
+		}
+		c.wait(func() bool { return c.witness.Known().Problem != nil })
+	})
+	if err := c.witness.Checkpoint(t.Context(), witness.ForNews); !errors.Is(err, audit.ErrTampered) {
+		t.Errorf("signed: %v", err)
+	}
+	if err := c.witness.VerifyWhole(t.Context()); !errors.Is(err, audit.ErrTampered) || c.witness.Known().Problem == nil {
+		t.Errorf("verified: %v", err)
+	}
+	if last, err := c.store.LatestCheckpoint(t.Context()); err != nil || last.Size != 5 {
+		t.Errorf("%+v, %v", last, err)
+	}
+}
+
+// Who writes into the database that an anchor or a sink has everything doesn't
+// starve it, and is told of.
+func TestProgressTooFar(t *testing.T) {
+	anchor := filepath.Join(t.TempDir(), "anchors.log")
+	c := start(t, "file:"+anchor)
+	c.rows(5)
+	given := func(size int64) func() bool {
+		return func() bool {
+			notes, err := witness.ReadAnchor(anchor)
+			if errors.Is(err, os.ErrNotExist) {
+				return false
+			}
+			c.must(err)
+			if len(notes) == 0 {
+				return false
+			}
+			last, err := c.public.OpenCheckpoint(notes[len(notes)-1])
+			c.must(err)
+			return last.Size == size
+		}
+	}
+	c.run(func() {
+		c.wait(given(5))
+		c.until(func(a []witness.Anchor) bool { return a[0].Reached == 1 })
+		c.attack("UPDATE anchor SET reached = 1000000")
+		c.until(func(a []witness.Anchor) bool { return a[0].Reached == 1 }) // the page goes by what was delivered
+		c.rows(2)
+		c.sign()
+		c.wait(given(7))
+		c.wait(func() bool { return c.witness.Known().Problem != nil })
+	})
+	c.must(c.store.Close())
+	c.attack("UPDATE anchor SET reached = 1000000")
+	c.must(os.Truncate(anchor, 0))
+	c.open()
+	if err := c.witness.Start(t.Context(), false); !errors.Is(err, audit.ErrTampered) || c.witness.Known().Problem == nil {
+		t.Errorf("start: %v", err)
+	}
+	c.until(func(a []witness.Anchor) bool { return a[0].Reached == 0 })
+	c.run(func() { c.wait(given(7)) }) // the newest goes to every anchor after a start
+	c.must(c.witness.VerifyWhole(t.Context()))
+	if c.witness.Known().Problem == nil {
+		t.Error("verification hides it")
+	}
+}

@@ -33,8 +33,9 @@ var (
 // A verifier is docs/verify_history.py, which is told of one database after
 // another.
 type verifier struct {
-	in  io.WriteCloser
-	out *bufio.Scanner
+	in       io.WriteCloser
+	out      *bufio.Scanner
+	restored []int64 // restores that are known to be agreed
 }
 
 func startVerifier(t *testing.T) *verifier {
@@ -56,7 +57,7 @@ func startVerifier(t *testing.T) *verifier {
 }
 
 func (v *verifier) ask(db, key string, anchors []string, archives ...string) (r witness.Report, err error) {
-	ask := map[string]any{"key": key, "anchors": anchors, "archives": archives}
+	ask := map[string]any{"key": key, "anchors": anchors, "archives": archives, "restored": v.restored}
 	if db != "" {
 		ask["db"] = db
 	}
@@ -72,6 +73,9 @@ func (v *verifier) ask(db, key string, anchors []string, archives ...string) (r 
 	}
 	return r, json.Unmarshal(v.out.Bytes(), &r)
 }
+
+// agreed is the restore of one of the specimens.
+var agreed = []int64{20}
 
 // A specimen is a database with checkpoints and anchors that is in order.
 type specimen struct {
@@ -161,6 +165,7 @@ func (b *bench) put(s *specimen) error {
 // look asks both verifiers, which must agree.
 func (b *bench) look(what string) (witness.Report, error) {
 	ours := examineFile(b.t.Context(), b.db, b.now.public, b.log)
+	b.python.restored = agreed
 	theirs, err := b.python.ask(b.db, b.now.key, []string{b.log})
 	if err != nil {
 		return ours, err
@@ -182,7 +187,7 @@ func examineFile(ctx context.Context, path string, public audit.PublicKeys, anch
 		return witness.Report{Result: witness.Unreadable, Problem: err.Error()}
 	}
 	defer func() { _ = st.Close() }() // only read
-	return witness.Examine(ctx, st, witness.Evidence{Keys: func() (audit.PublicKeys, error) { return public, nil }, Anchors: anchors})
+	return witness.Examine(ctx, st, witness.Evidence{Keys: func() (audit.PublicKeys, error) { return public, nil }, Anchors: anchors, Restores: agreed})
 }
 
 // content is a digest of all that verification reads of a database.

@@ -50,15 +50,39 @@ func LoadKeys(dir string, make bool) (Keys, error) {
 	if k.Signing, err = audit.ParseSigningKey(string(text)); err != nil {
 		return Keys{}, fmt.Errorf("%s: %w", path, err)
 	}
-	k.Public, err = LoadPublic(filepath.Join(dir, PublicFile))
+	if k.Public, err = audit.ParsePublicKeys(k.Signing.Public()); err != nil {
+		return Keys{}, err
+	}
+	return k, comparePublic(filepath.Join(dir, PublicFile), k.Signing.Public())
+}
+
+// comparePublic looks whether a file holds the public half of the signing key and
+// nothing else, and writes it if it isn't there. It lies beside the database, so
+// nothing is taken from it.
+func comparePublic(path, public string) error {
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		//nolint:gosec // the operator says where keys lie
-		if err := os.WriteFile(filepath.Join(dir, PublicFile), []byte(k.Signing.Public()+"\n"), 0o600); err != nil {
-			return Keys{}, err
-		}
-		k.Public, err = LoadPublic(filepath.Join(dir, PublicFile))
+		return os.WriteFile(path, []byte(public+"\n"), 0o600)
 	}
-	return k, err
+	if err == nil && strings.TrimSpace(string(text)) != public {
+		err = fmt.Errorf("%s is not the public half of %s alone: somebody changed it. Keep a copy of it, find out who could write there, and remove it; it is written anew on start. A key from before belongs into a file for history verify --key", path, KeyFile)
+	}
+	return err
+}
+
+// OwnPublic returns the public key that a console in a directory signs with: the
+// public half of its signing key, or where that isn't readable what lies beside.
+func OwnPublic(dir string) (audit.PublicKeys, error) {
+	text, err := os.ReadFile(filepath.Join(dir, KeyFile))
+	if err != nil {
+		return LoadPublic(filepath.Join(dir, PublicFile))
+	}
+	k, err := audit.ParseSigningKey(string(text))
+	if err != nil {
+		return audit.PublicKeys{}, err
+	}
+	return audit.ParsePublicKeys(k.Public())
 }
 
 // LoadPublic reads the public keys in a file.

@@ -65,6 +65,7 @@ func (s *Service) littleToVerify(ctx context.Context) bool {
 
 // signDue signs when there is news, or nothing was signed for long.
 func (s *Service) signDue(ctx context.Context) {
+	s.checkProgress(ctx)
 	last, err := s.store.LatestCheckpoint(ctx)
 	if err != nil {
 		s.log.Error("read the last checkpoint", "err", s.found(err))
@@ -128,7 +129,7 @@ const (
 
 // feed gives an anchor the newest checkpoint whenever there is one. Those between
 // are part of it.
-func (s *Service) feed(ctx context.Context, a anchor, wake <-chan struct{}) {
+func (s *Service) feed(ctx context.Context, a *anchor, wake <-chan struct{}) {
 	pause := firstPause
 	for {
 		done, err := s.deliver(ctx, a)
@@ -160,26 +161,54 @@ func rest(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// deliver gives an anchor the newest checkpoint and reports whether it has it.
-func (s *Service) deliver(ctx context.Context, a anchor) (done bool, err error) {
-	state, err := s.store.Anchored(ctx, a.id)
+// deliver gives an anchor the newest checkpoint and reports whether it has it from
+// this process: what the database says is kept from nobody who can write there.
+func (s *Service) deliver(ctx context.Context, a *anchor) (done bool, err error) {
+	s.checkProgress(ctx)
+	kept, err := s.store.Anchored(ctx, a.id)
 	if err != nil {
 		return false, err
 	}
 	last, err := s.store.LatestCheckpoint(ctx)
-	if err != nil || last.ID <= state.Reached {
+	if err != nil || last.ID == a.given {
 		return err == nil, err
 	}
 	limited, cancel := context.WithTimeout(ctx, anchorTimeout)
 	defer cancel()
-	if err := a.send(limited, lineOf(last.Note), last.Note); err != nil {
+	state := a.now(kept, last.ID)
+	if err := a.give(limited, last.Note); err != nil {
 		if ctx.Err() != nil {
 			return false, err
 		}
 		s.log.Warn("an anchor failed", "anchor", a.name, "err", err)
 		state.FailedAt, state.Problem = s.now(), err.Error()
 	} else {
-		state.Reached, state.OKAt, done = last.ID, s.now(), true
+		a.given, done = last.ID, true
+		state.Reached, state.OKAt = last.ID, s.now()
 	}
+	a.keep(state)
 	return done, s.store.SetAnchored(context.WithoutCancel(ctx), a.id, state)
+}
+
+// checkProgress tells if anchors or sinks are said to have more than there is.
+func (s *Service) checkProgress(ctx context.Context) {
+	err := s.store.CheckProgress(ctx)
+	if errors.Is(err, audit.ErrTampered) {
+		s.tell(err)
+	} else if err != nil && ctx.Err() == nil {
+		s.log.Error("look at what was delivered", "err", err)
+	}
+}
+
+// tell remembers until the next start what is wrong beside history itself.
+func (s *Service) tell(err error) {
+	s.mu.Lock()
+	known := s.beside != nil && s.beside.Error() == err.Error()
+	s.beside = err
+	s.mu.Unlock()
+	if known {
+		return
+	}
+	s.activity.Add(1)
+	s.log.Error("what was delivered is not as it was written; see docs/audit.md", "err", err)
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 
 	"gatehouse/internal/archive"
 	"gatehouse/internal/audit"
@@ -117,6 +119,7 @@ type Report struct {
 	Anchored    int    `json:"anchored"`
 	Signed      int64  `json:"signed"` // rows that the newest checkpoint covers
 	Restored    int    `json:"restored"`
+	Excused     int    `json:"excused"`   // checkpoints that need not fit any more because of a restore
 	Removed     int64  `json:"removed"`   // rows that left the database for archives
 	Unchecked   int    `json:"unchecked"` // checkpoints that can't be compared without those
 	Archives    int    `json:"archives"`  // that were checked
@@ -138,6 +141,7 @@ type Evidence struct {
 	Keys     func() (audit.PublicKeys, error)
 	Anchors  []string // files with checkpoints
 	Archives []string // files with entries that left, or directories of them
+	Restores []int64  // sizes that history was taken back to as whoever asks knows
 }
 
 // Examine verifies a database, or without one archives alone, and compares it with
@@ -169,6 +173,8 @@ type examination struct {
 	public audit.PublicKeys
 	report Report
 	g      gathering
+
+	unnamed error // a restore that nobody named excuses checkpoints
 }
 
 func (x *examination) run(ctx context.Context) error {
@@ -194,7 +200,7 @@ func (x *examination) run(ctx context.Context) error {
 	}
 	found, err := x.archives(ctx)
 	if err != nil || x.st == nil {
-		return cmp.Or(err, x.compareRoots(found), x.g.bad)
+		return cmp.Or(err, x.compareRoots(found), x.unnamed, x.g.bad)
 	}
 	return x.database(ctx, found)
 }
@@ -220,6 +226,7 @@ func (x *examination) gather(stored []audit.Signed) (err error) {
 	for _, c := range x.g.all {
 		x.report.Signed, x.report.Restored = max(x.report.Signed, c.Size), max(x.report.Restored, len(c.Restored))
 	}
+	x.unnamed = x.g.excuses(len(stored), x.by.Restores, &x.report)
 	return nil
 }
 
@@ -270,5 +277,33 @@ func (x *examination) database(ctx context.Context, found archive.Found) error {
 			x.report.Unchecked++
 		}
 	}
-	return cmp.Or(x.compareRoots(found), store.CompareCheckpoints(c, x.g.all), x.g.bad)
+	return cmp.Or(x.compareRoots(found), store.CompareCheckpoints(c, x.g.all), x.unnamed, x.g.bad)
+}
+
+// excuses counts the checkpoints that need not fit any more because of restores,
+// of which the first so many are the database's own. Who has the signing key can
+// make up a restore, so each must be one that is named.
+func (g gathering) excuses(stored int, named []int64, r *Report) error {
+	newest := g.newest()
+	var unnamed []string
+	anchored := 0
+	for i, c := range g.all {
+		if !newest.Excuses(c) {
+			continue
+		}
+		r.Excused++
+		if i >= stored {
+			anchored++
+		}
+		for _, size := range newest.Restored[len(c.Restored):] {
+			name := fmt.Sprintf("--restored %d", size)
+			if size < c.Size && !slices.Contains(named, size) && !slices.Contains(unnamed, name) {
+				unnamed = append(unnamed, name)
+			}
+		}
+	}
+	if len(unnamed) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: history says that it was taken back with consent, and so %d checkpoints need not fit any more, %d of them anchored. Ask who agreed; if it was agreed, verify with %s", audit.ErrRolledBack, r.Excused, anchored, strings.Join(unnamed, " "))
 }

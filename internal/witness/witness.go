@@ -49,7 +49,7 @@ type Settings struct {
 type Service struct {
 	store   *store.Store
 	keys    Keys
-	anchors []anchor
+	anchors []*anchor
 	now     func() time.Time
 	log     *slog.Logger
 	wake    []chan struct{} // by anchor
@@ -66,7 +66,7 @@ type Service struct {
 	signedAt  time.Time // when the newest checkpoint was
 	restored  []int64   // of the newest checkpoint by restores, when the service started
 	problem   error     // what was found wrong
-	lost      error     // an anchor's file wasn't there at start
+	beside    error     // what is wrong with anchors, or with what is said of deliveries, since the start
 	allRead   bool      // everything was verified since the start
 	since     int64     // until then: rows at the beginning that were taken for right
 	verifying bool      // the whole chain is being verified
@@ -130,15 +130,14 @@ func (s *Service) lookForAnchors(ctx context.Context) error {
 			return err
 		}
 		if reached.Reached > 0 {
-			s.mu.Lock()
-			s.lost = fmt.Errorf("%w: an anchor's file was given checkpoints and is not there any more", audit.ErrTampered)
-			s.mu.Unlock()
 			s.log.Error("an anchor is missing", "anchor", a.name, "delivered", reached.Reached)
+			s.tell(fmt.Errorf("%w: an anchor's file was given checkpoints and is not there any more", audit.ErrTampered))
 		}
 	}
+	s.checkProgress(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.lost
+	return s.beside
 }
 
 // recent returns the newest checkpoints, of the database and of anchors that can
@@ -376,7 +375,7 @@ func (s *Service) verifyNew(ctx context.Context) (store.Checked, error) {
 		}
 	}
 	c, err := s.store.VerifyFrom(ctx, from.Head, from.Tree, nil)
-	if err != nil {
+	if err = cmp.Or(err, s.store.CheckHead(ctx)); err != nil {
 		return c, s.found(err)
 	}
 	s.mu.Lock()
@@ -465,7 +464,7 @@ func (s *Service) verifyWhole(ctx context.Context) error {
 	}
 	c, err := s.store.VerifyWhole(ctx, s.openRemoved, nil, store.Sizes(g.all))
 	if err == nil {
-		err = cmp.Or(store.CompareCheckpoints(c, g.all), g.bad)
+		err = cmp.Or(s.store.CheckHead(ctx), store.CompareCheckpoints(c, g.all), g.bad)
 	}
 	if err != nil {
 		return s.found(err)
@@ -494,7 +493,7 @@ func (s *Service) Activity() int64 { return s.activity.Load() }
 func (s *Service) Known() Knowledge {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Knowledge{Size: s.checked.Head.Seq, Since: s.since, At: s.at, SignedAt: s.signedAt, WholeAt: s.wholeAt, Verifying: s.verifying, Problem: cmp.Or(s.problem, s.lost)}
+	return Knowledge{Size: s.checked.Head.Seq, Since: s.since, At: s.at, SignedAt: s.signedAt, WholeAt: s.wholeAt, Verifying: s.verifying, Problem: cmp.Or(s.problem, s.beside)}
 }
 
 // An Anchor is a place that is given checkpoints, and how that goes.
@@ -507,12 +506,20 @@ type Anchor struct {
 // Anchors returns how it goes with the anchors.
 func (s *Service) Anchors(ctx context.Context) ([]Anchor, error) {
 	var out []Anchor
+	newest, err := s.store.Checkpoints(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	var last int64
+	for _, one := range newest {
+		last = one.ID
+	}
 	for _, a := range s.anchors {
 		reached, err := s.store.Anchored(ctx, a.id)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Anchor{Name: a.name, Beside: s.store.Holds(a.file), Anchored: reached})
+		out = append(out, Anchor{Name: a.name, Beside: s.store.Holds(a.file), Anchored: a.now(reached, last)})
 	}
 	return out, nil
 }

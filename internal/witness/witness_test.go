@@ -36,6 +36,8 @@ type console struct {
 	at      time.Time // by its clock; the zero time for the real one
 	months  int       // that entries stay
 	archive *archive.Service
+
+	restores []int64 // that are known to be agreed
 }
 
 func (c *console) now() time.Time {
@@ -230,13 +232,39 @@ func TestRestore(t *testing.T) {
 	}
 	old.rows(9)
 	old.run(func() { old.until(func(a []witness.Anchor) bool { return a[0].Reached == 3 }) })
-	if r := old.examineWith(old.public, file); r.Result != witness.OK || r.Restored != 1 {
+	// Only who names the restore takes it for agreed.
+	if r := old.examine(file); r.Result != witness.RolledBack || r.Excused != 1 || !strings.Contains(r.Problem, "verify with --restored 3") {
 		t.Errorf("%+v", r)
+	}
+	if got := old.both(file); got != witness.RolledBack {
+		t.Errorf("unnamed, it is %s", got)
+	}
+	ours, theirs := old.named(file, 2, 3)
+	if ours.Result != witness.OK || ours.Restored != 1 || ours.Excused != 1 || ours != theirs {
+		t.Errorf("we say %+v, the other verifier %+v", ours, theirs)
+	}
+	if ours, theirs := old.named(file, 2); ours.Result != witness.RolledBack || theirs.Result != ours.Result {
+		t.Errorf("we say %+v, the other verifier %+v", ours, theirs)
 	}
 	// And the history that was left is refused from now on.
 	if r := c.examine(file); r.Result != witness.RolledBack {
 		t.Errorf("%+v", r)
 	}
+}
+
+// named asks both verifiers, who know of some restores.
+func (c *console) named(anchor string, restores ...int64) (ours, theirs witness.Report) {
+	c.t.Helper()
+	path := filepath.Join(c.dir, store.DatabaseFile)
+	r, err := store.Open(c.dir, store.Options{ReadOnly: true})
+	c.must(err)
+	ours = witness.Examine(c.t.Context(), r, witness.Evidence{Keys: func() (audit.PublicKeys, error) { return c.public, nil }, Anchors: []string{anchor}, Restores: restores})
+	c.must(r.Close())
+	python := startVerifier(c.t)
+	python.restored = restores
+	theirs, err = python.ask(path, filepath.Join(c.dir, witness.PublicFile), []string{anchor})
+	c.must(err)
+	return ours, theirs
 }
 
 func (c *console) examineWith(public audit.PublicKeys, anchors ...string) witness.Report {

@@ -38,10 +38,19 @@
     from = g;
     mark(g.parentNode, [g]);
   });
+  let under = null; // where it is said what is pointed at
   document.addEventListener('pointermove', (event) => {
-    if (!event.target.closest?.('[data-histogram]')) return;
+    if (!event.target.closest?.('[data-histogram]')) {
+      if (under) under.textContent = under.said;
+      under = null;
+      return;
+    }
     const g = bar(event);
-    if (g) g.closest('figure').querySelector('[data-under]').textContent = g.dataset.label; // what is pointed at
+    if (g && !under) {
+      under = g.closest('figure').querySelector('[data-under]');
+      under.said = under.textContent;
+    }
+    if (g) under.textContent = g.dataset.label;
     if (g && from && g.parentNode === from.parentNode) mark(g.parentNode, span(g));
   });
   document.addEventListener('pointerup', (event) => {

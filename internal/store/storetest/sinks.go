@@ -47,6 +47,7 @@ func sinks(t *testing.T, s *store.Store) {
 	}
 	steered, err := s.SteerSink(ctx, k.ID, func(k *sink.Sink) (audit.Event, error) {
 		k.Cursor, k.Paused = 2, true
+		k.Name, k.Format, k.Shown, k.Address, k.Filter, k.Personal = "Vault", sink.Native, "vault.example.com/…5678", []byte("sealed anew"), "", false
 		k.Epoch++
 		return event("sink.replayed"), nil
 	})
@@ -63,6 +64,12 @@ func sinks(t *testing.T, s *store.Store) {
 	must(t, err)
 	if len(rows) != 1 || rows[0].Seq != 2 {
 		t.Errorf("after the first: %+v", rows)
+	}
+	other := k
+	other.ID, other.Name = "snk_2", "Other"
+	must(t, s.AddSink(ctx, other, event("sink.added")))
+	if _, err := s.SteerSink(ctx, k.ID, func(k *sink.Sink) (audit.Event, error) { k.Name = "Other"; return event("sink.edited"), nil }); !problem.Is(err, problem.Invalid) {
+		t.Errorf("two sinks of one name: %v", err)
 	}
 	must(t, s.RemoveSink(ctx, k.ID, event("sink.removed")))
 	if err := s.RemoveSink(ctx, k.ID, event("sink.removed")); !problem.Is(err, problem.NotFound) {
