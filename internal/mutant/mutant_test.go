@@ -146,7 +146,7 @@ func run(t *testing.T, pkg, tests, overlay string) (ran, passed bool, out string
 	t.Helper()
 	args := []string{"test", "-count=1", "-timeout=100s", "-run", tests}
 	if overlay != "" {
-		args = append(args, "-overlay="+overlay, "-failfast", "-vet=off")
+		args = append(args, "-overlay="+overlay, "-failfast", "-vet=off", "-ldflags=-s -w")
 	}
 	args = append(args, "-v", "gatehouse/internal/"+pkg)
 	if strings.Contains(tests, "TestModel") {
