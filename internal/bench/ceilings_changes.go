@@ -102,7 +102,12 @@ func fixedChange() templates.ChangeView {
 	card.Talk = fixedTalk(form)
 	for i := range 15 {
 		card.Timeline = append(card.Timeline, templates.EntryView{
-			Sentence: templates.SentenceView{Who: fmt.Sprintf("Editor %d", i), Did: "commented on", Object: templates.LinkView{Text: "Edit " + name, URL: templates.URL(base)}}, At: at,
+			Seq: strconv.Itoa(110_000 + i), URL: templates.URL("/history/" + strconv.Itoa(110_000+i)), At: at,
+			Sentence: templates.SentenceView{Who: fmt.Sprintf("Editor %d", i), Did: "commented on", Object: templates.LinkView{Text: "Edit " + name, URL: templates.URL(base)}},
+			Facts: []templates.FactView{
+				{Name: "Action", Text: "change.commented"}, {Name: "Outcome", Text: "ok"}, {Name: "Object", Text: "change_request " + id}, {Name: "Actor id", Text: "usr_0123456789ABCDEF"},
+				{Name: "Comment", Text: "com_0123456789ABCDEF"}, {Name: "State", Text: "in_review"}, {Name: "Revision", Text: "2"}, {Name: "Toolkit", Text: "airtable"}, {Name: "Items", Text: "1"},
+			},
 		})
 	}
 	return templates.ChangeView{Page: frame, Card: card}
