@@ -3,9 +3,11 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"strconv"
 	"strings"
 
+	ql "gatehouse/internal/query"
 	"gatehouse/internal/secret"
 	"gatehouse/web/templates"
 )
@@ -30,8 +32,9 @@ func changesFrame(title string) templates.PageView {
 // of approvals.
 func fixedChanges(tab string) templates.ChangesView {
 	v := templates.ChangesView{
-		Page:  changesFrame("Changes"),
-		Pager: templates.PagerView{Text: "50 change requests on this page", Next: templates.URL("/changes?tab=" + tab + "&before=1795436472441324")},
+		Page:   changesFrame("Changes"),
+		Search: fixedSearch(),
+		Pager:  templates.PagerView{Text: "50 change requests on this page", Next: templates.URL("/changes?tab=" + tab + "&before=1795436472441324")},
 	}
 	for _, t := range []struct{ key, text, count string }{{"needs", "Needs me", "201"}, {"mine", "Mine", "50"}, {"watching", "Watching", "101"}, {"open", "All open", "501"}, {"done", "Done", ""}} {
 		v.Tabs = append(v.Tabs, templates.TabView{Text: t.text, URL: templates.URL("/changes?tab=" + t.key), Count: t.count, Current: t.key == tab})
@@ -51,6 +54,23 @@ func fixedChanges(tab string) templates.ChangesView {
 			row.State, row.Tally = templates.BadgeView{Text: "Rejected", Tone: "bad"}, ""
 		}
 		v.Rows = append(v.Rows, row)
+	}
+	return v
+}
+
+// fixedSearch is the field above an inbox, with its help.
+func fixedSearch() templates.AskedView {
+	v := templates.AskedView{Action: "/changes", Placeholder: "Words, or terms such as author:emil is:open after:7d"}
+	for _, k := range ql.Requests.Keys {
+		one := templates.SearchKeyView{Name: k.Name + ":", Text: k.Help + "."}
+		for i := range max(1, len(k.Values)) {
+			e := templates.ExampleView{Link: templates.LinkView{Text: k.Example, URL: templates.URL("/changes?q=" + url.QueryEscape(k.Example))}}
+			if i < len(k.Helps) {
+				e.Text = k.Helps[i]
+			}
+			one.Examples = append(one.Examples, e)
+		}
+		v.Help = append(v.Help, one)
 	}
 	return v
 }
