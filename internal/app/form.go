@@ -86,18 +86,22 @@ func (s *Server) csrfValid(c echo.Context, sent string) bool {
 	return hmac.Equal(got, want)
 }
 
+// opBytes is how long each half of an operation's id is: enough that none comes
+// twice, and that none is guessed; each form of a page has one.
+const opBytes = 9
+
 // newOpID issues the id of one sending of a form, bound to a person and an action.
 func (s *Server) newOpID(user, action string) string {
-	nonce := make([]byte, 12)
+	nonce := make([]byte, opBytes)
 	_, _ = rand.Read(nonce) // never fails (crypto/rand)
 	id := base64.RawURLEncoding.EncodeToString(nonce)
 	return id + s.opSeal(id, user, action)
 }
 
-const opNonceLength = 16 // characters
+const opNonceLength = opBytes * 4 / 3 // characters
 
 func (s *Server) opSeal(nonce, user, action string) string {
-	return base64.RawURLEncoding.EncodeToString(s.keys.Digest([]byte("op\x00" + nonce + "\x00" + user + "\x00" + action))[:12])
+	return base64.RawURLEncoding.EncodeToString(s.keys.Digest([]byte("op\x00" + nonce + "\x00" + user + "\x00" + action))[:opBytes])
 }
 
 func (s *Server) opValid(id, user, action string) bool {
