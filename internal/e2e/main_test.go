@@ -269,7 +269,9 @@ func (c *console) open(o tabOptions) *tab {
 	note := func(text string) {
 		mu.Lock()
 		defer mu.Unlock()
-		for _, e := range append(o.expect, "status of 422", "status of 409") { // forms with complaints
+		// Forms with complaints, and what a page was still asking for when it was left:
+		// an answer that can't be had otherwise is logged as a resource that failed.
+		for _, e := range append(o.expect, "status of 422", "status of 409", "TypeError: Failed to fetch") {
 			if strings.Contains(text, e) {
 				return
 			}
