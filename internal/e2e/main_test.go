@@ -342,6 +342,23 @@ func (p *tab) sees(texts ...string) {
 	}
 }
 
+// toUntil asks for a page again and again until it says a text, where what it
+// tells of happens by and by and the page doesn't renew itself.
+func (p *tab) toUntil(path, text string) {
+	p.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		p.to(path)
+		body, err := p.Locator("body").InnerText()
+		must(p.t, err)
+		if strings.Contains(body, text) {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("%s doesn't say %q:\n%.2000s", path, text, body)
+		}
+	}
+}
+
 func (p *tab) heading(name string) {
 	p.t.Helper()
 	if err := expect.Locator(p.Locator("h1")).ToContainText(name); err != nil {
