@@ -125,7 +125,7 @@ func (s *Server) personRoles(c echo.Context) error {
 	if err := decode(c, &in); err != nil {
 		return err
 	}
-	r, err := s.changes.ProposeRoles(c.Request().Context(), reader(c), in.Reason, u, personForm{Roles: in.Roles}.person().Roles)
+	r, err := s.changes.ProposeRoles(c.Request().Context(), reader(c), in.Reason, u, access.Unscoped(personForm{Roles: in.Roles}.person().Roles...))
 	if problem.Is(err, problem.Invalid) {
 		return s.personPage(c, u, personEdit{roles: append([]string{}, in.Roles...), reason: in.Reason}, err)
 	}
