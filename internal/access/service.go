@@ -58,13 +58,14 @@ type Store interface {
 // A Service signs people in and looks after their accounts.
 type Service struct {
 	store  Store
+	keys   *secret.Keyring
 	hasher *hasher
 	now    func() time.Time
 }
 
-// NewService returns a service over a store.
-func NewService(store Store, now func() time.Time) *Service {
-	return &Service{store: store, hasher: newHasher(), now: now}
+// NewService returns a service over a store. Signing people in takes keys.
+func NewService(store Store, keys *secret.Keyring, now func() time.Time) *Service {
+	return &Service{store: store, keys: keys, hasher: newHasher(), now: now}
 }
 
 // Wrong is the one answer to a sign-in that fails, whatever the reason.

@@ -129,7 +129,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w.st, err = store.Open(filepath.Join(dir, "data"), store.Options{Log: log, Now: clock})
 	w.must(err)
 	t.Cleanup(func() { w.must(w.st.Close()) })
-	w.access = access.NewService(w.st, clock)
+	w.access = access.NewService(w.st, keys, clock)
 	w.mirror = mirror.NewService(w.st, keys, mirror.Settings{SyncInterval: time.Hour, APIVersion: "v3.1", Timeout: 5 * time.Second}, clock, log)
 	w.changes = change.NewService(w.st, w.mirror, keys, change.Settings{Lease: time.Minute}, clock, log)
 	w.changes.Hold()
