@@ -152,7 +152,8 @@ func (u User) narrowed(in func(Scope, Place) bool, places []Place) User {
 			together.Allows = append(together.Allows, p)
 		}
 	}
-	u.Grants = append(there, together)
+	there = append(there, together)
+	u.Grants = there
 	return u
 }
 

@@ -41,7 +41,7 @@ func through(u access.User, but string) []access.Grant {
 // keepsManaging refuses that somebody takes from themselves what they are doing it
 // by: another has to, so that somebody is left.
 func keepsManaging(by access.Reader, after []access.Grant) error {
-	if !by.May(access.ManagePeople) || by.User.ID == "" {
+	if !by.May(access.ManagePeople) || by.ID == "" {
 		return nil // it is refused for that, or done by an operator
 	}
 	then := by.User
