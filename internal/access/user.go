@@ -81,7 +81,9 @@ type Reader struct {
 	Session string    // ses_…
 	Since   time.Time // when the session began
 	Origin  Origin
+	Token   string // tok_…, if a program acts for them through an API token
 
+	token    Token
 	operator bool // see [Operator]
 }
 
@@ -96,7 +98,9 @@ func (r Reader) Actor() audit.Actor {
 	if r.operator {
 		return audit.System()
 	}
-	return r.User.Actor(r.Origin)
+	a := r.User.Actor(r.Origin)
+	a.Token, a.TokenName = r.Token, r.token.Name
+	return a
 }
 
 const (
