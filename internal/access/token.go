@@ -137,7 +137,7 @@ type TokenStore interface {
 
 // Reader is the token's owner, cut down to what the token may do.
 func (t Token) Reader(u User, from Origin) Reader {
-	return Reader{User: t.Cut(u), Token: t.ID, token: t, Since: t.CreatedAt, Origin: from}
+	return Reader{User: t.Cut(u), Token: t.ID, token: t, Origin: from}
 }
 
 // Same reports whether the token is good and may do what it might as a reader.

@@ -18,9 +18,9 @@ import (
 type FormOp struct {
 	ID      string
 	User    access.User // who sent it, as the request's permission was found
-	Session string // empty with Token
-	Token   string // tok_…, for what came through the JSON API
-	Digest  []byte // keyed hash of what was sent
+	Session string      // empty with Token
+	Token   string      // tok_…, for what came through the JSON API
+	Digest  []byte      // keyed hash of what was sent
 }
 
 // A RepeatedError says that a form was sent before. Location is where the first
