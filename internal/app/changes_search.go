@@ -76,7 +76,7 @@ const requestsAtOnce = 500
 // foundRequests are the newest requests that a query finds, one more than a page.
 func (s *Server) foundRequests(c echo.Context, q ql.Query, before int64) ([]change.Line, error) {
 	ctx := c.Request().Context()
-	projects, err := s.store.Projects(ctx)
+	projects, err := s.seenProjects(c)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (s *Server) foundRequests(c echo.Context, q ql.Query, before int64) ([]chan
 	l.from, l.to = q.Span(s.now())
 	var found []change.Line
 	for {
-		some, err := s.store.Requests(ctx, store.RequestQuery{Reader: l.reader, Before: before, Limit: requestsAtOnce})
+		some, err := s.store.Requests(ctx, store.RequestQuery{Reader: reader(c).User, Before: before, Limit: requestsAtOnce})
 		if err != nil {
 			return nil, err
 		}

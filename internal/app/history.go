@@ -93,7 +93,7 @@ func (s *Server) searchBuilder(c echo.Context, a asked) (b searchBuilder, err er
 	if b.names, err = s.names(c); err != nil {
 		return b, err
 	}
-	b.projects, err = s.store.Projects(ctx)
+	b.projects, err = s.seenProjects(c)
 	return b, err
 }
 

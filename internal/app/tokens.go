@@ -196,7 +196,3 @@ func (s *Server) personTokens(c echo.Context, u access.User, v *templates.Person
 	return err
 }
 
-// seenProjects are the projects that the reader sees.
-func (s *Server) seenProjects(c echo.Context) ([]mirror.Project, error) {
-	return s.store.Projects(c.Request().Context())
-}
