@@ -20,6 +20,7 @@ type changeBuilder struct {
 	request   change.Request
 	project   mirror.Project // zero for a change of the rules
 	reader    access.Reader
+	here      access.User // the reader where the request is
 	people    []access.User
 	awaited   []access.User // those of them who can bring the request further
 	rules     change.Rules

@@ -275,13 +275,18 @@ func (s *Server) projectNotices(c echo.Context, p mirror.Project) ([]templates.N
 	return out, nil
 }
 
-// findProject returns the project that the URL names.
+// findProject returns the project that the URL names, if the reader sees it or a part
+// of it.
 func (s *Server) findProject(c echo.Context) (mirror.Project, error) {
 	slug := c.Param("slug")
 	if slug == "" || strings.ContainsRune(slug, 0) {
 		return mirror.Project{}, problem.New(problem.NotFound, "There is no such project.")
 	}
-	return s.store.ProjectBySlug(c.Request().Context(), slug)
+	p, err := s.store.ProjectBySlug(c.Request().Context(), slug)
+	if err == nil && !reader(c).MayWithin(access.ViewConfigs, p.Place()) {
+		return mirror.Project{}, problem.New(problem.NotFound, "There is no such project.")
+	}
+	return p, err
 }
 
 // mayPropose reports whether the reader may change configs of a project, and

@@ -10,10 +10,12 @@ import (
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/mirror"
-	"gatehouse/internal/problem"
 )
 
-const keyHere = "here"
+const (
+	keyHere    = "here"
+	keyToolkit = "toolkit" // string: of the auth config that the address names
+)
 
 // here is the reader as they are where the page is: in the project, at the auth
 // config or at the change request that its address names. Elsewhere it is the
@@ -50,15 +52,13 @@ func (s *Server) inProject(c echo.Context, u access.User) (access.User, error) {
 	if err != nil {
 		return u, err
 	}
-	if u = u.Within(p.Place()); !u.May(access.ViewConfigs) {
-		return u, problem.New(problem.NotFound, "There is no such project, or you may not see it.")
-	}
 	id := c.Param("id")
 	if id == "" {
-		return u, nil
+		return u.Within(p.Place()), nil
 	}
 	toolkit, err := s.toolkitOf(c.Request().Context(), p, id)
-	return reader(c).At(p.At(toolkit)), err
+	c.Set(keyToolkit, toolkit)
+	return u.At(p.At(toolkit)), err
 }
 
 func (s *Server) atRequest(c echo.Context, u access.User) (access.User, error) {
@@ -117,7 +117,7 @@ func (s *Server) snapshot(c echo.Context, p mirror.Project) (*mirror.Snapshot, e
 	}), nil
 }
 
-// drifts are those of the auth configs of a project that the reader sees, by id.
+// seenDrifts are those of the auth configs of a project that the reader sees, by id.
 func (s *Server) seenDrifts(c echo.Context, p mirror.Project) (map[string]mirror.Drift, error) {
 	ctx, u := c.Request().Context(), reader(c).User
 	all, err := s.store.Drifts(ctx, p.ID)

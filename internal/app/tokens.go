@@ -195,4 +195,3 @@ func (s *Server) personTokens(c echo.Context, u access.User, v *templates.Person
 	v.Tokens = tokenRows(all, projects, s, func(id string) templates.FormView { return s.newForm(c, personTokenPath(u.ID, id)) })
 	return err
 }
-

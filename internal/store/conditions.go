@@ -220,6 +220,12 @@ func (q HistoryQuery) matcher(now time.Time) matcher {
 	return m
 }
 
+// Reads reports whether an entry is not of what Hidden and Barred keep away.
+func (q HistoryQuery) Reads(e audit.Entry) bool {
+	q.Public = false
+	return q.open(e)
+}
+
 // open reports whether Public, Hidden and Barred leave an entry, without taking it to
 // pieces.
 func (q HistoryQuery) open(e audit.Entry) bool {
