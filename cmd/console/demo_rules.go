@@ -61,7 +61,7 @@ func someRules(ctx context.Context, c *services) error {
 // as is one of the demo's people, who has just signed in.
 func (d cast) as(email string) (access.Reader, error) {
 	a, err := d.store.AccountByEmail(d.ctx, email)
-	return access.Reader{User: a.User, Since: now(), Origin: access.Origin{IP: "127.0.0.1", Agent: "demo"}}, err
+	return access.Reader{User: a.User, ProvedAt: now(), Origin: access.Origin{IP: "127.0.0.1", Agent: "demo"}}, err
 }
 
 // rest waits until a request has come to rest.

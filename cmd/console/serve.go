@@ -104,7 +104,7 @@ func openServices(d directory, b behaviour, log *slog.Logger) (*services, error)
 	if err := st.CheckKey(context.Background(), keys); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	c.access = access.NewService(st, now)
+	c.access = access.NewService(st, keys, now)
 	c.mirror = mirror.NewService(st, keys, b.mirror(), now, log)
 	c.changes = change.NewService(st, c.mirror, keys, change.Settings{Grace: b.ApplyGrace, Lease: lease * b.Timeout}, now, log)
 	return c, nil

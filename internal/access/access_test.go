@@ -26,7 +26,7 @@ type house struct {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{Rig: rig.Bare(t, sandbox.Options{}), now: rig.Now()}
-	h.access = access.NewService(h.Store, func() time.Time { return h.now })
+	h.access = access.NewService(h.Store, h.Keys, func() time.Time { return h.now })
 	return h
 }
 
@@ -103,7 +103,7 @@ func TestLock(t *testing.T) {
 		}
 		if i == 50 {
 			h.Restart()
-			h.access = access.NewService(h.Store, func() time.Time { return h.now })
+			h.access = access.NewService(h.Store, h.Keys, func() time.Time { return h.now })
 		}
 	}
 	h.now = h.now.Add(24 * time.Hour)

@@ -90,7 +90,7 @@ func (s *Service) SetUp(ctx context.Context, token string, p Person, passphrase 
 	if err != nil {
 		return "", err
 	}
-	return s.startSession(ctx, a.User, from, "", "")
+	return s.StartSession(ctx, a.User, Proof{Method: MethodLink}, from)
 }
 
 // newAccount checks what was typed. With a passphrase the account is active.
@@ -202,7 +202,7 @@ func (s *Service) UseLink(ctx context.Context, token string, passphrase secret.V
 	if err != nil {
 		return "", err
 	}
-	return s.startSession(ctx, a.User, from, phc, accountKey(a.Email))
+	return s.StartSession(ctx, a.User, Proof{Method: MethodLink, verified: phc, guesses: accountKey(a.Email)}, from)
 }
 
 // ChangePassphrase replaces the reader's passphrase and ends their other sessions.

@@ -58,13 +58,14 @@ type Store interface {
 // A Service signs people in and looks after their accounts.
 type Service struct {
 	store  Store
+	keys   *secret.Keyring
 	hasher *hasher
 	now    func() time.Time
 }
 
-// NewService returns a service over a store.
-func NewService(store Store, now func() time.Time) *Service {
-	return &Service{store: store, hasher: newHasher(), now: now}
+// NewService returns a service over a store. Signing people in takes keys.
+func NewService(store Store, keys *secret.Keyring, now func() time.Time) *Service {
+	return &Service{store: store, keys: keys, hasher: newHasher(), now: now}
 }
 
 // Wrong is the one answer to a sign-in that fails, whatever the reason.
@@ -101,7 +102,7 @@ func (s *Service) SignIn(ctx context.Context, email string, passphrase secret.Va
 	if err := s.store.TakeGuess(ctx, byAddress, func(g *Guess) error { g.giveBack(); return nil }); err != nil {
 		return "", u, err
 	}
-	token, err = s.startSession(ctx, a.User, from, a.Passphrase, byAccount)
+	token, err = s.StartSession(ctx, a.User, Proof{Method: MethodPassphrase, verified: a.Passphrase, guesses: byAccount}, from)
 	if err == nil && outdated {
 		err = s.rehash(ctx, a, passphrase, from)
 	}
@@ -114,14 +115,20 @@ func (s *Service) SignInAs(ctx context.Context, email string, from Origin) (toke
 	if err != nil || a.State != Active {
 		return "", problem.New(problem.NotFound, "There is no such account that may sign in.")
 	}
-	return s.startSession(ctx, a.User, from, "", "")
+	return s.StartSession(ctx, a.User, Proof{Method: MethodDemo}, from)
 }
 
-func (s *Service) startSession(ctx context.Context, u User, from Origin, verified, guesses string) (string, error) {
+// StartSession signs somebody in who proved who they are. The token belongs into
+// the cookie.
+func (s *Service) StartSession(ctx context.Context, u User, p Proof, from Origin) (token string, err error) {
 	token, now := NewToken(), s.now()
-	one := Session{ID: "ses_" + secret.Code(16), Key: HashToken(token), UserID: u.ID, CreatedAt: now, LastSeen: now, Origin: from}
-	return token, s.store.AddSession(ctx, one, verified, guesses, audit.Event{
+	one := Session{
+		ID: "ses_" + secret.Code(16), Key: HashToken(token), UserID: u.ID, CreatedAt: now, LastSeen: now, Origin: from,
+		Method: p.Method, ProvedAt: now, Strong: p.Strong,
+	}
+	return token, s.store.AddSession(ctx, one, p.verified, p.guesses, audit.Event{
 		Actor: u.Actor(from), Action: "session.signed_in", Object: audit.Object{Kind: "session", ID: one.ID, Name: u.Name},
+		Detail: map[string]string{"method": p.Method},
 	})
 }
 

@@ -25,6 +25,32 @@ type Session struct {
 	CreatedAt time.Time
 	LastSeen  time.Time
 	Origin    Origin
+	Method    string    // how it began
+	ProvedAt  time.Time // when the person last proved who they are; signing in counts
+	Strong    bool      // by a second factor, or a passkey that knew its owner
+}
+
+// Ways to sign in, beside identity providers: those are named by [ProviderMethod].
+const (
+	MethodPassphrase = "passphrase"
+	MethodPasskey    = "passkey"
+	MethodLink       = "link" // a one-time link
+	MethodDemo       = "demo"
+)
+
+// ProviderMethod is how sessions begin that an identity provider vouches for.
+func ProviderMethod(id string) string { return "oidc:" + id }
+
+// ProofLife is how long a proof of who somebody is opens what wants a fresh one.
+const ProofLife = 5 * time.Minute
+
+// A Proof is how somebody showed who they are.
+type Proof struct {
+	Method string
+	Strong bool // by a second factor, or a passkey that knew its owner
+
+	verified string // PHC string of the passphrase that was right, if there was one
+	guesses  string // counter that this ends
 }
 
 // Expired reports whether the session is over at the given time.

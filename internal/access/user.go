@@ -78,11 +78,20 @@ type Origin struct {
 // A Reader is the signed-in person who makes a request, and from where.
 type Reader struct {
 	User
-	Session string    // ses_…
-	Since   time.Time // when the session began
-	Origin  Origin
+	Session  string // ses_…
+	Origin   Origin
+	Method   string    // how the session began
+	ProvedAt time.Time // when they last proved who they are
+	Strong   bool      // by a second factor, or a passkey that knew its owner
 
 	operator bool // see [Operator]
+}
+
+// Fresh reports whether the reader proved who they are a short while ago. A proof
+// from after now, by a clock that was set back, is none.
+func (r Reader) Fresh(now time.Time) bool {
+	age := now.Sub(r.ProvedAt)
+	return age >= 0 && age <= ProofLife
 }
 
 // Operator is whoever works on the machine itself, by subcommands and settings.

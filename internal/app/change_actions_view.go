@@ -116,7 +116,7 @@ func (b changeBuilder) bypassing(v *templates.ChangeCardView, path string) {
 		confirm, wrongConfirm := b.typedIn("bypass", "confirm")
 		v.Bypass = templates.BypassFormView{
 			Effect:   r.Revision.EffectHash,
-			Old:      b.now.Sub(b.reader.Since) > change.FreshSignIn,
+			Old:      !b.reader.Fresh(b.now),
 			Form:     b.form(path + "/bypass"),
 			Incident: templates.InputView{Name: "incident", Label: "Incident", Required: true, Value: incident, Complaint: wrongIncident, Hint: "Its id, such as INC-123."},
 			Reason:   templates.InputView{Name: "reason", ID: "bypass-reason", Label: "Why this can't wait", Rows: 2, Required: true, Value: reason, Complaint: wrongReason},

@@ -106,7 +106,7 @@ func (b *bench) fullSync(ctx context.Context, dir, url string) (took time.Durati
 	if err := st.CheckKey(ctx, keys); err != nil {
 		return 0, err
 	}
-	people := access.NewService(st, clock)
+	people := access.NewService(st, keys, clock)
 	if _, err := people.AddUser(ctx, access.Person{Email: email, Name: "Ada Admin", Roles: []access.Role{access.Admin, access.Editor}}, secret.New(passphrase)); err != nil {
 		return 0, err
 	}

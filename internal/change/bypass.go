@@ -36,9 +36,6 @@ type BypassReview struct {
 	At      time.Time
 }
 
-// FreshSignIn is how old a sign-in may be that breaks the glass.
-const FreshSignIn = 5 * time.Minute
-
 const (
 	minBypassReason = 20  // characters
 	maxIncident     = 100 // characters
@@ -79,8 +76,8 @@ func (r *Request) breakGlass(by access.Reader, e Emergency, t table) ([]audit.Ev
 		return nil, problem.New(problem.Forbidden, "You are not on the break-glass list.")
 	case e.Effect != r.Revision.EffectHash:
 		return nil, &MovedOn{e.Effect}
-	case t.now.Sub(by.Since) > FreshSignIn:
-		return nil, problem.New(problem.Forbidden, "Break-glass takes a sign-in that is not older than 5 minutes. Sign out, sign in again, and come back. Nothing was changed.")
+	case !by.Fresh(t.now):
+		return nil, problem.New(problem.Forbidden, "Break-glass takes a proof of who you are that is not older than 5 minutes. Nothing was changed.")
 	}
 	if utf8.RuneCountInString(e.Reason) < minBypassReason {
 		wrong["reason"] = "Say in at least 20 characters why this can't wait."

@@ -354,7 +354,7 @@ func (w *world) breakGlass() {
 		by = w.readers[slices.IndexFunc(w.readers, func(p access.Reader) bool { return p.ID == id })]
 	}
 	ago := time.Duration(w.draw.IntN(6)) * time.Minute
-	by.Since = w.now.Add(-ago)
+	by.ProvedAt = w.now.Add(-ago)
 	e := change.Emergency{Effect: w.last[r.id].Revision.EffectHash, Incident: "INC-1", Reason: "Tokens are leaking right now.", Name: w.last[r.id].Revision.Items[0].Name}
 	filled := w.chance(90)
 	if !filled {

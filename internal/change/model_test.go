@@ -129,7 +129,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w.st, err = store.Open(filepath.Join(dir, "data"), store.Options{Log: log, Now: clock})
 	w.must(err)
 	t.Cleanup(func() { w.must(w.st.Close()) })
-	w.access = access.NewService(w.st, clock)
+	w.access = access.NewService(w.st, keys, clock)
 	w.mirror = mirror.NewService(w.st, keys, mirror.Settings{SyncInterval: time.Hour, APIVersion: "v3.1", Timeout: 5 * time.Second}, clock, log)
 	w.changes = change.NewService(w.st, w.mirror, keys, change.Settings{Lease: time.Minute}, clock, log)
 	w.changes.Hold()
@@ -144,7 +144,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	} {
 		u := access.User{ID: fmt.Sprintf("usr_%d", i), Email: fmt.Sprintf("p%d@example.com", i), Name: fmt.Sprintf("Person %d", i), Roles: roles, State: access.Active, CreatedAt: w.now}
 		w.must(w.st.AddAccount(ctx, access.Account{User: u, Passphrase: "none"}, nil, audit.Event{Action: "user.added", Object: audit.Object{Kind: "user", ID: u.ID}}))
-		w.readers = append(w.readers, access.Reader{User: u, Since: w.now})
+		w.readers = append(w.readers, access.Reader{User: u, ProvedAt: w.now})
 		p := &refPerson{id: u.ID, active: true}
 		for _, r := range roles {
 			p.roles = append(p.roles, string(r))

@@ -77,7 +77,7 @@ func TestBreakGlass(t *testing.T) {
 	a := b.Config(rig.Enabled)
 	r := b.disable(a.ID)
 	fresh := b.editor
-	fresh.Since = rig.Now()
+	fresh.ProvedAt = rig.Now()
 	why := change.Emergency{Effect: r.Revision.EffectHash, Incident: "INC-1", Reason: "Tokens are leaking right now.", Name: a.Name}
 	_, err := b.Changes.BreakGlass(t.Context(), fresh, r.ID, why)
 	b.refused(err, problem.Forbidden, "break-glass list")

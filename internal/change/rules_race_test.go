@@ -172,7 +172,7 @@ func TestBypassThenRevision(t *testing.T) {
 	r := b.update(a.ID, change.Spec{Fields: map[string]string{"name": "mine"}})
 	b.edit(a.ID, `"name":"theirs"`)
 	fresh := b.editor
-	fresh.Since = rig.Now()
+	fresh.ProvedAt = rig.Now()
 	b.must(b.Changes.BreakGlass(t.Context(), fresh, r.ID, change.Emergency{Effect: r.Revision.EffectHash, Incident: "INC-1", Reason: "Tokens are leaking right now.", Name: a.Name}))
 	r = b.Settled(r.ID)
 	b.state(r, change.InReview) // stale: nothing was sent
@@ -201,7 +201,7 @@ func TestBypassWithoutPolicy(t *testing.T) {
 	}
 	b.rule(b.Changes.ProposePolicyDelete(t.Context(), b.admin, "r", b.policies()[0].ID))
 	fresh := b.editor
-	fresh.Since = rig.Now()
+	fresh.ProvedAt = rig.Now()
 	_, err = b.Changes.BreakGlass(t.Context(), fresh, r.ID, change.Emergency{Effect: r.Revision.EffectHash, Incident: "INC-1", Reason: "Tokens are leaking right now.", Name: a.Name})
 	b.refused(err, problem.Forbidden, "No policy covers")
 }

@@ -146,7 +146,7 @@ func (r *Request) vote(by access.Reader, b Ballot, id string, t table) ([]audit.
 	}
 	v := Vote{
 		ID: id, Revision: r.Revision.Number, EffectHash: r.Revision.EffectHash, Reviewer: Author{by.ID, by.Name},
-		Decision: b.Decision, Reason: b.Reason, Authenticated: "passphrase", SignedInAt: by.Since, At: r.following(t.now),
+		Decision: b.Decision, Reason: b.Reason, Authenticated: by.Method, SignedInAt: by.ProvedAt, At: r.following(t.now),
 	}
 	r.Votes = append(slices.Clone(r.Votes), v)
 	e := r.event(by.Actor(), "change.voted")

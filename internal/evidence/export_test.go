@@ -325,7 +325,7 @@ func TestExportDuringErasure(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	people := access.NewService(st, time.Now)
+	people := access.NewService(st, nil, time.Now)
 	for _, id := range []string{"usr_x", "usr_y"} {
 		a := access.Account{User: access.User{ID: id, Name: id, Email: id + "@example.com", State: access.Active, Roles: []access.Role{access.Admin}}}
 		must(st.AddAccount(ctx, a, nil, audit.Event{Actor: audit.System(), Action: "user.added", Object: audit.Object{Kind: "user", ID: id, Name: id}}))

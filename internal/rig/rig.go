@@ -108,7 +108,7 @@ func (r *Rig) open() {
 	st, err := store.Open(r.Dir, store.Options{Log: log})
 	r.must(err)
 	r.Store = st
-	r.Access = access.NewService(st, Now)
+	r.Access = access.NewService(st, r.Keys, Now)
 	r.Mirror = mirror.NewService(st, r.Keys, mirror.Settings{SyncInterval: time.Hour, APIVersion: "v3.1", Timeout: Timeout}, Now, log)
 	r.Changes = change.NewService(st, r.Mirror, r.Keys, change.Settings{Grace: Grace, Lease: time.Minute}, Now, log)
 	signing, err := witness.LoadKeys(r.Dir, true)

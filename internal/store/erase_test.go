@@ -17,7 +17,7 @@ import (
 func TestErase(t *testing.T) {
 	dir := private(t)
 	s := open(t, dir)
-	people := access.NewService(s, time.Now)
+	people := access.NewService(s, nil, time.Now)
 	add := func(id, name, email string) access.User {
 		a := access.Account{User: access.User{ID: id, Name: name, Email: email, State: access.Active, Roles: []access.Role{access.Admin}}}
 		if err := s.AddAccount(t.Context(), a, nil, audit.Event{Actor: audit.System(), Action: "user.added", Object: audit.Object{Kind: "user", ID: id, Name: name}}); err != nil {
@@ -106,7 +106,7 @@ func TestErasedWhileWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	people := access.NewService(s, time.Now)
+	people := access.NewService(s, nil, time.Now)
 	add := func(id, name, email string) access.User {
 		u := access.User{ID: id, Name: name, Email: email, State: access.Active, Roles: []access.Role{access.Admin}}
 		must(s.AddAccount(t.Context(), access.Account{User: u}, nil, audit.Event{Actor: audit.System(), Action: "user.added", Object: audit.Object{Kind: "user", ID: id, Name: name}}))

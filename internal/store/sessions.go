@@ -55,15 +55,15 @@ func (c *sessions) put(generation int, one signedIn) {
 	}
 }
 
-const sessionColumns = "key, id, user_id, created_at, last_seen, ip, agent"
+const sessionColumns = "key, id, user_id, created_at, last_seen, ip, agent, method, proved_at, strong"
 
 func scanSession(row scanner) (access.Session, error) {
 	var one access.Session
 	var key []byte
-	var created, seen int64
-	err := row.Scan(&key, &one.ID, &one.UserID, &created, &seen, &one.Origin.IP, &one.Origin.Agent)
+	var created, seen, proved int64
+	err := row.Scan(&key, &one.ID, &one.UserID, &created, &seen, &one.Origin.IP, &one.Origin.Agent, &one.Method, &proved, &one.Strong)
 	copy(one.Key[:], key)
-	one.CreatedAt, one.LastSeen = fromMicros(created), fromMicros(seen)
+	one.CreatedAt, one.LastSeen, one.ProvedAt = fromMicros(created), fromMicros(seen), fromMicros(proved)
 	return one, err
 }
 
@@ -153,8 +153,8 @@ func (s *Store) AddSession(ctx context.Context, one access.Session, verified, gu
 		}
 		t.people = true
 		err = errors.Join(
-			t.exec("INSERT INTO session (key, id, user_id, created_at, last_seen, ip, agent) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-				one.Key[:], one.ID, one.UserID, micros(one.CreatedAt), micros(one.LastSeen), one.Origin.IP, one.Origin.Agent),
+			t.exec("INSERT INTO session ("+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+				one.Key[:], one.ID, one.UserID, micros(one.CreatedAt), micros(one.LastSeen), one.Origin.IP, one.Origin.Agent, one.Method, micros(one.ProvedAt), one.Strong),
 			t.exec("UPDATE users SET last_sign_in = $2 WHERE id = $1", one.UserID, micros(one.CreatedAt)),
 		)
 		if err != nil {

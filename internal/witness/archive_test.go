@@ -498,7 +498,7 @@ func (c *console) sameContent(name string, want map[string][]byte) bool {
 // Who was erased is not in archives any more either, and they verify.
 func TestEraseInArchives(t *testing.T) {
 	c := aged(t, 4)
-	people := access.NewService(c.store, c.now)
+	people := access.NewService(c.store, nil, c.now)
 	for _, u := range []access.User{{ID: "usr_1", Name: "Ada Ø", Email: "ada@example.com"}, {ID: "usr_2", Name: "Grace", Email: "grace@example.com"}} {
 		u.State, u.Roles = access.Active, []access.Role{access.Admin}
 		c.must(c.store.AddAccount(t.Context(), access.Account{User: u}, nil, audit.Event{Actor: audit.System(), Action: "user.added", Object: audit.Object{Kind: "user", ID: u.ID, Name: u.Name}}))

@@ -68,7 +68,7 @@ func firstAccount(t *testing.T, s *store.Store) {
 }
 
 func session(user string, token string) access.Session {
-	return access.Session{ID: "ses_" + token, Key: access.HashToken(token), UserID: user, CreatedAt: Start, LastSeen: Start, Origin: access.Origin{IP: "192.0.2.1", Agent: "A"}}
+	return access.Session{ID: "ses_" + token, Key: access.HashToken(token), UserID: user, CreatedAt: Start, LastSeen: Start, Origin: access.Origin{IP: "192.0.2.1", Agent: "A"}, Method: access.MethodPassphrase, ProvedAt: Start, Strong: true}
 }
 
 func sessions(t *testing.T, s *store.Store) {
