@@ -1,6 +1,8 @@
 package app
 
 import (
+	"cmp"
+
 	"github.com/labstack/echo/v4"
 
 	"gatehouse/internal/problem"
@@ -24,13 +26,19 @@ func (s *Server) accountPage(c echo.Context, name string, complaint error) error
 		name = who.Name
 	}
 	v := templates.AccountView{
-		Page: frame, Tabs: accountTabs("Account"), Email: who.Email, Roles: roleNames(who.Roles), Complaints: complaintsView(complaint, fieldLabels),
+		Page: frame, Tabs: s.accountTabs("Account"), Email: cmp.Or(who.Email, who.ID), Roles: roleNames(who.Roles), Complaints: complaintsView(complaint, fieldLabels),
 		NameForm: s.newForm(c, "/account"), Name: templates.InputView{Name: "name", Label: "Name", Value: name, Required: true, Complete: "name", Complaint: wrong["name"]},
-		PassForm: s.newForm(c, "/account/passphrase"),
 		Current:  templates.InputView{Name: "secret.current", Label: "Current passphrase", Type: "password", Required: true, Complete: "current-password", Complaint: wrong["current"]},
 		New:      templates.InputView{Name: "secret.passphrase", Label: "New passphrase", Type: "password", Required: true, Complete: "new-password", Complaint: wrong["passphrase"], Hint: "At least 15 characters. Four or five random words do well."},
 		KeysForm: s.newForm(c, "/account/keys"),
 		Keys:     templates.CheckView{Name: "keys", Value: "1", Text: "Keyboard shortcuts", Hint: "Press ? on any page to see them. The choice is kept in this browser.", Checked: frame.Keys},
+	}
+	has, err := s.access.HasPassphrase(c.Request().Context(), who)
+	if err != nil {
+		return err
+	}
+	if has {
+		v.PassForm = s.newForm(c, "/account/passphrase")
 	}
 	if complaint != nil {
 		return again(c, templates.Account(v))
@@ -38,12 +46,17 @@ func (s *Server) accountPage(c echo.Context, name string, complaint error) error
 	return page(c, templates.Account(v))
 }
 
-func accountTabs(current string) []templates.TabView {
-	return []templates.TabView{
+// accountTabs lead through the reader's account.
+func (s *Server) accountTabs(current string) []templates.TabView {
+	tabs := []templates.TabView{
 		{Text: "Account", URL: "/account", Current: current == "Account"},
 		{Text: "Notifications", URL: "/account/notifications", Current: current == "Notifications"},
 		{Text: "Sessions", URL: "/account/sessions", Current: current == "Sessions"},
 	}
+	if len(s.signon.Choices()) > 0 {
+		tabs = append(tabs, templates.TabView{Text: "Identities", URL: identitiesPath, Current: current == "Identities"})
+	}
+	return tabs
 }
 
 func (s *Server) accountRename(c echo.Context) error {
@@ -105,7 +118,7 @@ func (s *Server) accountSessions(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	v := templates.SessionsView{Page: frame, Tabs: accountTabs("Sessions")}
+	v := templates.SessionsView{Page: frame, Tabs: s.accountTabs("Sessions")}
 	v.Rows = sessionRows(all, reader(c).Session, s.now(), func(id string) templates.FormView { return s.newForm(c, endSessionPath(id)) })
 	if len(all) > 1 {
 		v.End = templates.ActionView{Form: s.newForm(c, "/account/sessions/end-others"), Text: "End all others", Hint: "Signs you out everywhere but here."}

@@ -58,3 +58,26 @@ func openTicket(keys *secret.Keyring, provider, cookie string, now time.Time) (t
 	}
 	return t, !now.Before(t.Left) && now.Before(t.Left.Add(TripLife))
 }
+
+// Keep seals an arrival for a browser, until its person has said yes to it.
+func (s *Service) Keep(a Arrival) string {
+	text, err := json.Marshal(a)
+	if err != nil {
+		panic(err) // strings and times
+	}
+	return base64.RawURLEncoding.EncodeToString(s.keys.Seal(secret.New(string(text)), sealedFor, a.Session, "arrival"))
+}
+
+// Kept opens what Keep sealed for the same session, until the arrival is too old.
+func (s *Service) Kept(cookie, session string) (Arrival, bool) {
+	var a Arrival
+	sealed, err := base64.RawURLEncoding.DecodeString(cookie)
+	if err != nil {
+		return a, false
+	}
+	text, err := s.keys.Open(sealed, sealedFor, session, "arrival")
+	if err != nil || json.Unmarshal([]byte(text.Reveal()), &a) != nil {
+		return Arrival{}, false
+	}
+	return a, a.Session == session && s.now().Before(a.TicketUntil)
+}
