@@ -26,7 +26,7 @@ func (s *Server) accountPage(c echo.Context, name string, complaint error) error
 		name = who.Name
 	}
 	v := templates.AccountView{
-		Page: frame, Tabs: s.accountTabs("Account"), Email: cmp.Or(who.Email, who.ID), Roles: roleNames(who.Roles), Complaints: complaintsView(complaint, fieldLabels),
+		Page: frame, Tabs: s.accountTabs("Account"), Email: cmp.Or(who.Email, who.ID), Roles: rolesOf(who.User), Complaints: complaintsView(complaint, fieldLabels),
 		NameForm: s.newForm(c, "/account"), Name: templates.InputView{Name: "name", Label: "Name", Value: name, Required: true, Complete: "name", Complaint: wrong["name"]},
 		Current:  templates.InputView{Name: "secret.current", Label: "Current passphrase", Type: "password", Required: true, Complete: "current-password", Complaint: wrong["current"]},
 		New:      templates.InputView{Name: "secret.passphrase", Label: "New passphrase", Type: "password", Required: true, Complete: "new-password", Complaint: wrong["passphrase"], Hint: "At least 15 characters. Four or five random words do well."},
