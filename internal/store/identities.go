@@ -58,38 +58,55 @@ func (t *tx) accountOf(i access.Identity) (access.Account, bool, error) {
 	return a, true, err
 }
 
+// errUnchanged ends a transaction in which nothing had to be written.
+var errUnchanged = errors.New("nothing changes")
+
 // TakeArrival implements [access.Store].
 func (s *Store) TakeArrival(ctx context.Context, in access.Arrival, fn func(*access.Account, bool, access.Groups) ([]audit.Event, error)) (access.Account, error) {
 	var a access.Account
-	err := s.write(ctx, func(t *tx) error {
-		if err := t.spend(in.Ticket, in.TicketUntil); err != nil {
-			return err
-		}
-		var known bool
-		var err error
-		if a, known, err = t.accountOf(in.Identity); err != nil {
-			return err
-		}
-		g, err := t.groupsBy(a.ID, in)
-		if err != nil {
-			return err
-		}
-		events, err := fn(&a, known, g)
-		if err != nil {
-			return err
-		}
-		if known {
-			err = t.saveAccount(a)
-		} else {
-			err = t.addArrived(&a)
-		}
-		if err := errors.Join(err, t.saveIdentity(in.Identity, a.ID), t.setGroups(a.ID, in.Source(), g)); err != nil {
-			return err
-		}
-		a, err = t.account(a.ID)
-		return errors.Join(err, t.record(events...))
+	err := s.quiet(ctx, arrivals, func(t *tx) error {
+		return errors.Join(t.spend(in.Ticket, in.TicketUntil),
+			t.exec("UPDATE identity SET provider = $3, email = $4, last_used = $5 WHERE issuer = $1 AND subject = $2", in.Issuer, in.Subject, in.Provider, in.Email, micros(t.now)))
 	})
+	if err != nil {
+		return a, err
+	}
+	err = s.write(ctx, func(t *tx) (err error) {
+		a, err = t.takeArrival(in, fn)
+		return err
+	})
+	if errors.Is(err, errUnchanged) {
+		err = nil
+	}
 	return a, err
+}
+
+func (t *tx) takeArrival(in access.Arrival, fn func(*access.Account, bool, access.Groups) ([]audit.Event, error)) (access.Account, error) {
+	a, known, err := t.accountOf(in.Identity)
+	if err != nil {
+		return a, err
+	}
+	g, err := t.groupsBy(a.ID, in)
+	if err != nil {
+		return a, err
+	}
+	events, err := fn(&a, known, g)
+	if err == nil && len(events) == 0 {
+		err = errUnchanged
+	}
+	if err != nil {
+		return a, err
+	}
+	if known {
+		err = t.saveAccount(a)
+	} else {
+		err = errors.Join(t.addArrived(&a), t.addIdentity(in.Identity, a.ID))
+	}
+	if err := errors.Join(err, t.setGroups(a.ID, in.Source(), g)); err != nil {
+		return a, err
+	}
+	a, err = t.account(a.ID)
+	return a, errors.Join(err, t.endLinks(a, a), t.record(events...))
 }
 
 // addArrived adds the account of somebody who came for the first time.
@@ -104,9 +121,8 @@ func (t *tx) addArrived(a *access.Account) error {
 	return t.addAccount(*a)
 }
 
-func (t *tx) saveIdentity(i access.Identity, userID string) error {
-	return t.exec("INSERT INTO identity ("+identityColumns+") VALUES ($1, $2, $3, $4, $5, $6, $6)"+
-		" ON CONFLICT (issuer, subject) DO UPDATE SET provider = excluded.provider, email = excluded.email, last_used = excluded.last_used",
+func (t *tx) addIdentity(i access.Identity, userID string) error {
+	return t.exec("INSERT INTO identity ("+identityColumns+") VALUES ($1, $2, $3, $4, $5, $6, $6)",
 		i.Issuer, i.Subject, userID, i.Provider, i.Email, micros(t.now))
 }
 
@@ -172,7 +188,7 @@ func (s *Store) LinkIdentity(ctx context.Context, in access.Arrival, userID stri
 		case known:
 			return problem.New(problem.Conflict, "This identity belongs to another account here, %s. Nothing was changed. Ask an admin which of the two should go.", a.Name)
 		}
-		return errors.Join(t.saveIdentity(in.Identity, userID), t.record(e))
+		return errors.Join(t.addIdentity(in.Identity, userID), t.record(e))
 	})
 }
 
