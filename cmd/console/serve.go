@@ -244,6 +244,7 @@ func (k console) serve(ctx context.Context, c *services, handler http.Handler, l
 	defer cancel()
 	var loops sync.WaitGroup
 	loops.Go(func() { c.store.Run(ctx) })
+	loops.Go(func() { c.access.Run(ctx, func(err error) { log.Error("tell owners of their tokens", "err", err) }) })
 	loops.Go(func() { c.changes.Run(ctx) })
 	loops.Go(func() { c.mirror.Run(ctx) })
 	loops.Go(func() { c.notify.Run(ctx) })

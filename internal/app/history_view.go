@@ -72,7 +72,15 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"session.refused", "Sign-in refused", "was refused at sign-in", ""},
 	{"session.signed_out", "Signed out", "signed out", ""},
 	{"session.ended", "Session ended", "ended a session", ""},
-	{"session.others_ended", "Other sessions ended", "ended the other sessions of", ""},
+	{"session.others_ended", "Other sessions ended", "ended their other sessions", ""},
+	{"session.all_ended", "All sessions ended", "ended all their sessions", ""},
+	{"session.crowded_out", "Session crowded out", "ended their oldest session by signing in once more", ""},
+	{"session.new_device", "New device", "signed in from a device that was not known", ""},
+	{"user.sessions_ended", "Sessions ended", "ended all sessions of", ""},
+	{"token.made", "API token made", "made the API token", ""},
+	{"token.revoked", "API token revoked", "revoked the API token", ""},
+	{"token.expires", "API token expires", "told its owner about the end of the API token", ""},
+	{"token.refused", "API token refused", "was refused with the API token", ""},
 	{"setup.link_made", "Set-up link made", "made a set-up link", ""},
 	{"user.set_up", "Console set up", "set the console up as", ""},
 	{"user.added", "Person added", "added", ""},
@@ -165,7 +173,7 @@ func (b entryBuilder) entry(e audit.Entry) templates.EntryView {
 		return b.unreadable(e)
 	}
 	v := templates.EntryView{
-		Seq: strconv.FormatInt(e.Seq, 10), URL: templates.Local(entryPath(e.Seq)), Avatar: face(b.actor(e), cmp.Or(e.Actor.ID, e.Actor.Kind)),
+		Seq: strconv.FormatInt(e.Seq, 10), URL: templates.Local(entryPath(e.Seq)), Avatar: face(b.person(e), cmp.Or(e.Actor.ID, e.Actor.Kind)),
 		Sentence: b.sentence(e), Badge: outcomeBadge(e.Outcome), Project: b.projects[e.Project].name, Reason: e.Reason,
 		Age: ago(e.Time, b.now), At: exact(e.Time), Diff: b.diff(e), Facts: b.rowFacts(e),
 	}
@@ -200,6 +208,14 @@ func (b entryBuilder) unreadable(e audit.Entry) templates.EntryView {
 // actor names who did it: as they were called then, or by a number if they were
 // erased.
 func (b entryBuilder) actor(e audit.Entry) string {
+	if e.Actor.TokenName != "" {
+		return b.person(e) + " through the token " + e.Actor.TokenName
+	}
+	return b.person(e)
+}
+
+// person names who did it, without what they used.
+func (b entryBuilder) person(e audit.Entry) string {
 	switch {
 	case e.Actor.Name != "":
 		return e.Actor.Name

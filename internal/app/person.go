@@ -51,6 +51,9 @@ func (s *Server) personPage(c echo.Context, u access.User, in personEdit, compla
 	}
 	if reader(c).May(access.ManagePeople) {
 		s.personActions(c, u, &v)
+		if err := s.personTokens(c, u, &v); err != nil {
+			return err
+		}
 		if v.Ask, err = s.askView(c, change.KindRoles, "Save roles", in.reason, complaint); err != nil {
 			return err
 		}

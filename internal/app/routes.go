@@ -150,6 +150,8 @@ func (s *Server) routes() []route {
 		{post, "/people/:id/enable", access.ManagePeople, s.personEnable},
 		{post, "/people/:id/erase", access.ManagePeople, s.personErase},
 		{post, "/people/:id/reset", access.ManagePeople, s.personReset},
+		{post, "/people/:id/sessions/end", access.ManagePeople, s.personEndSessions},
+		{post, "/people/:id/tokens/:token/revoke", access.ManagePeople, s.personTokenRevoke},
 
 		{get, policiesPath, access.ViewConfigs, s.policies},
 		{post, policiesPath, access.ManageRules, s.policySave},
@@ -207,9 +209,13 @@ func (s *Server) routes() []route {
 		{get, identitiesPath, signedIn, s.accountIdentities},
 		{post, identitiesPath, signedIn, s.identityLink},
 		{post, identitiesPath + "/unlink", signedIn, s.identityUnlink},
-		{get, "/account/sessions", signedIn, s.accountSessions},
-		{post, "/account/sessions/end-others", signedIn, s.accountEndOthers},
-		{post, "/account/sessions/:id/end", signedIn, s.accountEndSession},
+		{get, sessionsPath, signedIn, s.accountSessions},
+		{post, sessionsPath + "/end-others", signedIn, s.accountEndOthers},
+		{post, sessionsPath + "/end-all", signedIn, s.accountEndAll},
+		{post, sessionsPath + "/:id/end", signedIn, s.accountEndSession},
+		{get, tokensPath, signedIn, s.accountTokens},
+		{post, tokensPath, signedIn, s.tokenMake},
+		{post, tokensPath + "/:id/revoke", signedIn, s.tokenRevoke},
 	}
 }
 

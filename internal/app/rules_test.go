@@ -232,7 +232,7 @@ func TestRecheckAfterDisabling(t *testing.T) {
 	}
 	b := s.signedIn("Ada")
 	b.submit(b.get("/people/"+anna.ID), "/people/"+anna.ID+"/disable").is(200)
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		now, err := s.Store.Request(t.Context(), r.ID)
 		if err != nil || time.Now().After(deadline) {
 			t.Fatalf("the request is %s, %v", now.State, err)
