@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"gatehouse/internal/composio/sandbox"
+	"gatehouse/internal/rig"
 )
 
 // provide starts a real OpenID Connect provider, and a console that knows it.
@@ -17,7 +18,7 @@ func provide(t *testing.T) *console {
 	t.Helper()
 	const client, secret = "gatehouse", "a-secret-of-the-tests"
 	c := prepare(t, sandbox.Options{}, people)
-	addr, dir, node := freePort(t), t.TempDir(), os.Getenv("E2E_NODE")
+	addr, dir, node := rig.FreeAddress(t), t.TempDir(), os.Getenv("E2E_NODE")
 	_, port, err := net.SplitHostPort(addr)
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(dir, "secret"), []byte(secret), 0o600))
