@@ -1,7 +1,6 @@
 package app
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -175,8 +174,12 @@ func (s *Server) personErase(c echo.Context) error {
 	if err := decode(c, &in); err != nil {
 		return err
 	}
-	if !strings.EqualFold(strings.TrimSpace(in.Confirm), cmp.Or(u.Email, u.Name)) {
-		return s.personPage(c, u, personEdit{}, problem.InvalidFields("Nothing was erased.", map[string]string{"confirm": "Type what is asked for, as it stands above."}))
+	asked, is := "e-mail", u.Email
+	if is == "" {
+		asked, is = "name", u.Name
+	}
+	if !strings.EqualFold(strings.TrimSpace(in.Confirm), is) {
+		return s.personPage(c, u, personEdit{}, problem.InvalidFields("Nothing was erased.", map[string]string{"confirm": "Type the " + asked + " of this person."}))
 	}
 	if err := s.access.Erase(c.Request().Context(), reader(c), u.ID); err != nil {
 		return err
