@@ -12,6 +12,8 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/change"
 	"gatehouse/internal/notify"
+	"gatehouse/internal/rig"
+	"gatehouse/internal/secret"
 )
 
 // Who hears of what: approvers are asked, the requester hears the outcome, and

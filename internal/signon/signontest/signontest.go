@@ -3,7 +3,6 @@
 package signontest
 
 import (
-	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -194,7 +193,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "bad request", http.StatusBadRequest)
 		return
 	}
-	http.Redirect(w, r, q.Get("redirect_uri")+"?"+back.Encode(), http.StatusSeeOther)
+	http.Redirect(w, r, q.Get("redirect_uri")+"?"+back.Encode(), http.StatusSeeOther) //nolint:gosec // that is what a provider does
 }
 
 func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
@@ -246,7 +245,7 @@ func (p *Provider) sign(claims map[string]any) string {
 		header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","kid":"` + p.kid + `"}`))
 		return header + "." + base64.RawURLEncoding.EncodeToString(payload) + "."
 	case "HS256":
-		der, err := x509.MarshalPKIXPublicKey(crypto.PublicKey(p.key.Public()))
+		der, err := x509.MarshalPKIXPublicKey(p.key.Public())
 		if err != nil {
 			panic(err)
 		}
