@@ -280,6 +280,9 @@ func (s *Service) UseToken(ctx context.Context, text string, from Origin) (Reade
 	return t.Reader(u, from), nil
 }
 
+// ThroughToken is the token that the reader acts through, the zero value if it is none.
+func (r Reader) ThroughToken() Token { return r.token }
+
 // StillGood makes sure that what a token may do is as it was when a request began.
 func (s *Service) StillGood(ctx context.Context, r Reader) error {
 	t, u, err := s.store.Token(ctx, r.token.Key)
