@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -130,6 +131,10 @@ func (s *Service) History(c echo.Context) error {
 		found, rest, err = s.o.Store.HistoryPage(ctx, q)
 		return err
 	})
+	var wrong *ql.Error
+	if errors.As(err, &wrong) {
+		return invalid("q", wrong.Message)
+	}
 	if err != nil {
 		return err
 	}
