@@ -5,7 +5,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"gatehouse/internal/access"
 	"gatehouse/internal/change"
 	"gatehouse/internal/mirror"
 	"gatehouse/internal/problem"
@@ -172,6 +171,3 @@ func (s *Service) findRequest(c echo.Context, id string) (change.Request, map[st
 	}
 	return r, slugs, err
 }
-
-// proposes is the permission that [Service.Propose] takes.
-const proposes = access.ProposeChange

@@ -7,7 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// Document describes the API: OpenAPI 3.0, as JSON.
+// Document describes the API: OpenAPI 3.1, as JSON.
 //
 //go:embed openapi.json
 var Document []byte

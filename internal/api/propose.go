@@ -22,15 +22,14 @@ import (
 // A proposal is the body that proposes a change. Which members it may have depends
 // on the operation.
 type proposal struct {
-	operation   change.Operation
-	reason      string
-	targets     []string
-	version     *int64
-	spec        change.Spec
-	confirm     string
-	skip        bool
-	revoke      bool
-	credentials map[string]secret.Value
+	operation change.Operation
+	reason    string
+	targets   []string
+	version   *int64
+	spec      change.Spec
+	confirm   string
+	skip      bool
+	revoke    bool
 }
 
 const mostTargets = 100
