@@ -45,6 +45,8 @@ func (s *Server) routes() []route {
 		{get, "/signin", anyone, s.signInPage},
 		{post, "/signin", anyone, s.signIn},
 		{post, "/signin/demo", anyone, s.signInDemo},
+		{get, providerPath, anyone, s.signInLeave},
+		{get, providerPath + "/callback", anyone, s.signInArrive},
 		{get, "/setup", anyone, s.setupPage},
 		{post, "/setup", anyone, s.setup},
 		{get, "/link", anyone, s.linkPage},
@@ -55,7 +57,7 @@ func (s *Server) routes() []route {
 		{post, draftsPath, signedIn, s.draftKeep},
 		{post, draftsPath + "/:id/discard", signedIn, s.draftDiscard},
 
-		{get, "/", access.ViewConfigs, s.overview},
+		{get, "/", signedIn, s.overview},
 
 		{get, configs, access.ViewConfigs, s.configs},
 		{post, configs, access.ProposeChange, s.configCreate},
@@ -205,6 +207,9 @@ func (s *Server) routes() []route {
 		{post, "/account", signedIn, s.accountRename},
 		{post, "/account/keys", signedIn, s.accountKeys},
 		{post, "/account/passphrase", signedIn, s.accountPassphrase},
+		{get, identitiesPath, signedIn, s.accountIdentities},
+		{post, identitiesPath, signedIn, s.identityLink},
+		{post, identitiesPath + "/unlink", signedIn, s.identityUnlink},
 		{get, sessionsPath, signedIn, s.accountSessions},
 		{post, sessionsPath + "/end-others", signedIn, s.accountEndOthers},
 		{post, sessionsPath + "/end-all", signedIn, s.accountEndAll},
