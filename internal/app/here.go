@@ -104,17 +104,10 @@ func (s *Server) seenProjects(c echo.Context) ([]mirror.Project, error) {
 // snapshot are the auth configs of a project that the reader sees.
 func (s *Server) snapshot(c echo.Context, p mirror.Project) (*mirror.Snapshot, error) {
 	all, err := s.store.Snapshot(c.Request().Context(), p.ID)
-	u := reader(c).User
-	if err != nil || u.MayIn(access.ViewConfigs, p.Place()) {
-		return all, err
+	if err != nil {
+		return nil, err
 	}
-	return mirror.NewSnapshot(func(yield func(mirror.AuthConfig) bool) {
-		for a := range all.All {
-			if u.MayIn(access.ViewConfigs, p.At(a.Toolkit)) && !yield(a) {
-				return
-			}
-		}
-	}), nil
+	return all.SeenBy(reader(c).User, p), nil
 }
 
 // seenDrifts are those of the auth configs of a project that the reader sees, by id.

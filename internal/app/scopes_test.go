@@ -52,8 +52,8 @@ type spot struct {
 
 // path is a route's path with what is in the spot.
 func (o spot) path(path string) string {
-	switch {
-	case strings.HasPrefix(path, "/changes/"):
+	switch tail := strings.TrimPrefix(path, apiPath); {
+	case strings.HasPrefix(tail, "/changes/"):
 		path = strings.ReplaceAll(path, ":id", o.request)
 	case strings.HasPrefix(path, "/people/"):
 		path = strings.ReplaceAll(path, ":id", o.person)
@@ -89,6 +89,7 @@ type visitor struct {
 	name       string
 	b          *browser
 	role       access.Role
+	token      string // of the API
 	own, other spot
 }
 
@@ -102,7 +103,11 @@ func (v visitor) ask(r route, at spot) *reply {
 	if r.method == http.MethodPost {
 		form = url.Values{"nonsense": {"1"}}
 	}
-	return v.b.do(v.b.request(r.method, at.path(r.path), form))
+	req := v.b.request(r.method, at.path(r.path), form)
+	if r.bearer() {
+		req.Header.Set("Authorization", "Bearer "+v.token)
+	}
+	return v.b.do(req)
 }
 
 // hole says what a route does that a visitor's scope forbids, or "".
@@ -120,6 +125,9 @@ func (v visitor) hole(r route) string {
 	}
 	named := strings.Contains(r.path, "/:") && (strings.Contains(r.path, "/:id") || v.own.project.ID != v.other.project.ID)
 	if elsewhere(r.path) {
+		return ""
+	}
+	if r.bearer() && got.status == http.StatusForbidden && !v.may(r.needs) {
 		return ""
 	}
 	if named && got.status != http.StatusNotFound && (r.method == http.MethodGet || r.needs.InProjects()) {
@@ -147,6 +155,7 @@ func (v visitor) hole(r route) string {
 
 // named reports whether a route is about what is in a spot.
 func (o spot) named(path string) bool {
+	path = strings.TrimPrefix(path, apiPath)
 	return !strings.Contains(o.path(path), "/:") && (strings.HasPrefix(path, "/projects/:slug") || strings.HasPrefix(path, "/changes/:id") || strings.HasPrefix(path, "/history/:seq"))
 }
 
@@ -165,16 +174,19 @@ func (s *site) visitors() []visitor {
 	other.tells = append(other.tells, production.Name, configsPath(production.Slug))
 	var all []visitor
 	for _, role := range access.Roles() {
-		for name, one := range map[string]struct {
+		for _, one := range []struct {
+			kind  string
 			scope access.Scope
 			other spot
 		}{
-			"project":     {access.Scope{Project: own.project.ID}, other},
-			"environment": {access.Scope{Environment: own.project.Environment}, other},
-			"toolkit":     {access.Scope{Project: own.project.ID, Toolkit: own.toolkit}, beside},
+			{"project", access.Scope{Project: own.project.ID}, other},
+			{"environment", access.Scope{Environment: own.project.Environment}, other},
+			{"toolkit", access.Scope{Project: own.project.ID, Toolkit: own.toolkit}, beside},
 		} {
-			name = string(role) + "-" + name
-			all = append(all, visitor{name, s.scoped(name, access.NewGrant(role, one.scope)), role, own, one.other})
+			name := string(role) + "-" + one.kind
+			b := s.scoped(name, access.NewGrant(role, one.scope))
+			_, token := s.tokenOf(s.readerOf(name), nil, allRights...)
+			all = append(all, visitor{name, b, role, token, own, one.other})
 		}
 	}
 	return all

@@ -79,9 +79,15 @@ func (p Project) ReadBy(u access.User) bool { return p.PartReadBy(u, "") }
 // a toolkit. Roles that people made read where no role is left out.
 func (p Project) PartReadBy(u access.User, toolkit string) bool {
 	return slices.ContainsFunc(u.In(p.At(toolkit)), func(g access.Grant) bool {
-		return g.Allowing(access.ViewPersonal) || g.Allowing(access.ViewHistory) &&
-			(slices.Contains(p.Readers, g.Role) || g.Role.Custom() && len(p.Readers) == len(ReaderRoles()))
+		return g.Allowing(access.ViewPersonal) || g.Allowing(access.ViewHistory) && p.readBy(g.Role)
 	})
+}
+
+func (p Project) readBy(r access.Role) bool {
+	if r.Custom() {
+		return len(p.Readers) == len(ReaderRoles())
+	}
+	return slices.Contains(p.Readers, r) || r == access.Auditor || r == access.Admin
 }
 
 func roleNames(roles []access.Role) []string {

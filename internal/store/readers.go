@@ -2,9 +2,11 @@ package store
 
 import (
 	"context"
+	"strings"
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/mirror"
+	"gatehouse/internal/query"
 )
 
 // Readable narrows a query to what somebody may read: nothing that is about
@@ -54,4 +56,15 @@ func (q *HistoryQuery) hide(project mirror.Project, u access.User, p access.Perm
 			q.Parts = append(q.Parts, Part{project.ID, toolkit})
 		}
 	}
+}
+
+// AddressAsked refuses a search by what not everybody may see: the addresses of
+// people. It is for who may not.
+func AddressAsked(q query.Query) *query.Error {
+	for _, t := range q.Terms {
+		if t.Key == "ip" || t.Key == "actor" && strings.Contains(t.Value, "@") {
+			return t.Wrong("You may not see people's addresses, so you can't search for them. Auditors and admins can.")
+		}
+	}
+	return nil
 }
