@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"gatehouse/internal/access"
 	"gatehouse/internal/evidence"
 )
 
@@ -60,6 +61,8 @@ func recommendedPath(slug string) string {
 }
 
 func freezeRemovePath(id string) string { return freezesPath + "/" + url.PathEscape(id) + "/remove" }
+
+func rolePath(id access.Role) string { return rolesPath + "/" + url.PathEscape(string(id)) }
 
 func groupPath(id string) string { return groupsPath + "/" + url.PathEscape(id) }
 

@@ -31,6 +31,7 @@ func (s *Server) routes() []route {
 		config  = configs + "/:id"
 		project = "/settings/projects/:slug"
 		group   = groupsPath + "/:id"
+		role    = rolesPath + "/:id"
 		policy  = policiesPath + "/:id"
 
 		oneReview = reviewsPath + "/:id"
@@ -144,6 +145,13 @@ func (s *Server) routes() []route {
 		{post, group, access.ManagePeople, s.groupSave},
 		{get, group + "/remove", access.ManagePeople, s.groupRemove},
 		{post, group + "/remove", access.ManagePeople, s.groupDelete},
+		{get, rolesPath, access.ViewPeople, s.roles},
+		{post, rolesPath, access.ManagePeople, s.roleSave},
+		{get, rolesPath + "/new", access.ManagePeople, s.role},
+		{get, role, access.ManagePeople, s.role},
+		{post, role, access.ManagePeople, s.roleSave},
+		{get, role + "/remove", access.ManagePeople, s.roleRemove},
+		{post, role + "/remove", access.ManagePeople, s.roleDelete},
 		{get, "/people/:id", access.ViewPeople, s.person},
 		{get, "/people/:id/history", access.ViewHistory, s.recorded(s.personHistory)},
 		{post, "/people/:id/roles", access.ManagePeople, s.personRoles},
