@@ -15,7 +15,9 @@ import (
 var roleCrumbs = []templates.LinkView{{Text: "People", URL: "/people"}, {Text: "Roles", URL: rolesPath}}
 
 // roles lists the roles that there are and what each allows.
-func (s *Server) roles(c echo.Context) error {
+func (s *Server) roles(c echo.Context) error { return s.rolesPage(c, viewInput{}, nil) }
+
+func (s *Server) rolesPage(c echo.Context, in viewInput, complaint error) error {
 	frame, err := s.frame(c, place{title: "Roles", nav: "People", crumbs: roleCrumbs[:1]})
 	if err != nil {
 		return err
@@ -27,7 +29,8 @@ func (s *Server) roles(c echo.Context) error {
 	may := reader(c).May(access.ManagePeople)
 	v := templates.RolesView{Page: frame, Tabs: peopleTabs("Roles")}
 	if may {
-		v.New = rolesPath + "/new"
+		v.New, v.View = rolesPath+"/new", s.viewForm(c, b, in, complaint)
+		v.Complaints = complaintsView(complaint, fieldLabels)
 	}
 	for _, r := range b.allRoles() {
 		row := templates.RuleRowView{Name: r.Name, Text: capital(allows(r.Allows))}
@@ -37,6 +40,9 @@ func (s *Server) roles(c echo.Context) error {
 			row.Edit, row.Remove = templates.Local(rolePath(r.ID)), templates.Local(rolePath(r.ID)+"/remove")
 		}
 		v.Rows = append(v.Rows, row)
+	}
+	if complaint != nil {
+		return again(c, templates.Roles(v))
 	}
 	return page(c, templates.Roles(v))
 }

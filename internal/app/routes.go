@@ -152,6 +152,8 @@ func (s *Server) routes() []route {
 		{post, role, access.ManagePeople, s.roleSave},
 		{get, role + "/remove", access.ManagePeople, s.roleRemove},
 		{post, role + "/remove", access.ManagePeople, s.roleDelete},
+		{post, viewPath, access.ManagePeople, s.viewBegin},
+		{post, viewEndPath, signedIn, s.viewEnd},
 		{get, "/people/:id", access.ViewPeople, s.person},
 		{get, "/people/:id/history", access.ViewHistory, s.recorded(s.personHistory)},
 		{post, "/people/:id/roles", access.ManagePeople, s.personRoles},

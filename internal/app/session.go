@@ -113,8 +113,10 @@ func (s *Server) recognize(c echo.Context, key access.TokenHash) error {
 	if !polling(c) && now.Sub(one.LastSeen) >= time.Second {
 		s.store.TouchSession(key, now)
 	}
-	c.Set(keyReader, access.Reader{User: user, Session: one.ID, Origin: origin(c), Method: one.Method, ProvedAt: one.ProvedAt, Strong: one.Strong})
-	return nil
+	who := access.Reader{User: user, Session: one.ID, Origin: origin(c), Method: one.Method, ProvedAt: one.ProvedAt, Strong: one.Strong}
+	seesAs(c, &who, one.View)
+	c.Set(keyReader, who)
+	return readOnly(c)
 }
 
 // reader is who asks; the zero value if nobody is signed in.
