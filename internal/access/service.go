@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,6 +17,7 @@ import (
 type Account struct {
 	User
 	Passphrase string // PHC string, empty until set
+	Linked     bool   // they may sign in through a provider
 }
 
 // A Store keeps accounts, sessions, one-time links and guess counters. Methods
@@ -55,6 +57,7 @@ type Store interface {
 	// EndSessions ends those of a user's sessions for which end is true. The
 	// event is written if there was any.
 	EndSessions(ctx context.Context, userID string, end func(Session) bool, e audit.Event) (int, error)
+	IdentityStore
 	TokenStore
 }
 
@@ -64,6 +67,7 @@ type Service struct {
 	keys   *secret.Keyring
 	hasher *hasher
 	now    func() time.Time
+	closed bool // see CloseLocal
 }
 
 // NewService returns a service over a store. Signing people in takes keys.
@@ -99,7 +103,7 @@ func (s *Service) SignIn(ctx context.Context, email string, passphrase secret.Va
 	if err != nil {
 		return "", u, err
 	}
-	if !match || a.State != Active {
+	if !match || a.State != Active || !s.MayComeLocally(a.User) {
 		return "", u, s.failed(ctx, email, a.User, from)
 	}
 	if err := s.store.TakeGuess(ctx, byAddress, func(g *Guess) error { g.giveBack(); return nil }); err != nil {
@@ -127,10 +131,14 @@ func (s *Service) StartSession(ctx context.Context, u User, p Proof, from Origin
 	token, now := NewToken(), s.now()
 	one := Session{
 		ID: "ses_" + secret.Code(16), Key: HashToken(token), UserID: u.ID, CreatedAt: now, LastSeen: now, Origin: from,
-		Method: p.Method, ProvedAt: now, Strong: p.Strong,
+		Method: p.Method, ProvedAt: cmp.Or(p.At, now), Strong: p.Strong,
+	}
+	action := "session.signed_in"
+	if u.Emergency && one.Local() {
+		action = EmergencyAction
 	}
 	return token, s.store.AddSession(ctx, one, s.deviceHash(u.ID, from), p.verified, p.guesses, audit.Event{
-		Actor: u.Actor(from), Action: "session.signed_in", Object: audit.Object{Kind: "session", ID: one.ID, Name: u.Name},
+		Actor: u.Actor(from), Action: action, Object: audit.Object{Kind: "session", ID: one.ID, Name: u.Name},
 		Detail: map[string]string{"method": p.Method},
 	})
 }

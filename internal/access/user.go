@@ -44,6 +44,7 @@ type User struct {
 	State      string
 	CreatedAt  time.Time
 	LastSignIn time.Time // zero if never
+	Emergency  bool      // may sign in with a passphrase where others may not
 }
 
 // Actor is the user as history names them, acting from an address.

@@ -17,6 +17,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"gatehouse/internal/access"
+	"gatehouse/internal/api"
 	"gatehouse/internal/archive"
 	"gatehouse/internal/change"
 	"gatehouse/internal/evidence"
@@ -25,6 +26,7 @@ import (
 	"gatehouse/internal/problem"
 	"gatehouse/internal/review"
 	"gatehouse/internal/secret"
+	"gatehouse/internal/signon"
 	"gatehouse/internal/sink"
 	"gatehouse/internal/store"
 	"gatehouse/internal/witness"
@@ -42,6 +44,7 @@ type Options struct {
 	Archive *archive.Service
 	Sinks   *sink.Service
 	Keys    *secret.Keyring
+	SignOn  *signon.Service // no providers if nil
 
 	PublicURL      *url.URL // what people type into the browser
 	TrustedProxies []*net.IPNet
@@ -71,7 +74,9 @@ type Server struct {
 	archive   *archive.Service
 	reviewer  *review.Service
 	sinks     *sink.Service
+	api       *api.Service
 	keys      *secret.Keyring
+	signon    *signon.Service
 	public    *url.URL
 	build     string
 	demo      []DemoUser
@@ -101,11 +106,18 @@ func build(o Options) (http.Handler, *Server, error) {
 	}
 	s := &Server{
 		evidence: evidence.NewService(o.Store, o.Witness, o.Now), reviewer: review.NewService(o.Store, o.Now),
-		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, sinks: o.Sinks, witness: o.Witness, archive: o.Archive, keys: o.Keys,
+		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, sinks: o.Sinks, witness: o.Witness, archive: o.Archive, keys: o.Keys, signon: o.SignOn,
 		public: o.PublicURL, build: buildTag(o.Build), demo: o.Demo, now: o.Now, log: o.Log,
 		limits: newLimits(o.Now), searchers: newSearchers(), reads: newReads(o.Now), started: o.Now(), beat: defaultBeat, stop: o.Stop,
 	}
+	if s.signon == nil {
+		s.signon = signon.NewService(nil, o.Keys, o.PublicURL.String(), o.Now, nil)
+	}
 	s.sessions = newSessionStore(s.secureCookies())
+	s.api = api.New(api.Options{
+		Store: o.Store, Mirror: o.Mirror, Changes: o.Changes, Access: o.Access, Keys: o.Keys, PublicURL: o.PublicURL.String(), Now: o.Now,
+		Allow: s.limits.allow, Search: s.limitedSearch, Read: s.noteRead,
+	})
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.fail
@@ -131,7 +143,7 @@ func (s *Server) wrap(h http.Handler) (http.Handler, error) {
 	if err := cross.AddTrustedOrigin(s.public.Scheme + "://" + s.public.Host); err != nil {
 		return nil, err
 	}
-	zip, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.CompressionLevel(1), gzhttp.ContentTypes([]string{"text/html"}))
+	zip, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.CompressionLevel(1), gzhttp.ContentTypes([]string{"text/html", "application/json"}))
 	if err != nil {
 		return nil, err
 	}

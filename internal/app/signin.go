@@ -8,6 +8,7 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
+	"gatehouse/internal/signon"
 	"gatehouse/web/templates"
 )
 
@@ -45,6 +46,11 @@ func (s *Server) signInView(c echo.Context, email, next string, complaint error)
 	if c.QueryParam("kept") != "" {
 		v.Notice = templates.NoticeView{Tone: "info", Text: "Your session ended. Nothing was sent. What you typed is kept, except for credentials: sign in to go on."}
 	}
+	for _, p := range s.signon.Choices() {
+		v.Providers = append(v.Providers, templates.LinkView{Text: "Sign in with " + p.Name, URL: templates.Local(leavePath(p.ID, signon.SignIn, next))})
+	}
+	v.Fold = len(v.Providers) > 0 && s.access.LocalClosed() && complaint == nil
+	v.Email.Focus, v.Passphrase.Focus = v.Email.Focus && len(v.Providers) == 0, v.Passphrase.Focus && !v.Fold
 	if len(s.demo) > 0 {
 		v.DemoForm = s.newForm(c, "/signin/demo")
 	}

@@ -33,7 +33,7 @@ func newSite(t testing.TB, o sandbox.Options) *site {
 	return openSite(t, rig.New(t, o), nil)
 }
 
-func openSite(t testing.TB, r *rig.Rig, demo []DemoUser) *site {
+func openSite(t testing.TB, r *rig.Rig, demo []DemoUser, change ...func(*Options)) *site {
 	t.Helper()
 	s := &site{Rig: r}
 	ts := httptest.NewUnstartedServer(nil)
@@ -41,7 +41,11 @@ func openSite(t testing.TB, r *rig.Rig, demo []DemoUser) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, server, err := build(options(r, public, demo))
+	o := options(r, public, demo)
+	for _, c := range change {
+		c(&o)
+	}
+	h, server, err := build(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,10 @@ var may = map[string][]string{
 	"internal/review":                       {"access", "audit", "problem", "secret"},
 	"internal/store":                        {"access", "audit", "bell", "change", "failpoint", "mirror", "notify", "problem", "query", "review", "secret", "sink", "migrations"},
 	"internal/store/storetest":              {"access", "audit", "change", "mirror", "notify", "problem", "query", "review", "secret", "sink", "store"},
-	"internal/app":                          {"access", "archive", "audit", "change", "evidence", "mirror", "notify", "problem", "query", "review", "secret", "sink", "store", "witness", "web/static", "web/templates"},
+	"internal/api":                          {"access", "audit", "change", "mirror", "problem", "query", "secret", "store"},
+	"internal/app":                          {"access", "api", "archive", "audit", "change", "evidence", "mirror", "notify", "problem", "query", "review", "secret", "signon", "sink", "store", "witness", "web/static", "web/templates"},
+	"internal/signon":                       {"access", "problem", "secret"},
+	"internal/signon/signontest":            {},
 	"internal/witness":                      {"archive", "audit", "secret", "store"},
 	"internal/outbound":                     {"problem", "secret"},
 	"internal/sink":                         {"access", "audit", "outbound", "problem", "secret"},
@@ -55,9 +58,11 @@ var may = map[string][]string{
 // never lists what a package may not import from elsewhere.
 var never = map[string][]string{
 	"internal/app":    {"database/sql", "os"},
+	"internal/api":    {"database/sql", "os"},
 	"internal/change": {"github.com/labstack/echo/v4", "database/sql"},
 	"internal/mirror": {"github.com/labstack/echo/v4", "database/sql"},
 	"internal/access": {"github.com/labstack/echo/v4", "database/sql"},
+	"internal/signon": {"github.com/labstack/echo/v4", "database/sql"},
 	"internal/notify": {"github.com/labstack/echo/v4", "database/sql"},
 	"internal/sink":   {"github.com/labstack/echo/v4", "database/sql"},
 	"web/templates":   {"net/http", "database/sql"},

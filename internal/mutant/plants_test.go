@@ -46,7 +46,7 @@ var mutants = []mutant{
 		{request, "case !tally(today, r.voters(Approve, today, t.people)).Met:", "case len(today) == 0:"},
 	}},
 	one("roles as the session knew them", "change", "TestRoleRevokedMeanwhile", vote,
-		"by.User = r.At(t.people[i])", "_ = i"),
+		"by.User = r.At(by.Renew(t.people[i]))", "_ = i"),
 	one("a policy that was loosened in flight", "change", "TestPolicyInFlight/loosened", vote,
 		"met := r.Tally(t.people).Met", "now, _ := t.rules.For(t.project, r.Revision.Items, t.people, nil)\n\tmet := tally(now, r.voters(Approve, now, t.people)).Met"),
 	one("a policy that was tightened in flight", "change", "TestPolicyInFlight/tightened", request,

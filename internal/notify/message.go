@@ -72,6 +72,9 @@ func (m *Message) secure(e audit.Entry) {
 			m.Title += ", " + e.Actor.IP
 		}
 		m.Advice = "If it was not you, end that session, change your passphrase, and tell your admin."
+	case access.EmergencyAction:
+		m.Title = who(e.Actor)
+		m.Advice = "Find out what the emergency is. If there is none, disable the account and end its sessions."
 	case access.TokenExpiresAction:
 		m.Advice = "It stops working at " + clean(e.Detail["expires"]) + ". Make another one in time if something still uses it."
 	}
@@ -102,6 +105,8 @@ func page(e audit.Entry, p mirror.Project) (subject, path string) {
 		return "question", "/reviews"
 	case e.Action == access.NewDeviceAction:
 		return "list of your sessions", "/account/sessions"
+	case e.Action == access.EmergencyAction:
+		return "page of the account", "/people/" + e.Actor.ID
 	case e.Action == access.TokenExpiresAction:
 		return "list of your tokens", "/account/tokens"
 	}
@@ -119,6 +124,8 @@ func (m Message) where() string {
 		return m.Project + ", " + m.Environment
 	case m.Request != "":
 		return "the rules"
+	case m.Action == access.EmergencyAction:
+		return "all of Gatehouse"
 	case m.Advice != "":
 		return "your account"
 	}

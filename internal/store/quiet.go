@@ -10,6 +10,7 @@ const (
 	lastSeen     quietWrite = "last-seen times of sessions"
 	guessCounts  quietWrite = "counters of failed sign-ins"
 	mirrorData   quietWrite = "what a sync or a toolkit read refreshed"
+	arrivals     quietWrite = "ways to identity providers that were used up, and when identities were last used"
 	formDrafts   quietWrite = "forms being typed, and where a form's answer led"
 	housekeeping quietWrite = "sessions, links, devices, tokens and drafts long past their end"
 	keyCheck     quietWrite = "the constant that tells the right key file"
