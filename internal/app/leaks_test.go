@@ -17,9 +17,9 @@ import (
 	"gatehouse/internal/rig"
 )
 
-// elsewhere are addresses that lead away, written in the ways that browsers fold
+// away are addresses that lead away, written in the ways that browsers fold
 // into one.
-var elsewhere = []string{
+var away = []string{
 	"https://evil.example/", "//evil.example/", `/\evil.example/`, "/\t/evil.example/", "javascript:alert(1)//evil.example", "\x00//evil.example", "/./\\evil.example",
 }
 
@@ -49,7 +49,7 @@ func staysHere(t *testing.T, name string, got *reply) {
 func TestNobodyIsLedAway(t *testing.T) {
 	s, fill, people := sweep(t, sandbox.Options{})
 	found := s.crawl(fill, nil, people...)
-	for _, to := range elsewhere {
+	for _, to := range away {
 		query := url.Values{}
 		for _, name := range leading {
 			query.Set(name, to)
