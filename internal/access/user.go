@@ -44,6 +44,8 @@ type User struct {
 	State      string
 	CreatedAt  time.Time
 	LastSignIn time.Time // zero if never
+
+	SecondFactor bool // has one, which every sign-in asks for
 }
 
 // May reports whether the user is active and holds a role with the permission.

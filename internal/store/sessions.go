@@ -9,6 +9,7 @@ import (
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/problem"
 )
 
 // sessions keeps what every request needs in memory. A commit that touches
@@ -145,19 +146,13 @@ func (s *Store) AddSession(ctx context.Context, one access.Session, verified, gu
 		if err != nil {
 			return err
 		}
-		if a.State != access.Active {
-			return access.BadLink()
+		if err := mayEnter(a, verified); err != nil {
+			return err
 		}
-		if verified != "" && a.Passphrase != verified {
-			return access.Wrong()
+		if a.SecondFactor && !one.Strong && one.Method != access.MethodDemo {
+			return problem.New(problem.Conflict, "A second factor was added to this account at this very moment. Sign in again.")
 		}
-		t.people = true
-		err = errors.Join(
-			t.exec("INSERT INTO session ("+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-				one.Key[:], one.ID, one.UserID, micros(one.CreatedAt), micros(one.LastSeen), one.Origin.IP, one.Origin.Agent, one.Method, micros(one.ProvedAt), one.Strong),
-			t.exec("UPDATE users SET last_sign_in = $2 WHERE id = $1", one.UserID, micros(one.CreatedAt)),
-		)
-		if err != nil {
+		if err := t.addSession(one); err != nil {
 			return err
 		}
 		if err := t.exec("DELETE FROM guess WHERE key = $1", guesses); err != nil {
@@ -165,6 +160,27 @@ func (s *Store) AddSession(ctx context.Context, one access.Session, verified, gu
 		}
 		return t.record(e)
 	})
+}
+
+// mayEnter refuses accounts that may not sign in, and a passphrase that was
+// replaced since it was verified.
+func mayEnter(a access.Account, verified string) error {
+	switch {
+	case a.State != access.Active:
+		return access.BadLink()
+	case verified != "" && a.Passphrase != verified:
+		return access.Wrong()
+	}
+	return nil
+}
+
+func (t *tx) addSession(one access.Session) error {
+	t.people = true
+	return errors.Join(
+		t.exec("INSERT INTO session ("+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+			one.Key[:], one.ID, one.UserID, micros(one.CreatedAt), micros(one.LastSeen), one.Origin.IP, one.Origin.Agent, one.Method, micros(one.ProvedAt), one.Strong),
+		t.exec("UPDATE users SET last_sign_in = $2 WHERE id = $1", one.UserID, micros(one.CreatedAt)),
+	)
 }
 
 func (t *tx) endSessions(userID string, end func(access.Session) bool) (int, error) {
