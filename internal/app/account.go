@@ -41,6 +41,7 @@ func (s *Server) accountPage(c echo.Context, name string, complaint error) error
 func accountTabs(current string) []templates.TabView {
 	return []templates.TabView{
 		{Text: "Account", URL: "/account", Current: current == "Account"},
+		{Text: "Second factors", URL: factorsPath, Current: current == "Second factors"},
 		{Text: "Notifications", URL: "/account/notifications", Current: current == "Notifications"},
 		{Text: "Sessions", URL: "/account/sessions", Current: current == "Sessions"},
 	}

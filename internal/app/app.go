@@ -47,6 +47,7 @@ type Options struct {
 	TrustedProxies []*net.IPNet
 	Build          string // names the version of the program
 	Demo           []DemoUser
+	SecondFactor   []string // names of the roles that ask for one
 	Now            func() time.Time
 	Log            *slog.Logger
 	Stop           <-chan struct{} // closed when the server is to stop; event streams end then
@@ -72,6 +73,7 @@ type Server struct {
 	reviewer  *review.Service
 	sinks     *sink.Service
 	keys      *secret.Keyring
+	prover    *access.Prover
 	public    *url.URL
 	build     string
 	demo      []DemoUser
@@ -104,6 +106,10 @@ func build(o Options) (http.Handler, *Server, error) {
 		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, sinks: o.Sinks, witness: o.Witness, archive: o.Archive, keys: o.Keys,
 		public: o.PublicURL, build: buildTag(o.Build), demo: o.Demo, now: o.Now, log: o.Log,
 		limits: newLimits(o.Now), searchers: newSearchers(), reads: newReads(o.Now), started: o.Now(), beat: defaultBeat, stop: o.Stop,
+	}
+	var err error
+	if s.prover, err = access.NewProver(o.Access, access.ProverSettings{Public: o.PublicURL, Required: o.SecondFactor}); err != nil {
+		return nil, nil, err
 	}
 	s.sessions = newSessionStore(s.secureCookies())
 	e := echo.New()

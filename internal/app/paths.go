@@ -13,6 +13,11 @@ import (
 const (
 	eventsPath = "/events"
 	draftsPath = "/drafts"
+
+	factorPath  = "/signin/factor"
+	stepUpPath  = "/stepup"
+	factorsPath = "/account/factors"
+	appPath     = factorsPath + "/app"
 )
 
 func configsPath(slug string) string { return "/projects/" + url.PathEscape(slug) + "/auth-configs" }
@@ -71,6 +76,8 @@ const sinksPath = "/settings/sinks"
 func sinkPath(id string) string { return sinksPath + "/" + url.PathEscape(id) }
 
 func endSessionPath(id string) string { return "/account/sessions/" + url.PathEscape(id) + "/end" }
+
+func passkeyPath(id string) string { return factorsPath + "/passkeys/" + url.PathEscape(id) }
 
 // query adds parameters to a path; empty values are left out.
 func query(path string, pairs ...string) string {
