@@ -48,6 +48,28 @@ type behaviour struct {
 	MetricsAddr  string        `env:"CONSOLE_METRICS_ADDR" help:"Has no effect in this version."`
 }
 
+// factors say who has to have a second factor.
+type factors struct {
+	SecondFactor string `env:"CONSOLE_SECOND_FACTOR" default:"approver,admin" help:"Roles that ask for a second factor, comma separated, or none."`
+}
+
+// required are the names of the roles that ask for a second factor. All must be
+// known.
+func (f factors) required(known []string) ([]string, error) {
+	if strings.TrimSpace(f.SecondFactor) == "none" {
+		return nil, nil
+	}
+	var names []string
+	for _, name := range strings.Split(f.SecondFactor, ",") {
+		name = strings.TrimSpace(name)
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("CONSOLE_SECOND_FACTOR: there is no role %q; roles are %s. Write none if nobody has to have a second factor", name, strings.Join(known, ", "))
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
 // receivers are where notifications may go beside the public internet.
 type receivers struct {
 	NotifyPrivate []string `env:"CONSOLE_NOTIFY_PRIVATE" help:"Receivers of notifications and sinks, as host:port, that may have an address which is not public, and go unencrypted."`

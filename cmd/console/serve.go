@@ -33,12 +33,13 @@ type serveCommand struct {
 	notifications
 	witnessing
 	retention
+	factors
 	remote
 }
 
 // Run serves the console until ctx ends.
 func (s serveCommand) Run(ctx context.Context, t terminal) error {
-	return console{directory: s.directory, web: s.web, behaviour: s.behaviour, notifications: s.notifications, witnessing: s.witnessing, retention: s.retention, prepare: s.firstProject}.run(ctx, t)
+	return console{directory: s.directory, web: s.web, behaviour: s.behaviour, notifications: s.notifications, witnessing: s.witnessing, retention: s.retention, factors: s.factors, prepare: s.firstProject}.run(ctx, t)
 }
 
 // firstProject makes the project that the environment describes.
@@ -58,6 +59,7 @@ type console struct {
 	notifications
 	witnessing
 	retention
+	factors
 	demo    []app.DemoUser
 	prepare func(context.Context, *services) error // before the first request
 }
@@ -127,6 +129,15 @@ func checkKey(dir string, keys *secret.Keyring) error {
 	return errors.Join(st.VerifyKey(context.Background(), keys), st.Close())
 }
 
+// roleNames are the names of all roles that somebody may have.
+func roleNames() []string {
+	var names []string
+	for _, r := range access.Roles() {
+		names = append(names, string(r))
+	}
+	return names
+}
+
 // now is the clock: microseconds, UTC.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
@@ -170,9 +181,13 @@ func (k console) run(ctx context.Context, t terminal) (err error) {
 			return err
 		}
 	}
+	required, err := k.required(roleNames())
+	if err != nil {
+		return err
+	}
 	handler, err := app.New(app.Options{
 		Store: c.store, Mirror: c.mirror, Changes: c.changes, Access: c.access, Notify: c.notify, Sinks: c.sinks, Witness: c.witness, Archive: c.archive, Keys: c.keys,
-		PublicURL: public, TrustedProxies: proxies, Build: version, Demo: k.demo, Now: now, Log: log, Stop: ctx.Done(),
+		PublicURL: public, TrustedProxies: proxies, Build: version, Demo: k.demo, SecondFactor: required, Now: now, Log: log, Stop: ctx.Done(),
 	})
 	if err != nil {
 		return err
@@ -209,6 +224,7 @@ func (k console) serve(ctx context.Context, c *services, handler http.Handler, l
 	defer cancel()
 	var loops sync.WaitGroup
 	loops.Go(func() { c.store.Run(ctx) })
+	loops.Go(func() { c.access.Run(ctx, func(err error) { log.Error("tell owners of their tokens", "err", err) }) })
 	loops.Go(func() { c.changes.Run(ctx) })
 	loops.Go(func() { c.mirror.Run(ctx) })
 	loops.Go(func() { c.notify.Run(ctx) })

@@ -25,6 +25,7 @@ type toolCall struct {
 	Roles      []string
 	Passphrase string
 	Path       string
+	Factors    bool
 }
 
 // A toolResult is what it printed, or why it didn't work.

@@ -70,7 +70,7 @@ func (p *Prover) enter(ctx context.Context, u User, v proving, by Proof, pending
 		session = token
 		e := signedInEvent(a.User, one)
 		e.Detail["factor"] = v.attempt.kind()
-		return FactorStep{Begin: &one, Pending: pending, Events: []audit.Event{e}}, nil
+		return FactorStep{Begin: &Opening{Session: one, Device: p.people.deviceHash(a.ID, from), Event: e, Pending: pending}}, nil
 	})
 	if err == nil {
 		err = p.people.store.TakeGuess(ctx, byAddress, func(g *Guess) error { g.giveBack(); return nil })

@@ -92,11 +92,18 @@ func (p Pending) Expired(now time.Time) bool {
 	return age < 0 || age >= PendingLife
 }
 
+// An Opening is a session that begins.
+type Opening struct {
+	Session Session
+	Device  DeviceHash
+	Event   audit.Event
+	Pending TokenHash // sign-in that ends with it, or nothing happens; zero: it comes from none
+}
+
 // A FactorStep is what happens together with a change of somebody's factors.
 type FactorStep struct {
 	Events  []audit.Event
-	Begin   *Session  // starts; what Pending names ends with it, or nothing happens
-	Pending TokenHash // zero: the session starts from nothing
+	Begin   *Opening
 	Prove   *Session  // the session with its ID goes on under its Key, with its ProvedAt and Strong
 	End     func(Session) bool
 	Guesses string // counter that ends

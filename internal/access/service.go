@@ -33,27 +33,30 @@ type Store interface {
 	AddFirstAccount(ctx context.Context, a Account, link TokenHash, now time.Time, e audit.Event) error
 	// UpdateAccount lets fn change an account. Roles or state that change, and a
 	// new passphrase, take effect with the commit; keep says which of the
-	// account's sessions go on.
+	// account's sessions go on. Who is disabled has their tokens revoked.
 	UpdateAccount(ctx context.Context, id string, fn func(*Account) ([]audit.Event, error), keep func(Session) bool) (Account, error)
 	// EraseAccount lets fn change an account whose personal data is to go, which
 	// then happens by and by; number counts the erased. Their sessions end.
 	EraseAccount(ctx context.Context, id string, fn func(a *Account, number int) ([]audit.Event, error)) error
 	AddLink(ctx context.Context, l Link, e audit.Event) error
 	Link(ctx context.Context, key TokenHash) (Link, error)
-	// UseLink uses up a link and lets fn change its account, whose sessions and
-	// guess counter end.
+	// UseLink uses up a link and lets fn change its account, whose sessions, tokens
+	// and guess counter end.
 	UseLink(ctx context.Context, key TokenHash, now time.Time, fn func(*Account) ([]audit.Event, error)) (Account, error)
 	// TakeGuess lets fn count a guess; an error of fn's is returned and nothing kept.
 	TakeGuess(ctx context.Context, key string, fn func(*Guess) error) error
 	// AddSession keeps a new session and clears a guess counter. With a verified
-	// passphrase, as its PHC string, it refuses if that was replaced meanwhile.
-	AddSession(ctx context.Context, s Session, verified, guesses string, e audit.Event) error
+	// passphrase, as its PHC string, it refuses if that was replaced meanwhile. The
+	// sessions that are [Crowded] out end, and a device that wasn't known is
+	// recorded, but at the first sign-in.
+	AddSession(ctx context.Context, s Session, from DeviceHash, verified, guesses string, e audit.Event) error
 	// FailSignIn records a failed sign-in.
 	FailSignIn(ctx context.Context, e audit.Event) error
 	Sessions(ctx context.Context, userID string) ([]Session, error)
 	// EndSessions ends those of a user's sessions for which end is true. The
 	// event is written if there was any.
 	EndSessions(ctx context.Context, userID string, end func(Session) bool, e audit.Event) (int, error)
+	TokenStore
 }
 
 // A Service signs people in and looks after their accounts.
@@ -126,7 +129,7 @@ func (s *Service) StartSession(ctx context.Context, u User, p Proof, from Origin
 		return s.await(ctx, u, p, from)
 	}
 	token, one := s.newSession(u, p, from)
-	return token, s.store.AddSession(ctx, one, p.verified, p.guesses, signedInEvent(u, one))
+	return token, s.store.AddSession(ctx, one, s.deviceHash(u.ID, from), p.verified, p.guesses, signedInEvent(u, one))
 }
 
 func (s *Service) newSession(u User, p Proof, from Origin) (token string, one Session) {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"slices"
 	"time"
 
 	"gatehouse/internal/audit"
@@ -53,6 +54,23 @@ type Proof struct {
 	guesses  string // counter that this ends
 }
 
+// MostSessions is how many sessions a person has at a time.
+const MostSessions = 10
+
+// Crowded returns which of a person's sessions end so that one more can begin:
+// the oldest ones.
+func Crowded(all []Session, now time.Time) []Session {
+	live := slices.DeleteFunc(slices.Clone(all), func(one Session) bool { return one.Expired(now) })
+	slices.SortStableFunc(live, func(a, b Session) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	return live[:max(0, len(live)+1-MostSessions)]
+}
+
+// CrowdedOut is what is recorded when a session ends for the sake of a new one.
+func CrowdedOut(old Session, signIn audit.Event) audit.Event {
+	signIn.Action, signIn.Object.ID = "session.crowded_out", old.ID
+	return signIn
+}
+
 // Expired reports whether the session is over at the given time.
 func (s Session) Expired(now time.Time) bool {
 	return now.Sub(s.LastSeen) >= SessionIdle || now.Sub(s.CreatedAt) >= SessionLife
@@ -78,7 +96,11 @@ func (s *Service) SignOut(ctx context.Context, r Reader) error {
 
 // Sessions lists the reader's sessions, the newest first.
 func (s *Service) Sessions(ctx context.Context, r Reader) ([]Session, error) {
-	all, err := s.store.Sessions(ctx, r.ID)
+	return s.live(ctx, r.ID)
+}
+
+func (s *Service) live(ctx context.Context, userID string) ([]Session, error) {
+	all, err := s.store.Sessions(ctx, userID)
 	if err != nil {
 		return nil, err
 	}
@@ -112,4 +134,38 @@ func (s *Service) EndOtherSessions(ctx context.Context, r Reader) (int, error) {
 	return s.store.EndSessions(ctx, r.ID, func(one Session) bool { return one.ID != r.Session }, audit.Event{
 		Actor: r.Actor(), Action: "session.others_ended", Object: r.object(),
 	})
+}
+
+// EndAllSessions ends all of the reader's sessions, the one in use too.
+func (s *Service) EndAllSessions(ctx context.Context, r Reader) error {
+	_, err := s.store.EndSessions(ctx, r.ID, func(Session) bool { return true }, audit.Event{
+		Actor: r.Actor(), Action: "session.all_ended", Object: r.object(),
+	})
+	return err
+}
+
+// SessionsOf lists the sessions of somebody, the newest first.
+func (s *Service) SessionsOf(ctx context.Context, by Reader, id string) ([]Session, error) {
+	if err := by.Check(ManagePeople); err != nil {
+		return nil, err
+	}
+	return s.live(ctx, id)
+}
+
+// EndSessionsOf ends all sessions of somebody, and returns how many there were.
+func (s *Service) EndSessionsOf(ctx context.Context, by Reader, id string) (int, error) {
+	if err := by.Check(ManagePeople); err != nil {
+		return 0, err
+	}
+	a, err := s.store.Account(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.store.EndSessions(ctx, id, func(Session) bool { return true }, audit.Event{
+		Actor: by.Actor(), Action: "user.sessions_ended", Object: a.object(),
+	})
+	if err == nil && n == 0 {
+		return 0, problem.New(problem.Conflict, "%s isn't signed in anywhere.", a.Name)
+	}
+	return n, err
 }

@@ -85,7 +85,9 @@ type Reader struct {
 	Method   string    // how the session began
 	ProvedAt time.Time // when they last proved who they are
 	Strong   bool      // by a second factor, or a passkey that knew its owner
+	Token    string    // tok_…, if a program acts for them through an API token
 
+	token    Token
 	operator bool // see [Operator]
 }
 
@@ -107,7 +109,9 @@ func (r Reader) Actor() audit.Actor {
 	if r.operator {
 		return audit.System()
 	}
-	return r.User.Actor(r.Origin)
+	a := r.User.Actor(r.Origin)
+	a.Token, a.TokenName = r.Token, r.token.Name
+	return a
 }
 
 const (

@@ -43,7 +43,8 @@ func accountTabs(current string) []templates.TabView {
 		{Text: "Account", URL: "/account", Current: current == "Account"},
 		{Text: "Second factors", URL: factorsPath, Current: current == "Second factors"},
 		{Text: "Notifications", URL: "/account/notifications", Current: current == "Notifications"},
-		{Text: "Sessions", URL: "/account/sessions", Current: current == "Sessions"},
+		{Text: "Sessions", URL: sessionsPath, Current: current == "Sessions"},
+		{Text: "API tokens", URL: tokensPath, Current: current == "API tokens"},
 	}
 }
 
@@ -95,48 +96,4 @@ func (s *Server) accountPassphrase(c echo.Context) error {
 		return err
 	}
 	return s.see(c, "/account", "Passphrase changed. Your other sessions have ended.")
-}
-
-func (s *Server) accountSessions(c echo.Context) error {
-	frame, err := s.frame(c, place{title: "Sessions", narrow: true, crumbs: []templates.LinkView{{Text: "Account", URL: "/account"}}})
-	if err != nil {
-		return err
-	}
-	all, err := s.access.Sessions(c.Request().Context(), reader(c))
-	if err != nil {
-		return err
-	}
-	v := templates.SessionsView{Page: frame, Tabs: accountTabs("Sessions")}
-	v.Rows = sessionRows(all, reader(c).Session, s.now(), func(id string) templates.FormView { return s.newForm(c, endSessionPath(id)) })
-	if len(all) > 1 {
-		v.End = templates.ActionView{Form: s.newForm(c, "/account/sessions/end-others"), Text: "End all others", Hint: "Signs you out everywhere but here."}
-	}
-	return page(c, templates.Sessions(v))
-}
-
-func (s *Server) accountEndSession(c echo.Context) error {
-	if err := decode(c, &struct{}{}); err != nil {
-		return err
-	}
-	if err := s.access.EndSession(c.Request().Context(), reader(c), c.Param("id")); err != nil {
-		return err
-	}
-	if c.Param("id") == reader(c).Session {
-		if err := s.forget(c); err != nil {
-			return err
-		}
-		return s.see(c, "/signin", "")
-	}
-	return s.see(c, "/account/sessions", "That session has ended.")
-}
-
-func (s *Server) accountEndOthers(c echo.Context) error {
-	if err := decode(c, &struct{}{}); err != nil {
-		return err
-	}
-	n, err := s.access.EndOtherSessions(c.Request().Context(), reader(c))
-	if err != nil {
-		return err
-	}
-	return s.see(c, "/account/sessions", plural(n, "other session has", "other sessions have")+" ended.")
 }

@@ -52,7 +52,7 @@ func (s *Server) showFactors(c echo.Context, name string, complaint error) error
 			name = typed.Get("name")
 		}
 		if name == "" {
-			name = device(origin(c).Agent)
+			name = access.ReadDevice(origin(c).Agent).String()
 		}
 		v.Add.Form, v.Add.Options, v.Add.Sealed = s.newForm(c, factorsPath+"/passkeys"), challenge.Options, challenge.Sealed
 		v.Add.Name = templates.InputView{Name: "name", Label: "Name", Value: name, Required: true, Complete: "off", Complaint: fieldComplaints(complaint)["name"], Hint: "To tell your passkeys apart."}

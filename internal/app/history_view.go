@@ -70,9 +70,21 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"change.suspended", "Change suspended", "suspended", "until a person lets it go on"},
 	{"session.signed_in", "Signed in", "signed in", ""},
 	{"session.refused", "Sign-in refused", "was refused at sign-in", ""},
+	{"session.factor_asked", "Second factor asked for", "gave a right passphrase and was asked for the second factor", ""},
+	{"session.factor_refused", "Second factor refused", "was refused with a second factor", ""},
+	{"session.given_up", "Sign-in given up", "gave a sign-in up before the second factor", ""},
+	{"session.proved", "Identity confirmed", "proved anew who they are", ""},
 	{"session.signed_out", "Signed out", "signed out", ""},
 	{"session.ended", "Session ended", "ended a session", ""},
-	{"session.others_ended", "Other sessions ended", "ended the other sessions of", ""},
+	{"session.others_ended", "Other sessions ended", "ended their other sessions", ""},
+	{"session.all_ended", "All sessions ended", "ended all their sessions", ""},
+	{"session.crowded_out", "Session crowded out", "ended their oldest session by signing in once more", ""},
+	{"session.new_device", "New device", "signed in from a device that was not known", ""},
+	{"user.sessions_ended", "Sessions ended", "ended all sessions of", ""},
+	{"token.made", "API token made", "made the API token", ""},
+	{"token.revoked", "API token revoked", "revoked the API token", ""},
+	{"token.expires", "API token expires", "told its owner about the end of the API token", ""},
+	{"token.refused", "API token refused", "was refused with the API token", ""},
 	{"setup.link_made", "Set-up link made", "made a set-up link", ""},
 	{"user.set_up", "Console set up", "set the console up as", ""},
 	{"user.added", "Person added", "added", ""},
@@ -83,6 +95,13 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"user.passphrase_reset", "Passphrase reset", "set a new passphrase by a link for", ""},
 	{"user.passphrase_changed", "Passphrase changed", "changed the passphrase of", ""},
 	{"user.passphrase_rehashed", "Passphrase rehashed", "had the passphrase stored afresh for", ""},
+	{"user.factor_added", "Second factor added", "added a second factor for", ""},
+	{"user.factor_renamed", "Passkey renamed", "renamed a passkey of", ""},
+	{"user.factor_removed", "Second factor removed", "removed a second factor of", ""},
+	{"user.factors_reset", "Second factors reset", "took away all second factors of", ""},
+	{"user.recovery_codes_made", "Recovery codes made", "made recovery codes for", ""},
+	{"user.recovery_code_used", "Recovery code used", "used a recovery code of", ""},
+	{"user.passkey_cloned", "Passkey copied", "showed that there is a copy of a passkey of", "which is refused from now on"},
 	{"user.renamed", "Person renamed", "changed their name to", ""},
 	{"user.roles_set", "Roles changed", "changed the roles of", ""},
 	{"user.disabled", "Person disabled", "disabled", ""},
@@ -155,7 +174,7 @@ func (b entryBuilder) entry(e audit.Entry) templates.EntryView {
 		return b.unreadable(e)
 	}
 	v := templates.EntryView{
-		Seq: strconv.FormatInt(e.Seq, 10), URL: templates.Local(entryPath(e.Seq)), Avatar: face(b.actor(e), cmp.Or(e.Actor.ID, e.Actor.Kind)),
+		Seq: strconv.FormatInt(e.Seq, 10), URL: templates.Local(entryPath(e.Seq)), Avatar: face(b.person(e), cmp.Or(e.Actor.ID, e.Actor.Kind)),
 		Sentence: b.sentence(e), Badge: outcomeBadge(e.Outcome), Project: b.projects[e.Project].name, Reason: e.Reason,
 		Age: ago(e.Time, b.now), At: exact(e.Time), Diff: b.diff(e), Facts: b.rowFacts(e),
 	}
@@ -190,6 +209,14 @@ func (b entryBuilder) unreadable(e audit.Entry) templates.EntryView {
 // actor names who did it: as they were called then, or by a number if they were
 // erased.
 func (b entryBuilder) actor(e audit.Entry) string {
+	if e.Actor.TokenName != "" {
+		return b.person(e) + " through the token " + e.Actor.TokenName
+	}
+	return b.person(e)
+}
+
+// person names who did it, without what they used.
+func (b entryBuilder) person(e audit.Entry) string {
 	switch {
 	case e.Actor.Name != "":
 		return e.Actor.Name

@@ -15,6 +15,7 @@ var whyWords = map[notify.Why]struct{ short, name, hint string }{
 	notify.Watching:   {"you watch it", "Watching", "The same for requests in which you take part."},
 	notify.BreakGlass: {"break-glass", "Break-glass", "Somebody skipped approval. Never waits for a digest."},
 	notify.Outside:    {"changed outside", "Changed outside", "Somebody changed an auth config at Composio directly, and it matters: approvers and admins hear of it."},
+	notify.Security:   {"security", "", ""},
 	notify.Asked:      {"asks you", "Questions", "A review of history asks you about an entry."},
 }
 

@@ -75,7 +75,20 @@ const sinksPath = "/settings/sinks"
 
 func sinkPath(id string) string { return sinksPath + "/" + url.PathEscape(id) }
 
-func endSessionPath(id string) string { return "/account/sessions/" + url.PathEscape(id) + "/end" }
+const (
+	sessionsPath    = "/account/sessions"
+	tokensPath      = "/account/tokens"
+	apiPath         = "/api/v1"
+	descriptionPath = apiPath + "/openapi.json"
+)
+
+func endSessionPath(id string) string { return sessionsPath + "/" + url.PathEscape(id) + "/end" }
+
+func revokeTokenPath(id string) string { return tokensPath + "/" + url.PathEscape(id) + "/revoke" }
+
+func personTokenPath(person, id string) string {
+	return personPath(person) + "/tokens/" + url.PathEscape(id) + "/revoke"
+}
 
 func passkeyPath(id string) string { return factorsPath + "/passkeys/" + url.PathEscape(id) }
 

@@ -1,8 +1,6 @@
 package app
 
 import (
-	"slices"
-	"strings"
 	"time"
 
 	"gatehouse/internal/access"
@@ -65,7 +63,7 @@ func personView(u access.User, address string, n names, now time.Time) templates
 	v := templates.PersonView{
 		Name: u.Name, Email: address, Avatar: face(u.Name, u.ID), State: userBadge(u.State),
 		Facts: []templates.FactView{
-			{Name: "Roles", Text: roleNames(u.Roles)}, {Name: "Groups", Text: groupNames(u, n)}, {Name: "Account since", Time: exact(u.CreatedAt)}, {Name: "Last sign-in", Time: ago(u.LastSignIn, now)}, {Name: "Id", Code: u.ID},
+			{Name: "Roles", Text: roleNames(u.Roles)}, {Name: "Groups", Text: groupNames(u, n)}, {Name: "Second factor", Text: yesNo(u.SecondFactor)}, {Name: "Account since", Time: exact(u.CreatedAt)}, {Name: "Last sign-in", Time: ago(u.LastSignIn, now)}, {Name: "Id", Code: u.ID},
 		},
 	}
 	for _, p := range permissionWords {
@@ -82,41 +80,4 @@ func groupNames(u access.User, n names) string {
 		return "none"
 	}
 	return listed(ruleWords("members", u.Groups, n), "and")
-}
-
-// device names a browser by what it says of itself.
-func device(agent string) string {
-	browser := "A browser"
-	for _, b := range []struct{ token, name string }{{"Edg/", "Edge"}, {"OPR/", "Opera"}, {"Firefox/", "Firefox"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"}} {
-		if strings.Contains(agent, b.token) {
-			browser = b.name
-			break
-		}
-	}
-	for _, o := range []struct{ token, name string }{{"Windows", "Windows"}, {"Android", "Android"}, {"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Mac OS X", "macOS"}, {"Linux", "Linux"}} {
-		if strings.Contains(agent, o.token) {
-			return browser + " on " + o.name
-		}
-	}
-	return browser
-}
-
-func sessionRows(all []access.Session, current string, now time.Time, end func(id string) templates.FormView) []templates.SessionView {
-	rows := make([]templates.SessionView, len(all))
-	for i, one := range all {
-		rows[i] = templates.SessionView{
-			Device: device(one.Origin.Agent), IP: one.Origin.IP, Began: ago(one.CreatedAt, now), Seen: ago(one.LastSeen, now),
-			Current: one.ID == current, End: end(one.ID),
-		}
-	}
-	slices.SortStableFunc(rows, func(a, b templates.SessionView) int {
-		switch {
-		case a.Current == b.Current:
-			return 0
-		case a.Current:
-			return -1
-		}
-		return 1
-	})
-	return rows
 }

@@ -49,6 +49,9 @@ func (s *Server) personPage(c echo.Context, u access.User, in personEdit, compla
 	}
 	if reader(c).May(access.ManagePeople) {
 		s.personActions(c, u, &v)
+		if err := s.personTokens(c, u, &v); err != nil {
+			return err
+		}
 		if v.Ask, err = s.askView(c, change.KindRoles, "Save roles", in.reason, complaint); err != nil {
 			return err
 		}
@@ -69,6 +72,9 @@ func (s *Server) personActions(c echo.Context, u access.User, v *templates.Perso
 	v.RolesForm = s.newForm(c, path+"/roles")
 	if u.State != access.Disabled {
 		v.Reset = templates.ActionView{Form: s.newForm(c, path+"/reset"), Text: "Create a reset link", Hint: "Lets them set a new passphrase and lifts a lock. The old passphrase works until the link is used."}
+	}
+	if u.SecondFactor && u.ID != reader(c).ID {
+		v.Factors = templates.ActionView{Form: s.newForm(c, path+"/factors/reset"), Text: "Reset second factors", Hint: "For who has lost them all. Takes them away and ends all sessions; the passphrase stays."}
 	}
 	if u.State == access.Invited {
 		v.Reset.Text, v.Reset.Hint = "Create a new invitation link", "The one before stops working."

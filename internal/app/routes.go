@@ -156,6 +156,8 @@ func (s *Server) routes() []route {
 		{post, "/people/:id/erase", access.ManagePeople, s.proven(s.personErase)},
 		{post, "/people/:id/reset", access.ManagePeople, s.proven(s.personReset)},
 		{post, "/people/:id/factors/reset", access.ManagePeople, s.proven(s.personFactorsReset)},
+		{post, "/people/:id/sessions/end", access.ManagePeople, s.proven(s.personEndSessions)},
+		{post, "/people/:id/tokens/:token/revoke", access.ManagePeople, s.proven(s.personTokenRevoke)},
 
 		{get, policiesPath, access.ViewConfigs, s.policies},
 		{post, policiesPath, access.ManageRules, s.proven(s.policySave)},
@@ -218,9 +220,13 @@ func (s *Server) routes() []route {
 		{post, appPath, signedIn, s.proven(s.appAdd)},
 		{post, appPath + "/remove", signedIn, s.proven(s.appRemove)},
 		{post, factorsPath + "/codes", signedIn, s.proven(s.codesMake)},
-		{get, "/account/sessions", signedIn, s.accountSessions},
-		{post, "/account/sessions/end-others", signedIn, s.accountEndOthers},
-		{post, "/account/sessions/:id/end", signedIn, s.accountEndSession},
+		{get, sessionsPath, signedIn, s.accountSessions},
+		{post, sessionsPath + "/end-others", signedIn, s.accountEndOthers},
+		{post, sessionsPath + "/end-all", signedIn, s.accountEndAll},
+		{post, sessionsPath + "/:id/end", signedIn, s.accountEndSession},
+		{get, tokensPath, signedIn, s.accountTokens},
+		{post, tokensPath, signedIn, s.proven(s.tokenMake)},
+		{post, tokensPath + "/:id/revoke", signedIn, s.tokenRevoke},
 	}
 }
 

@@ -165,7 +165,7 @@ var fieldLabels = map[string]string{
 	"url": "Address", "address": "Address", "topics": "Events",
 	"connections_over": "Connections", "subject": "About", "from": "From", "until": "Until", "project": "Project", "zone": "Time zone",
 	"scope": "Where", "steps": "Approvals", "members": "Members", "people": "People", "toolkit": "Toolkit", "operations": "Operations",
-	"condition": "Condition", "reason": "Reason", fieldReaders: "Who may read its history", "filter": "Filter",
+	"condition": "Condition", "reason": "Reason", "may": "What it may do", "projects": "Projects", "days": "How long it lasts", "expires": "Ends", fieldReaders: "Who may read its history", "filter": "Filter",
 }
 
 func fieldLabel(name string) string {

@@ -94,8 +94,10 @@ type body struct { // members in the order of canonical JSON
 }
 
 type bodyActor struct {
-	ID   string `json:"id"`
-	Kind string `json:"kind"`
+	ID        string `json:"id"`
+	Kind      string `json:"kind"`
+	Token     string `json:"token,omitempty"`
+	TokenName string `json:"token_name,omitempty"`
 }
 
 type bodyObject struct {
@@ -117,7 +119,7 @@ func Seal(head Head, e Event, at time.Time) (Row, error) {
 		Seq:     strconv.FormatInt(head.Seq+1, 10),
 		Prev:    head.Hash.String(),
 		Time:    at.UTC().Format(TimeFormat),
-		Actor:   bodyActor{Kind: e.Actor.Kind, ID: e.Actor.ID},
+		Actor:   bodyActor{ID: e.Actor.ID, Kind: e.Actor.Kind, Token: e.Actor.Token, TokenName: e.Actor.TokenName},
 		Action:  e.Action,
 		Object:  bodyObject{Kind: e.Object.Kind, ID: e.Object.ID, Name: e.Object.Name},
 		Project: e.Project,
@@ -227,7 +229,7 @@ func Open(r Row) (Entry, error) {
 		return Entry{}, fmt.Errorf("history row %d: %w", r.Seq, err)
 	}
 	e := Entry{Seq: r.Seq, Time: at, Event: Event{
-		Actor:   Actor{Kind: b.Actor.Kind, ID: b.Actor.ID},
+		Actor:   Actor{Kind: b.Actor.Kind, ID: b.Actor.ID, Token: b.Actor.Token, TokenName: b.Actor.TokenName},
 		Action:  b.Action,
 		Object:  Object{Kind: b.Object.Kind, ID: b.Object.ID, Name: b.Object.Name},
 		Project: b.Project,
@@ -278,7 +280,7 @@ const Read = "history.read"
 // Words are the texts of an entry that a search looks into, with or without the
 // addresses of people. Who searches doesn't find that somebody searched for it.
 func (e Entry) Words(addresses bool) []string {
-	words := []string{e.Actor.Name, e.Action, e.Object.Name, e.Object.ID, e.Outcome, e.Request}
+	words := []string{e.Actor.Name, e.Actor.TokenName, e.Action, e.Object.Name, e.Object.ID, e.Outcome, e.Request}
 	if e.Action != Read {
 		words = append(words, e.Reason)
 	}

@@ -31,6 +31,9 @@ type Actor struct {
 	Email string
 	IP    string
 	Agent string
+
+	Token     string // tok_…, if they acted through an API token
+	TokenName string // as it was at the time
 }
 
 // System is the actor of what Gatehouse does by itself.
@@ -38,7 +41,7 @@ func System() Actor { return Actor{Kind: ActorSystem} }
 
 // An Object is what something was done to.
 type Object struct {
-	Kind string // auth_config, change_request, user, session, project, policy, toolkit, history, channel, review, evidence, sink, search
+	Kind string // auth_config, change_request, user, session, token, project, policy, toolkit, history, channel, review, evidence, sink, search
 	ID   string
 	Name string // as it was at the time; personal data when Kind is user or session
 }

@@ -18,7 +18,7 @@ import (
 // columns are the first line of a CSV file.
 var columns = []string{
 	"seq", "time", "actor_kind", "actor_id", "actor_name", "actor_email", "actor_ip", "actor_agent", "action", "object_kind", "object_id", "object_name",
-	"project", "request", "outcome", "changes", "reason", "detail",
+	"project", "request", "outcome", "changes", "reason", "detail", "actor_token", "actor_token_name",
 }
 
 // cells are an entry as the cells of a line, with or without addresses of people.
@@ -37,7 +37,7 @@ func cells(e audit.Entry, personal bool) []string {
 	return []string{
 		strconv.FormatInt(e.Seq, 10), e.Time.UTC().Format(audit.TimeFormat), e.Actor.Kind, e.Actor.ID, e.Actor.Name, email, ip, agent,
 		e.Action, e.Object.Kind, e.Object.ID, e.Object.Name, e.Project, e.Request, e.Outcome,
-		strings.Join(changes, "; "), e.Reason, strings.Join(detail, "; "),
+		strings.Join(changes, "; "), e.Reason, strings.Join(detail, "; "), e.Actor.Token, e.Actor.TokenName,
 	}
 }
 

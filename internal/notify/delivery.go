@@ -34,12 +34,13 @@ const digestLane = "digest:"
 // find hundreds.
 const gather = time.Minute
 
-// mailDelivery addresses a mail. News of break-glass never waits for a digest.
+// mailDelivery addresses a mail. News of break-glass and of one's own account never
+// waits for a digest.
 func (s *Service) mailDelivery(e audit.Entry, to Recipient, p Preferences) Delivery {
 	now := s.now()
 	d := Delivery{Lane: "mail:" + to.User.ID, Channel: MailChannel, User: to.User.ID, Seq: e.Seq, Why: to.Why, Due: now, Created: now}
 	switch {
-	case p.Digest != AtOnce && acts[e.Action].topic != Bypass:
+	case p.Digest != AtOnce && acts[e.Action].topic != Bypass && to.Why != Security:
 		d.Lane, d.Due = digestLane+to.User.ID, p.Digest.due(now)
 	case to.Why == Outside:
 		d.Lane, d.Due = digestLane+to.User.ID, now.Truncate(gather).Add(gather)

@@ -3,6 +3,7 @@ package notify
 import (
 	"slices"
 
+	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 )
 
@@ -18,9 +19,10 @@ const (
 	Watching   Why = "watching"    // they take part in it, or asked to be told
 	Asked      Why = "asked"       // a review asks them about an entry of history
 	Outside    Why = "outside"     // an auth config was changed at Composio directly
+	Security   Why = "security"    // it is about their own account; nobody can choose not to hear of it
 )
 
-// Whys lists the reasons in the order of pages.
+// Whys lists the reasons to choose by, in the order of pages.
 func Whys() []Why { return []Why{NeedsMe, Mine, Watching, BreakGlass, Outside, Asked} }
 
 // A Topic is what channels choose by: they have no reasons of their own.
@@ -88,6 +90,15 @@ var acts = map[string]act{
 	"auth_config.created_outside": {Drift, false, "Made at Composio directly"},
 	"auth_config.deleted_outside": {Drift, false, "Deleted at Composio directly"},
 	"auth_config.touched_outside": {Drift, false, "Touched at Composio directly, and a credential may have been replaced"},
+
+	access.NewDeviceAction:    {"", false, "Your account was signed in to from a new device"},
+	access.TokenExpiresAction: {"", false, "Your API token expires soon"},
+
+	access.FactorAddedAction:   {"", false, "A second factor was added to your account"},
+	access.FactorRemovedAction: {"", false, "A second factor was removed from your account"},
+	access.FactorsResetAction:  {"", false, "All your second factors were taken away"},
+	access.CodeUsedAction:      {"", false, "A recovery code of your account was used"},
+	access.ClonedAction:        {"", false, "There seems to be a copy of one of your passkeys"},
 
 	flagged:    {"", false, "%s asks you about an entry of history"},
 	askedAgain: {"", false, "%s asks you again about an entry of history"},

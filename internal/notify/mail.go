@@ -143,6 +143,9 @@ func (s *Service) mail(ctx context.Context, u access.User, m Message) error {
 		"When:    " + stamp(m.At), "",
 		"Open the " + m.subject + ": " + m.Link,
 	}
+	if m.Advice != "" {
+		body = append(body, "", m.Advice)
+	}
 	if m.State != "" {
 		body = slices.Insert(body, 4, "State:   "+strings.ReplaceAll(m.State, "_", " "))
 	}

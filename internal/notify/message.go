@@ -29,6 +29,7 @@ type Message struct {
 	Text        string // all of it in one line
 	Path        string // of the page that it leads to
 	Link        string // the same, as an address
+	Advice      string // what to do about it, if there is anything to say
 	subject     string // what the page is about
 }
 
@@ -44,6 +45,7 @@ func (s *Service) message(ctx context.Context, e audit.Entry, why Why) (Message,
 		}
 		m.Title = r.Title
 	}
+	m.secure(e)
 	m.Title = shorten(clean(m.Title))
 	m.Sentence = sentence(e, why)
 	m.Text = m.Sentence + ": " + m.Title
@@ -59,6 +61,35 @@ func (s *Service) message(ctx context.Context, e audit.Entry, why Why) (Message,
 	m.subject, m.Path = page(e, p)
 	m.Link = s.settings.PublicURL + m.Path
 	return m, nil
+}
+
+// factorNames are the kinds of second factors.
+var factorNames = map[string]string{access.FactorPasskey: "a passkey", access.FactorTOTP: "an authenticator app"}
+
+// secure words what is about somebody's own account.
+func (m *Message) secure(e audit.Entry) {
+	switch e.Action {
+	case access.NewDeviceAction:
+		m.Title = access.ReadDevice(e.Actor.Agent).String()
+		if e.Actor.IP != "" {
+			m.Title += ", " + e.Actor.IP
+		}
+		m.Advice = "If it was not you, end that session, change your passphrase, and tell your admin."
+	case access.FactorAddedAction, access.FactorRemovedAction:
+		m.Title = factorNames[e.Detail["factor"]]
+		m.Advice = "If it was not you, change your passphrase, look at your second factors, and tell your admin."
+	case access.CodeUsedAction:
+		m.Title = clean(e.Detail["left"]) + " left"
+		m.Advice = "If it was not you, make new codes, change your passphrase, and tell your admin."
+	case access.FactorsResetAction:
+		m.Title = "by " + who(e.Actor)
+		m.Advice = "You can sign in with your passphrase and set up new ones. If you did not ask for this, tell another admin."
+	case access.ClonedAction:
+		m.Title = "it is refused from now on"
+		m.Advice = "Remove it from your account, and tell your admin."
+	case access.TokenExpiresAction:
+		m.Advice = "It stops working at " + clean(e.Detail["expires"]) + ". Make another one in time if something still uses it."
+	}
 }
 
 // messageTo is [Service.message] for a person. Of a project whose history isn't
@@ -84,6 +115,12 @@ func page(e audit.Entry, p mirror.Project) (subject, path string) {
 		return "change request", "/changes/" + e.Request
 	case e.Object.Kind == "review":
 		return "question", "/reviews"
+	case e.Action == access.NewDeviceAction:
+		return "list of your sessions", "/account/sessions"
+	case e.Object.Kind == "user":
+		return "list of your second factors", "/account/factors"
+	case e.Action == access.TokenExpiresAction:
+		return "list of your tokens", "/account/tokens"
 	}
 	path = "/projects/" + p.Slug + "/auth-configs/" + e.Object.ID
 	if e.Action == "auth_config.deleted_outside" {
@@ -99,12 +136,16 @@ func (m Message) where() string {
 		return m.Project + ", " + m.Environment
 	case m.Request != "":
 		return "the rules"
+	case m.Advice != "":
+		return "your account"
 	}
 	return "a review of history"
 }
 
 func who(a audit.Actor) string {
 	switch {
+	case a.Name != "" && a.TokenName != "":
+		return shorten(clean(a.Name + " through the token " + a.TokenName))
 	case a.Name != "":
 		return shorten(clean(a.Name))
 	case a.Kind == audit.ActorUser:

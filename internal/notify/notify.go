@@ -139,7 +139,7 @@ func (s *Service) spreadOne(ctx context.Context, seq int64) ([]Notice, []Deliver
 		if p.Page[to.Why] || to.Certain {
 			notices = append(notices, Notice{User: to.User.ID, Seq: e.Seq, Why: to.Why})
 		}
-		if p.Mail[to.Why] && s.settings.Mail.Enabled() {
+		if (p.Mail[to.Why] || to.Why == Security) && s.settings.Mail.Enabled() {
 			deliveries = append(deliveries, s.mailDelivery(e, to, p))
 		}
 	}

@@ -54,19 +54,42 @@ func (s *Service) recipients(ctx context.Context, e audit.Entry) ([]Recipient, e
 }
 
 // addressed are those who hear of an entry that is about no change request: who
-// can adopt a drift and may read of it, or who is asked in a review.
+// can adopt a drift and may read of it, whose account it is about, or who is asked
+// in a review.
 func (s *Service) addressed(ctx context.Context, e audit.Entry, people []access.User) ([]Recipient, error) {
+	if owner := account(e); owner != "" {
+		return certain(Security, people, owner), nil
+	}
 	if acts[e.Action].topic == Drift {
 		p, err := s.store.Project(ctx, e.Project)
 		return because(Outside, slices.DeleteFunc(people, func(u access.User) bool {
 			return !u.Has(access.Approver) && !u.Has(access.Admin) || !p.ReadBy(u)
 		})), err
 	}
-	found := because(Asked, slices.DeleteFunc(people, func(u access.User) bool { return u.ID != e.Detail["assignee"] }))
+	return certain(Asked, people, e.Detail["assignee"]), nil
+}
+
+// account is the id of the person whose account an entry is about, for those that
+// only they hear of.
+func account(e audit.Entry) string {
+	switch e.Action {
+	case access.NewDeviceAction:
+		return e.Actor.ID
+	case access.TokenExpiresAction:
+		return e.Detail["owner"]
+	case access.FactorAddedAction, access.FactorRemovedAction, access.FactorsResetAction, access.CodeUsedAction, access.ClonedAction:
+		return e.Object.ID
+	}
+	return ""
+}
+
+// certain is one person who hears of an entry whatever they chose.
+func certain(why Why, people []access.User, id string) []Recipient {
+	found := because(why, slices.DeleteFunc(people, func(u access.User) bool { return u.ID != id }))
 	for i := range found {
 		found[i].Certain = true
 	}
-	return found, nil
+	return found
 }
 
 // loud reports whether people hear of an entry at all. Of what was changed outside

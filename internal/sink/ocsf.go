@@ -113,7 +113,7 @@ var accountActivities = map[string]int{
 
 // sessionActivities are those of Authentication by action.
 var sessionActivities = map[string]int{
-	"session.signed_in": 1, "session.refused": 1, "session.signed_out": 2, "session.ended": 2, "session.others_ended": 2,
+	"session.signed_in": 1, "session.refused": 1, "session.signed_out": 2, "session.ended": 2, "session.others_ended": 2, "session.all_ended": 2, "session.crowded_out": 2,
 }
 
 // entityActivities are those of Entity Management by the verb of an action.

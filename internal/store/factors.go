@@ -123,19 +123,21 @@ func (s *Store) UpdateFactors(ctx context.Context, userID string, fn func(access
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(t.saveFactors(userID, f), t.takeStep(a, step)); err != nil {
+		if err := t.saveFactors(userID, f); err != nil {
 			return err
 		}
-		return t.record(step.Events...)
+		return t.takeStep(a, step)
 	})
 }
 
-// takeStep does to sessions what a use of factors leads to.
+// takeStep does to sessions what a use of factors leads to, and records it.
 func (t *tx) takeStep(a access.Account, step access.FactorStep) error {
 	if step.Begin != nil {
-		if err := t.finishPending(a, step); err != nil {
+		begun, err := t.open(a, *step.Begin)
+		if err != nil {
 			return err
 		}
+		step.Events = append(begun, step.Events...)
 	}
 	if step.Prove != nil {
 		if err := t.proveSession(*step.Prove); err != nil {
@@ -150,25 +152,28 @@ func (t *tx) takeStep(a access.Account, step access.FactorStep) error {
 			return err
 		}
 	}
-	return t.exec("DELETE FROM guess WHERE key = $1", step.Guesses)
+	if err := t.exec("DELETE FROM guess WHERE key = $1", step.Guesses); err != nil {
+		return err
+	}
+	return t.record(step.Events...)
 }
 
-// finishPending starts a session in place of a sign-in that waited. That ends only
-// once.
-func (t *tx) finishPending(a access.Account, step access.FactorStep) error {
-	if step.Pending != (access.TokenHash{}) {
-		n, err := t.affected("DELETE FROM pending_sign_in WHERE key = $1", step.Pending[:])
+// open starts a session, in place of a sign-in that waited if it comes from one.
+// That ends only once.
+func (t *tx) open(a access.Account, o access.Opening) ([]audit.Event, error) {
+	if o.Pending != (access.TokenHash{}) {
+		n, err := t.affected("DELETE FROM pending_sign_in WHERE key = $1", o.Pending[:])
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if n == 0 {
-			return missing(sql.ErrNoRows, "sign-in")
+			return nil, missing(sql.ErrNoRows, "sign-in")
 		}
 	}
-	if a.State != access.Active {
-		return access.BadLink()
+	if err := mayEnter(a, ""); err != nil {
+		return nil, err
 	}
-	return t.addSession(*step.Begin)
+	return t.addSession(a, o.Session, o.Device, o.Event)
 }
 
 // proveSession lets a session go on under another token, if one is given.
@@ -184,7 +189,7 @@ func (t *tx) proveSession(one access.Session) error {
 	if one.Key == (access.TokenHash{}) {
 		return nil
 	}
-	return t.exec("UPDATE session SET key = $2 WHERE id = $1", one.ID, one.Key[:])
+	return t.exec("UPDATE session SET key = $2, last_seen = $3 WHERE id = $1", one.ID, one.Key[:], micros(one.ProvedAt))
 }
 
 // AddPendingSignIn implements [access.FactorStore].

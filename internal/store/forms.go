@@ -18,8 +18,9 @@ import (
 type FormOp struct {
 	ID      string
 	User    access.User // who sent it, as the request's permission was found
-	Session string
-	Digest  []byte // keyed hash of what was sent
+	Session string      // empty with Token
+	Token   string      // tok_…, for what came through the JSON API
+	Digest  []byte      // keyed hash of what was sent
 }
 
 // A RepeatedError says that a form was sent before. Location is where the first
@@ -55,7 +56,7 @@ func (t *tx) useOp(ctx context.Context) error {
 	if !ok || op.used {
 		return nil
 	}
-	if err := t.stillIs(op.User, op.Session); err != nil {
+	if err := t.stillIs(op.FormOp); err != nil {
 		return err
 	}
 	n, err := t.affected(`INSERT INTO form_op (id, user_id, digest, location, created_at) VALUES ($1, $2, $3, '', $4)
@@ -69,10 +70,14 @@ func (t *tx) useOp(ctx context.Context) error {
 
 // stillIs makes sure that who sent a form still may what they might when the
 // request began.
-func (t *tx) stillIs(u access.User, session string) error {
+func (t *tx) stillIs(op FormOp) error {
+	u, session := op.User, op.Session
 	a, err := t.account(u.ID)
 	if err != nil {
 		return err
+	}
+	if op.Token != "" {
+		return t.stillGood(op, a.User)
 	}
 	var there int
 	if err := t.row("SELECT count(*) FROM session WHERE id = $1", session).Scan(&there); err != nil {
@@ -159,9 +164,11 @@ func (s *Store) tidy(ctx context.Context) error {
 		before := func(d time.Duration) int64 { return micros(t.now.Add(-d)) }
 		return errors.Join(
 			t.exec("DELETE FROM session WHERE created_at < $1", before(sessionKeep)),
+			t.exec("DELETE FROM device WHERE seen_at < $1", before(access.DeviceLife)),
 			t.exec("DELETE FROM one_time_link WHERE expires_at < $1", micros(t.now)),
 			t.exec("DELETE FROM pending_sign_in WHERE created_at < $1", before(pendingKeep)),
 			t.exec("DELETE FROM spent_challenge WHERE expires_at < $1", micros(t.now)),
+			t.exec("DELETE FROM api_token WHERE expires_at < $1", before(access.TokenKept)),
 			t.exec("DELETE FROM guess WHERE last < $1", before(guessKeep)),
 			t.exec("DELETE FROM form_op WHERE created_at < $1", before(opLife)),
 			t.exec("DELETE FROM form_draft WHERE created_at < $1", before(draftLife)),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -128,19 +129,14 @@ func (s *Store) Sessions(ctx context.Context, userID string) ([]access.Session, 
 	var all []access.Session
 	err := s.each(ctx, func(row scanner) error {
 		one, err := scanSession(row)
-		s.sessions.mu.RLock()
-		if at := s.sessions.seen[one.Key]; at.After(one.LastSeen) {
-			one.LastSeen = at
-		}
-		s.sessions.mu.RUnlock()
-		all = append(all, one)
+		all = append(all, s.sessions.used(one))
 		return err
 	}, "SELECT "+sessionColumns+" FROM session WHERE user_id = $1 ORDER BY created_at DESC", userID)
 	return all, err
 }
 
 // AddSession implements [access.Store].
-func (s *Store) AddSession(ctx context.Context, one access.Session, verified, guesses string, e audit.Event) error {
+func (s *Store) AddSession(ctx context.Context, one access.Session, from access.DeviceHash, verified, guesses string, e audit.Event) error {
 	return s.write(ctx, func(t *tx) error {
 		a, err := t.account(one.UserID)
 		if err != nil {
@@ -152,13 +148,14 @@ func (s *Store) AddSession(ctx context.Context, one access.Session, verified, gu
 		if a.SecondFactor && !one.Strong && one.Method != access.MethodDemo {
 			return problem.New(problem.Conflict, "A second factor was added to this account at this very moment. Sign in again.")
 		}
-		if err := t.addSession(one); err != nil {
+		more, err := t.addSession(a, one, from, e)
+		if err != nil {
 			return err
 		}
 		if err := t.exec("DELETE FROM guess WHERE key = $1", guesses); err != nil {
 			return err
 		}
-		return t.record(e)
+		return t.record(more...)
 	})
 }
 
@@ -174,22 +171,80 @@ func mayEnter(a access.Account, verified string) error {
 	return nil
 }
 
-func (t *tx) addSession(one access.Session) error {
+// addSession keeps a new session and returns what is to be recorded of that.
+func (t *tx) addSession(a access.Account, one access.Session, from access.DeviceHash, e audit.Event) ([]audit.Event, error) {
 	t.people = true
-	return errors.Join(
+	crowded, err := t.crowdOut(one, e)
+	if err != nil {
+		return nil, err
+	}
+	unknown, err := t.noteDevice(a, from, e)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(crowded, []audit.Event{e}, unknown), errors.Join(
 		t.exec("INSERT INTO session ("+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
 			one.Key[:], one.ID, one.UserID, micros(one.CreatedAt), micros(one.LastSeen), one.Origin.IP, one.Origin.Agent, one.Method, micros(one.ProvedAt), one.Strong),
 		t.exec("UPDATE users SET last_sign_in = $2 WHERE id = $1", one.UserID, micros(one.CreatedAt)),
 	)
 }
 
-func (t *tx) endSessions(userID string, end func(access.Session) bool) (int, error) {
+// crowdOut ends the sessions that have to make place for a new one.
+func (t *tx) crowdOut(next access.Session, e audit.Event) ([]audit.Event, error) {
+	all, err := t.sessions(next.UserID)
+	if err != nil {
+		return nil, err
+	}
+	var events []audit.Event
+	for _, old := range access.Crowded(all, next.CreatedAt) {
+		if err := t.exec("DELETE FROM session WHERE key = $1", old.Key[:]); err != nil {
+			return nil, err
+		}
+		events = append(events, access.CrowdedOut(old, e))
+	}
+	return events, nil
+}
+
+// noteDevice remembers that somebody signed in from a device. If it wasn't known,
+// and they have signed in before, that is to be recorded.
+func (t *tx) noteDevice(a access.Account, from access.DeviceHash, e audit.Event) ([]audit.Event, error) {
+	var seen int64
+	err := t.row("SELECT seen_at FROM device WHERE user_id = $1 AND hash = $2", a.ID, []byte(from)).Scan(&seen)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, err
+	}
+	err = t.exec(`INSERT INTO device (user_id, hash, seen_at) VALUES ($1, $2, $3)
+		ON CONFLICT (user_id, hash) DO UPDATE SET seen_at = excluded.seen_at`, a.ID, []byte(from), micros(t.now))
+	if err != nil || a.LastSignIn.IsZero() || t.now.Sub(fromMicros(seen)) < access.DeviceLife {
+		return nil, err
+	}
+	return []audit.Event{access.NewDevice(e)}, nil
+}
+
+// sessions are those of a person, with what isn't written yet of when they were used.
+func (t *tx) sessions(userID string) ([]access.Session, error) {
 	var all []access.Session
-	if err := t.each(func(row scanner) error {
+	err := t.each(func(row scanner) error {
 		one, err := scanSession(row)
-		all = append(all, one)
+		all = append(all, t.w.store.sessions.used(one))
 		return err
-	}, "SELECT "+sessionColumns+" FROM session WHERE user_id = $1", userID); err != nil {
+	}, "SELECT "+sessionColumns+" FROM session WHERE user_id = $1", userID)
+	return all, err
+}
+
+// used is a session with what isn't written yet of when it was used.
+func (c *sessions) used(one access.Session) access.Session {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if at := c.seen[one.Key]; at.After(one.LastSeen) {
+		one.LastSeen = at
+	}
+	return one
+}
+
+func (t *tx) endSessions(userID string, end func(access.Session) bool) (int, error) {
+	all, err := t.sessions(userID)
+	if err != nil {
 		return 0, err
 	}
 	n := 0

@@ -203,7 +203,13 @@ func (s *Store) UpdateAccount(ctx context.Context, id string, fn func(*access.Ac
 				return err
 			}
 		}
-		return t.record(events...)
+		if err := t.record(events...); err != nil {
+			return err
+		}
+		if a.State == access.Disabled {
+			return t.endTokens(id, events[0].Actor)
+		}
+		return nil
 	})
 	return a, err
 }
@@ -285,7 +291,10 @@ func (s *Store) UseLink(ctx context.Context, key access.TokenHash, now time.Time
 		if err != nil {
 			return err
 		}
-		return t.record(events...)
+		if err := t.record(events...); err != nil {
+			return err
+		}
+		return t.endTokens(a.ID, events[0].Actor)
 	})
 	return a, err
 }

@@ -75,9 +75,9 @@ func sessions(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	a := addAccount(t, s, "usr_1")
 	one := session("usr_1", "a")
-	must(t, s.AddSession(ctx, one, "", "", event("session.signed_in")))
-	kind(t, s.AddSession(ctx, session("usr_1", "b"), "another passphrase", "", event("session.signed_in")), problem.Invalid)
-	must(t, s.AddSession(ctx, session("usr_1", "b"), a.Passphrase, "", event("session.signed_in")))
+	must(t, s.AddSession(ctx, one, access.DeviceHash("d"), "", "", event("session.signed_in")))
+	kind(t, s.AddSession(ctx, session("usr_1", "b"), access.DeviceHash("d"), "another passphrase", "", event("session.signed_in")), problem.Invalid)
+	must(t, s.AddSession(ctx, session("usr_1", "b"), access.DeviceHash("d"), a.Passphrase, "", event("session.signed_in")))
 	for range 2 { // from the database, then from memory
 		got, user, err := s.Session(ctx, one.Key)
 		must(t, err)
@@ -111,7 +111,7 @@ func sessionEndsNow(t *testing.T, s *store.Store) {
 	addAccount(t, s, "usr_1")
 	for round := range 20 {
 		one := session("usr_1", fmt.Sprint("t", round))
-		must(t, s.AddSession(ctx, one, "", "", event("session.signed_in")))
+		must(t, s.AddSession(ctx, one, access.DeviceHash("d"), "", "", event("session.signed_in")))
 		stop := make(chan struct{})
 		var wg sync.WaitGroup
 		for range 4 {
@@ -144,7 +144,7 @@ func sessionEndsNow(t *testing.T, s *store.Store) {
 func links(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	addAccount(t, s, "usr_1")
-	must(t, s.AddSession(ctx, session("usr_1", "a"), "", "", event("session.signed_in")))
+	must(t, s.AddSession(ctx, session("usr_1", "a"), access.DeviceHash("d"), "", "", event("session.signed_in")))
 	link := func(token string) access.Link {
 		return access.Link{Key: access.HashToken(token), Kind: access.ResetLink, UserID: "usr_1", CreatedAt: Start, ExpiresAt: Start.Add(time.Hour)}
 	}
@@ -201,7 +201,7 @@ func guesses(t *testing.T, s *store.Store) {
 		return nil
 	}))
 	addAccount(t, s, "usr_1")
-	must(t, s.AddSession(ctx, session("usr_1", "a"), "", "k", event("session.signed_in")))
+	must(t, s.AddSession(ctx, session("usr_1", "a"), access.DeviceHash("d"), "", "k", event("session.signed_in")))
 	must(t, s.TakeGuess(ctx, "k", func(g *access.Guess) error {
 		if g.Failures != 0 {
 			t.Errorf("a sign-in left %d failures", g.Failures)
@@ -212,7 +212,7 @@ func guesses(t *testing.T, s *store.Store) {
 
 func formOps(t *testing.T, s *store.Store) {
 	who := addAccount(t, s, "usr_1").User
-	must(t, s.AddSession(t.Context(), session("usr_1", "a"), "", "", event("session.signed_in")))
+	must(t, s.AddSession(t.Context(), session("usr_1", "a"), access.DeviceHash("d"), "", "", event("session.signed_in")))
 	op := store.FormOp{ID: "op1", User: who, Session: "ses_a", Digest: []byte("same")}
 	must(t, s.CheckFormOp(t.Context(), op))
 	ctx := store.WithFormOp(t.Context(), op)
