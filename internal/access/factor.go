@@ -104,7 +104,7 @@ type Opening struct {
 type FactorStep struct {
 	Events  []audit.Event
 	Begin   *Opening
-	Prove   *Session  // the session with its ID goes on under its Key, with its ProvedAt and Strong
+	Prove   *Session // the session with its ID goes on under its Key, with its ProvedAt and Strong
 	End     func(Session) bool
 	Guesses string // counter that ends
 }

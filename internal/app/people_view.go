@@ -63,7 +63,7 @@ func personView(u access.User, address string, n names, now time.Time) templates
 	v := templates.PersonView{
 		Name: u.Name, Email: address, Avatar: face(u.Name, u.ID), State: userBadge(u.State),
 		Facts: []templates.FactView{
-			{Name: "Roles", Text: roleNames(u.Roles)}, {Name: "Groups", Text: groupNames(u, n)}, {Name: "Second factor", Text: yesNo(u.SecondFactor)}, {Name: "Account since", Time: exact(u.CreatedAt)}, {Name: "Last sign-in", Time: ago(u.LastSignIn, now)}, {Name: "Id", Code: u.ID},
+			{Name: "Roles", Text: roleNames(u.Roles)}, {Name: "Groups", Text: groupNames(u, n)}, {Name: "Account since", Time: exact(u.CreatedAt)}, {Name: "Last sign-in", Time: ago(u.LastSignIn, now)}, {Name: "Id", Code: u.ID},
 		},
 	}
 	for _, p := range permissionWords {

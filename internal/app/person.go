@@ -69,6 +69,7 @@ func (s *Server) personPage(c echo.Context, u access.User, in personEdit, compla
 // personActions offers what an admin may do with an account.
 func (s *Server) personActions(c echo.Context, u access.User, v *templates.PersonView) {
 	path := personPath(u.ID)
+	v.Facts = append(v.Facts, templates.FactView{Name: "Second factor", Text: yesNo(u.SecondFactor)})
 	v.RolesForm = s.newForm(c, path+"/roles")
 	if u.State != access.Disabled {
 		v.Reset = templates.ActionView{Form: s.newForm(c, path+"/reset"), Text: "Create a reset link", Hint: "Lets them set a new passphrase and lifts a lock. The old passphrase works until the link is used."}
