@@ -130,12 +130,16 @@ func checkKey(dir string, keys *secret.Keyring) error {
 }
 
 // roleNames are the names of all roles that somebody may have.
-func roleNames() []string {
+func roleNames(ctx context.Context, st *store.Store) ([]string, error) {
+	rules, err := st.Rules(ctx)
 	var names []string
 	for _, r := range access.Roles() {
 		names = append(names, string(r))
 	}
-	return names
+	for _, r := range rules.Roles {
+		names = append(names, r.Name)
+	}
+	return names, err
 }
 
 // now is the clock: microseconds, UTC.
@@ -181,7 +185,11 @@ func (k console) run(ctx context.Context, t terminal) (err error) {
 			return err
 		}
 	}
-	required, err := k.required(roleNames())
+	roles, err := roleNames(ctx, c.store)
+	if err != nil {
+		return err
+	}
+	required, err := k.required(roles)
 	if err != nil {
 		return err
 	}

@@ -191,7 +191,7 @@ func listUsers(ctx context.Context, c *services) (string, error) {
 	_, _ = fmt.Fprintln(w, "EMAIL\tNAME\tROLES\tSTATE") // into memory
 	for _, u := range users {
 		var roles []string
-		for _, r := range u.Roles {
+		for _, r := range u.Roles() {
 			roles = append(roles, string(r))
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", u.Email, u.Name, strings.Join(roles, ","), u.State) // into memory

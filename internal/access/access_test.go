@@ -204,7 +204,7 @@ func TestInvitation(t *testing.T) {
 	h := newHouse(t)
 	admin := h.Person("Ada", access.Admin)
 	u, first, err := h.access.Invite(t.Context(), admin, access.Person{Email: "new@example.com", Name: "New", Roles: []access.Role{access.Editor, access.Editor}})
-	if err != nil || len(u.Roles) != 1 {
+	if err != nil || len(u.Grants) != 1 {
 		t.Fatal(u, err)
 	}
 	second, err := h.access.ResetPassphrase(t.Context(), admin, u.ID)
@@ -259,7 +259,7 @@ func TestLinksEnd(t *testing.T) {
 	}
 	dead("the passphrase was changed since", token)
 	token = reset(bert, ada.ID)
-	r, err := h.Changes.ProposeRoles(t.Context(), ada, "", bert.User, []access.Role{access.Viewer})
+	r, err := h.Changes.ProposeRoles(t.Context(), ada, "", bert.User, access.Unscoped(access.Viewer))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -373,12 +373,12 @@ func TestPermissions(t *testing.T) {
 			t.Errorf("%s may do nothing", r)
 		}
 	}
-	admin := access.User{State: access.Active, Roles: []access.Role{access.Admin}}
+	admin := access.User{State: access.Active, Grants: access.Unscoped(access.Admin)}
 	if admin.May(access.ApproveChange) || admin.May(access.ProposeChange) {
 		t.Error("an admin edits or approves by implication")
 	}
 	for _, state := range []string{access.Disabled, access.Invited, ""} {
-		if (access.User{State: state, Roles: access.Roles()}).May(access.ViewConfigs) {
+		if (access.User{State: state, Grants: access.Unscoped(access.Roles()...)}).May(access.ViewConfigs) {
 			t.Errorf("a %q user may see something", state)
 		}
 	}

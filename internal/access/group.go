@@ -2,11 +2,31 @@ package access
 
 import "slices"
 
-// A Group is people who are named together in policies.
+// LocalMember is the source of memberships that are given here, by change requests.
+// Others begin with what gives them, such as "oidc:…" or "scim".
+const LocalMember = "local"
+
+// A Group is people who are named together in policies and may be given roles
+// together.
 type Group struct {
 	ID      string // grp_…
 	Name    string
-	Members []string // user ids, sorted
+	Members []string // ids of users who are in it by change requests, sorted
+	Others  []Member // who are in it by other sources, by user
+	Grants  []Grant  // that its members have
+}
+
+// A Member is in a group since a source says so.
+type Member struct{ User, Source string }
+
+// All are the ids of those who are in the group, whatever says so, sorted.
+func (g Group) All() []string {
+	all := slices.Clone(g.Members)
+	for _, m := range g.Others {
+		all = append(all, m.User)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // CleanName tidies the name of something that people give names to, or complains.

@@ -38,6 +38,7 @@ const (
 	keyOrigin    = "origin" // it was given to another site
 	keyUnknown   = "unknown"
 	keyCloned    = "cloned"
+	keyBlocked   = "blocked" // it was found to be cloned before
 	keyUnread    = "unreadable"
 )
 
@@ -266,7 +267,7 @@ func (p *Prover) sign(u User, f *Factors, one signature, now time.Time) (at int,
 		return at, keyUnknown
 	}
 	if !f.Passkeys[at].ClonedAt.IsZero() {
-		return at, keyCloned
+		return at, keyBlocked
 	}
 	holder := keyHolder{u, f.Passkeys}
 	var credential *webauthn.Credential

@@ -123,7 +123,7 @@ func TestClonedPasskey(t *testing.T) {
 	h.must(in(key))
 	h.said(in(thief), "a copy of this passkey", "cloned")
 	h.now = h.now.Add(time.Minute)
-	h.said(in(key), "a copy of this passkey", "cloned")
+	h.said(in(key), "a copy of it", "blocked")
 	if e := h.History(store.HistoryQuery{Action: access.ClonedAction}); len(e) != 1 || e[0].Object.ID != r.ID {
 		t.Errorf("the copy is recorded as %+v", e)
 	}

@@ -2,7 +2,6 @@ package access
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"gatehouse/internal/audit"
@@ -68,11 +67,12 @@ type Person struct {
 	Email string
 	Name  string
 	Roles []Role
+	Scope Scope // where they have the roles
 }
 
 // SetUp makes the first account, which is admin and editor, and signs it in.
 func (s *Service) SetUp(ctx context.Context, token string, p Person, passphrase secret.Value, from Origin) (session string, err error) {
-	p.Roles = []Role{Admin, Editor}
+	p.Roles, p.Scope = []Role{Admin, Editor}, Everywhere
 	a, err := s.newAccount(p, &passphrase)
 	if err != nil {
 		return "", err
@@ -85,7 +85,7 @@ func (s *Service) SetUp(ctx context.Context, token string, p Person, passphrase 
 		return "", err
 	}
 	err = s.store.AddFirstAccount(ctx, a, key, s.now(), audit.Event{
-		Actor: a.Actor(from), Action: "user.set_up", Object: a.object(), Changes: roleChange(nil, a.Roles),
+		Actor: a.Actor(from), Action: "user.set_up", Object: a.object(), Changes: grantChange(a.Grants),
 	})
 	if err != nil {
 		return "", err
@@ -99,7 +99,11 @@ func (s *Service) newAccount(p Person, passphrase *secret.Value) (Account, error
 	a := Account{User: User{ID: "usr_" + secret.Code(16), State: Invited, CreatedAt: s.now()}}
 	a.Email, fields["email"] = cleanEmail(p.Email)
 	a.Name, fields["name"] = cleanName(p.Name)
-	a.Roles, fields["roles"] = cleanRoles(p.Roles)
+	roles, complaint := cleanRoles(p.Roles)
+	fields["roles"] = complaint
+	for _, r := range roles {
+		a.Grants = append(a.Grants, NewGrant(r, p.Scope))
+	}
 	if passphrase != nil {
 		a.State = Active
 		fields["passphrase"] = checkPassphrase(*passphrase, p.Name, p.Email)
@@ -117,7 +121,7 @@ func (s *Service) AddUser(ctx context.Context, p Person, passphrase secret.Value
 		return a.User, err
 	}
 	return a.User, s.store.AddAccount(ctx, a, nil, audit.Event{
-		Actor: audit.System(), Action: "user.added", Object: a.object(), Changes: roleChange(nil, a.Roles),
+		Actor: audit.System(), Action: "user.added", Object: a.object(), Changes: grantChange(a.Grants),
 	})
 }
 
@@ -133,7 +137,7 @@ func (s *Service) Invite(ctx context.Context, by Reader, p Person) (User, string
 	}
 	token, l := s.newLink(InviteLink, a.ID, by.ID, inviteLife)
 	return a.User, token, s.store.AddAccount(ctx, a, &l, audit.Event{
-		Actor: by.Actor(), Action: "user.invited", Object: a.object(), Changes: roleChange(nil, a.Roles),
+		Actor: by.Actor(), Action: "user.invited", Object: a.object(), Changes: grantChange(a.Grants),
 	})
 }
 
@@ -283,13 +287,10 @@ func (s *Service) SetDisabled(ctx context.Context, by Reader, id string, disable
 	return err
 }
 
-func roleChange(before, after []Role) []audit.Change {
-	text := func(roles []Role) []string {
-		out := []string{}
-		for _, r := range roles {
-			out = append(out, strings.ToLower(string(r)))
-		}
-		return out
+func grantChange(after []Grant) []audit.Change {
+	text := []string{}
+	for _, g := range after {
+		text = append(text, g.String())
 	}
-	return []audit.Change{{Field: "roles", Before: text(before), After: text(after)}}
+	return []audit.Change{{Field: "roles", Before: []string{}, After: text}}
 }

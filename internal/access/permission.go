@@ -39,7 +39,25 @@ var permissions = map[Role][]Permission{
 	Admin:    append([]Permission{ViewPersonal, ExportHistory, ViewSettings, ManagePeople, ManageProjects, ManageRules, ManageNotifications, ManageSinks, CancelChange, SettleChange}, everyone...),
 }
 
-// Permissions returns what a role allows.
+// Permissions lists them all, in the order of pages.
+func Permissions() []Permission {
+	return []Permission{
+		ViewConfigs, ProposeChange, ApproveChange, CancelChange, SettleChange, ReviewBypass, SyncProject, ViewHistory, ExportHistory,
+		ViewPersonal, ReviewHistory, ViewPeople, ManagePeople, ManageRules, ViewSettings, ManageProjects, ManageNotifications, ManageSinks,
+	}
+}
+
+// InProjects reports whether the permission is about what belongs to projects, so
+// that it can be given for some of them.
+func (p Permission) InProjects() bool {
+	switch p {
+	case ViewConfigs, ProposeChange, ApproveChange, CancelChange, SettleChange, ReviewBypass, SyncProject, ViewHistory, ExportHistory:
+		return true
+	}
+	return false
+}
+
+// Permissions returns what a role allows that there always is.
 func (r Role) Permissions() []Permission { return permissions[r] }
 
 // Check returns a problem of kind Forbidden unless the user has the permission.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-webauthn/webauthn/webauthn"
@@ -71,6 +72,7 @@ var refusals = map[string]map[string]string{
 		keyOrigin:    "The passkey answered another site than this one. Look at the address of this page before you try again.",
 		keyUnknown:   "This passkey belongs to no account here, or was removed.",
 		keyCloned:    "There seems to be a copy of this passkey: its counter went back. It is refused from now on. Use another factor, then remove it from your account and tell your admin.",
+		keyBlocked:   "This passkey is refused, since there seems to be a copy of it. Use another factor, then remove it from your account.",
 		keyUnread:    "The answer of your browser could not be read. Try again.",
 	},
 }
@@ -172,11 +174,10 @@ func (p *Prover) judge(u User, f *Factors, a Attempt, one signature, now time.Ti
 	return -1, wrong
 }
 
-// denied is what a refused attempt leaves behind. Of a copied passkey that is
-// recorded once.
+// denied is what a refused attempt leaves behind.
 func (p *Prover) denied(u User, f *Factors, v proving, kind, wrong string, at int) FactorStep {
 	step := FactorStep{Events: []audit.Event{refusedEvent(v.by, u.object(), kind, wrong)}}
-	if wrong == keyCloned && f.Passkeys[at].ClonedAt.Equal(p.people.now()) {
+	if wrong == keyCloned {
 		step.Events = append(step.Events, audit.Event{
 			Actor: v.by, Action: ClonedAction, Object: u.object(), Outcome: audit.Denied, Detail: map[string]string{"passkey": f.Passkeys[at].ID},
 		})
@@ -184,9 +185,20 @@ func (p *Prover) denied(u User, f *Factors, v proving, kind, wrong string, at in
 	return step
 }
 
-// Needs reports whether one of somebody's roles asks for a second factor.
-func (p *Prover) Needs(u User) bool {
-	return slices.ContainsFunc(u.Roles, func(r Role) bool { return slices.Contains(p.required, string(r)) })
+// Needs reports whether one of somebody's roles asks for a second factor: one that
+// is named in the settings, or one that people made and that approves or manages
+// as a named one does.
+func (p *Prover) Needs(u User) bool { return slices.ContainsFunc(u.Grants, p.asks) }
+
+func (p *Prover) asks(g Grant) bool {
+	named := func(name string) bool {
+		return slices.ContainsFunc(p.required, func(r string) bool { return strings.EqualFold(r, name) })
+	}
+	if g.Name == "" {
+		return named(string(g.Role))
+	}
+	return named(g.Name) || named(string(Approver)) && g.Allowing(ApproveChange) ||
+		named(string(Admin)) && slices.ContainsFunc(managing, g.Allowing)
 }
 
 // Lacks reports whether the reader has to set up a second factor before anything

@@ -142,7 +142,7 @@ func (t Token) Reader(u User, from Origin) Reader {
 
 // Same reports whether the token is good and may do what it might as a reader.
 func (t Token) Same(u User, was User, now time.Time) bool {
-	return t.Good(now) && u.State == Active && slices.Equal(u.Roles, was.Roles)
+	return t.Good(now) && u.State == Active && t.Cut(u).SameGrants(was)
 }
 
 // Cut returns the owner with no more than what the token may do.

@@ -39,7 +39,7 @@ type User struct {
 	ID         string // usr_…
 	Email      string // lower case
 	Name       string
-	Roles      []Role
+	Grants     []Grant  // their own, then those of their groups
 	Groups     []string // ids
 	State      string
 	CreatedAt  time.Time
@@ -47,22 +47,6 @@ type User struct {
 
 	SecondFactor bool // has one, which every sign-in asks for
 }
-
-// May reports whether the user is active and holds a role with the permission.
-func (u User) May(p Permission) bool {
-	if u.State != Active {
-		return false
-	}
-	for _, r := range u.Roles {
-		if slices.Contains(permissions[r], p) {
-			return true
-		}
-	}
-	return false
-}
-
-// Has reports whether the user holds the role.
-func (u User) Has(r Role) bool { return slices.Contains(u.Roles, r) }
 
 // Actor is the user as history names them, acting from an address.
 func (u User) Actor(from Origin) audit.Actor {
@@ -101,7 +85,7 @@ func (r Reader) Fresh(now time.Time) bool {
 // Operator is whoever works on the machine itself, by subcommands and settings.
 // They may manage people and projects, and history names them as the system.
 func Operator() Reader {
-	return Reader{User: User{Roles: []Role{Admin}, State: Active}, operator: true}
+	return Reader{User: User{Grants: Unscoped(Admin), State: Active}, operator: true}
 }
 
 // Actor is the reader as history names them.

@@ -24,7 +24,7 @@ func (s *Server) accountPage(c echo.Context, name string, complaint error) error
 		name = who.Name
 	}
 	v := templates.AccountView{
-		Page: frame, Tabs: accountTabs("Account"), Email: who.Email, Roles: roleNames(who.Roles), Complaints: complaintsView(complaint, fieldLabels),
+		Page: frame, Tabs: accountTabs("Account"), Email: who.Email, Roles: rolesOf(who.User), Complaints: complaintsView(complaint, fieldLabels),
 		NameForm: s.newForm(c, "/account"), Name: templates.InputView{Name: "name", Label: "Name", Value: name, Required: true, Complete: "name", Complaint: wrong["name"]},
 		PassForm: s.newForm(c, "/account/passphrase"),
 		Current:  templates.InputView{Name: "secret.current", Label: "Current passphrase", Type: "password", Required: true, Complete: "current-password", Complaint: wrong["current"]},

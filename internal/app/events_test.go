@@ -25,7 +25,7 @@ type listener struct {
 	cancel context.CancelFunc
 }
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // listen opens a stream, as a browser does.
 func (b *browser) listen(t *testing.T) *listener {
@@ -265,13 +265,13 @@ func TestEventsStop(t *testing.T) {
 	}
 	// As the program has it: what limits whole answers doesn't limit streams.
 	ts := httptest.NewUnstartedServer(h)
-	ts.Config.ReadTimeout, ts.Config.WriteTimeout = 300*time.Millisecond, 300*time.Millisecond
+	ts.Config.ReadTimeout, ts.Config.WriteTimeout = time.Second, time.Second
 	s.server.beat = 50 * time.Millisecond
 	ts.Start()
 	defer ts.Close()
 	s.url = ts.URL
 	l := s.as("Vera", access.Viewer).listen(t)
-	for began := time.Now(); time.Since(began) < time.Second; {
+	for began := time.Now(); time.Since(began) < 2*time.Second; {
 		if _, open := l.next(":"); !open {
 			t.Fatal("the server's time-outs cut the stream off")
 		}

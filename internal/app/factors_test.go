@@ -325,7 +325,7 @@ func TestPasskeyPages(t *testing.T) {
 	b.fingerprint(b.get(stepUpPath), stepUpPath, key).is(200)
 	b = s.browser()
 	b.fingerprint(b.get("/signin"), "/signin/passkey", thief).is(422).has("There seems to be a copy of this passkey")
-	b.fingerprint(b.get("/signin"), "/signin/passkey", key).is(422).has("There seems to be a copy of this passkey")
+	b.fingerprint(b.get("/signin"), "/signin/passkey", key).is(422).has("there seems to be a copy of it")
 	list = ada.get(factorsPath).has("Refused", "its counter went back")
 	ada.submit(list, rename+"/remove").has("Passkey removed")
 	if s.historyOf(access.ClonedAction) != 1 {

@@ -76,7 +76,7 @@ func (s *Server) frame(c echo.Context, at place) (templates.PageView, error) {
 	v := templates.PageView{
 		AsOf:  asOf,
 		Title: at.title, Theme: theme(c), Keys: cookie(c, keysCookie) != "off", Strip: s.strip(), Narrow: at.narrow,
-		Reader:    templates.ReaderView{Name: who.Name, Roles: roleNames(who.Roles), Avatar: face(who.Name, who.ID), URL: "/account"},
+		Reader:    templates.ReaderView{Name: who.Name, Roles: rolesOf(who.User), Avatar: face(who.Name, who.ID), URL: "/account"},
 		SignOut:   s.newForm(c, "/signout"),
 		ThemeForm: templates.FormView{Action: "/theme", Token: s.csrfToken(c)}, // anyone may, as often as they like
 		Crumbs:    append(at.crumbs, templates.LinkView{Text: at.title}),

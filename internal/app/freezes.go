@@ -228,7 +228,7 @@ func (s *Server) glassPage(c echo.Context, in glassForm, complaint error) error 
 	}
 	for _, u := range b.people {
 		if chosen := slices.Contains(in.People, u.ID); chosen || u.May(access.ProposeChange) {
-			v.Boxes = append(v.Boxes, templates.CheckView{Name: "people", Value: u.ID, Text: u.Name, Hint: roleNames(u.Roles), Checked: chosen})
+			v.Boxes = append(v.Boxes, templates.CheckView{Name: "people", Value: u.ID, Text: u.Name, Hint: rolesOf(u), Checked: chosen})
 		}
 	}
 	return s.ruleForm(c, v, change.KindBreakGlass, in.Reason, complaint)

@@ -119,7 +119,7 @@ func (s *Server) groupPage(c echo.Context, b rulebook, g access.Group, in groupF
 	}
 	for _, u := range b.people {
 		if chosen := slices.Contains(in.Members, u.ID); chosen || u.State != access.Disabled {
-			v.Boxes = append(v.Boxes, templates.CheckView{Name: "members", Value: u.ID, Text: u.Name, Hint: roleNames(u.Roles), Checked: chosen})
+			v.Boxes = append(v.Boxes, templates.CheckView{Name: "members", Value: u.ID, Text: u.Name, Hint: rolesOf(u), Checked: chosen})
 		}
 	}
 	return s.ruleForm(c, v, change.KindGroup, in.Reason, complaint)

@@ -11,7 +11,7 @@ import (
 )
 
 // ruleKinds are the kinds of objects that are rules of ours.
-var ruleKinds = map[string]bool{"policy": true, "group": true, "freeze": true, "break_glass": true}
+var ruleKinds = map[string]bool{"policy": true, "group": true, "freeze": true, "break_glass": true, "custom_role": true}
 
 // ruleObject names a rule in a sentence, with a link to where it stands.
 func ruleObject(e audit.Entry) templates.LinkView {
@@ -22,6 +22,8 @@ func ruleObject(e audit.Entry) templates.LinkView {
 		return templates.LinkView{Text: "the break-glass list", URL: policiesPath}
 	case "group":
 		return templates.LinkView{Text: e.Object.Name, URL: groupsPath}
+	case "custom_role":
+		return templates.LinkView{Text: e.Object.Name, URL: rolesPath}
 	}
 	return templates.LinkView{Text: e.Object.Name, URL: policiesPath}
 }

@@ -117,7 +117,7 @@ func waitFor(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(10 * time.Second); !is(); {
+	for deadline := time.After(patience); !is(); {
 		select {
 		case <-tick.C:
 		case <-deadline:

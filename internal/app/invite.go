@@ -69,7 +69,7 @@ func (s *Server) invite(c echo.Context, in personForm) (access.User, string, tem
 	if err != nil {
 		return u, token, asked, err
 	}
-	r, err := s.changes.ProposeRoles(ctx, reader(c), in.Reason, u, wanted)
+	r, err := s.changes.ProposeRoles(ctx, reader(c), in.Reason, u, access.Unscoped(wanted...))
 	refusal := problem.Of(err)
 	if refusal != nil {
 		err = nil // it is told with the link, which has to be shown: the account is made

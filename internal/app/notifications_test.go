@@ -37,7 +37,7 @@ func (s *site) told() {
 	s.T.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(10 * time.Second); ; {
+	for deadline := time.After(patience); ; {
 		left, err := s.Store.Outbox(s.T.Context(), 1)
 		if err != nil {
 			s.T.Fatal(err)

@@ -55,6 +55,7 @@ const (
 	freezesPath  = "/policies/freezes"
 	glassPath    = "/policies/break-glass"
 	groupsPath   = "/people/groups"
+	rolesPath    = "/people/roles"
 )
 
 func policyPath(id string) string { return policiesPath + "/" + url.PathEscape(id) }

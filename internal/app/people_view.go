@@ -21,8 +21,8 @@ func personRow(u access.User, address string, now time.Time) templates.PersonRow
 		Name: u.Name, Email: address, URL: templates.Local(personPath(u.ID)), Avatar: face(u.Name, u.ID),
 		State: userBadge(u.State), LastSeen: ago(u.LastSignIn, now),
 	}
-	for _, r := range u.Roles {
-		v.Roles = append(v.Roles, templates.BadgeView{Text: capital(string(r))})
+	for _, name := range roleList(u) {
+		v.Roles = append(v.Roles, templates.BadgeView{Text: name})
 	}
 	return v
 }
@@ -47,23 +47,36 @@ var permissionWords = []struct {
 	{access.ApproveChange, "approve changes of others"},
 	{access.CancelChange, "cancel changes of others"},
 	{access.SettleChange, "say what became of a change that Gatehouse can't follow"},
+	{access.SyncProject, "have a project read from Composio now"},
 	{access.ViewHistory, "read history"},
 	{access.ViewPersonal, "see addresses of people, in history too"},
 	{access.ExportHistory, "take history and evidence away as files"},
 	{access.ReviewHistory, "review history, and close reviews of others"},
+	{access.ViewPeople, "see people, their roles and groups"},
 	{access.ManagePeople, "invite people, and propose their roles and groups"},
 	{access.ManageRules, "propose policies, freeze windows and the break-glass list"},
 	{access.ReviewBypass, "review what was applied without approval"},
 	{access.ManageProjects, "manage projects and their API keys"},
 	{access.ManageNotifications, "manage where notifications go"},
+	{access.ManageSinks, "manage where history is sent"},
 	{access.ViewSettings, "see settings"},
+}
+
+// permissionName says what a permission allows, with a capital letter.
+func permissionName(p access.Permission) string {
+	for _, one := range permissionWords {
+		if one.permission == p {
+			return capital(one.words)
+		}
+	}
+	return string(p)
 }
 
 func personView(u access.User, address string, n names, now time.Time) templates.PersonView {
 	v := templates.PersonView{
 		Name: u.Name, Email: address, Avatar: face(u.Name, u.ID), State: userBadge(u.State),
 		Facts: []templates.FactView{
-			{Name: "Roles", Text: roleNames(u.Roles)}, {Name: "Groups", Text: groupNames(u, n)}, {Name: "Account since", Time: exact(u.CreatedAt)}, {Name: "Last sign-in", Time: ago(u.LastSignIn, now)}, {Name: "Id", Code: u.ID},
+			{Name: "Roles", Text: rolesOf(u)}, {Name: "Groups", Text: groupNames(u, n)}, {Name: "Account since", Time: exact(u.CreatedAt)}, {Name: "Last sign-in", Time: ago(u.LastSignIn, now)}, {Name: "Id", Code: u.ID},
 		},
 	}
 	for _, p := range permissionWords {
@@ -71,7 +84,7 @@ func personView(u access.User, address string, n names, now time.Time) templates
 			v.May = append(v.May, capital(p.words))
 		}
 	}
-	v.Roles = roleChecks(roleTexts(u.Roles))
+	v.Roles = roleChecks(roleTexts(u.Roles()))
 	return v
 }
 

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -132,7 +133,7 @@ func (s *Server) personRoles(c echo.Context) error {
 	if err := decode(c, &in); err != nil {
 		return err
 	}
-	r, err := s.changes.ProposeRoles(c.Request().Context(), reader(c), in.Reason, u, personForm{Roles: in.Roles}.person().Roles)
+	r, err := s.changes.ProposeRoles(c.Request().Context(), reader(c), in.Reason, u, append(access.Unscoped(personForm{Roles: in.Roles}.person().Roles...), narrow(u)...))
 	if problem.Is(err, problem.Invalid) {
 		return s.personPage(c, u, personEdit{roles: append([]string{}, in.Roles...), reason: in.Reason}, err)
 	}
@@ -140,6 +141,11 @@ func (s *Server) personRoles(c echo.Context) error {
 		return err
 	}
 	return s.rolesAsked(c, u, r)
+}
+
+// narrow are the grants of somebody's own that don't hold everywhere.
+func narrow(u access.User) []access.Grant {
+	return slices.DeleteFunc(u.Own(), func(g access.Grant) bool { return g.Scope == access.Everywhere })
 }
 
 // rolesAsked leads back to the person, who has the roles now or waits for them.

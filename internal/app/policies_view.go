@@ -50,6 +50,9 @@ func (s *Server) names(c echo.Context) (names, error) {
 	for _, g := range rules.Groups {
 		n[g.ID] = g.Name
 	}
+	for _, r := range rules.Roles {
+		n[string(r.ID)] = r.Name
+	}
 	return n, err
 }
 
@@ -124,7 +127,7 @@ func needWords(need change.Need, n names) string {
 	text := plural(need.Count, "approval", "approvals")
 	var who []string
 	for _, r := range need.Roles {
-		who = append(who, capital(string(r))+"s")
+		who = append(who, roleWord(r, n)+"s")
 	}
 	for _, g := range need.Groups {
 		who = append(who, n.of(g))

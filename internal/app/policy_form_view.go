@@ -42,7 +42,7 @@ func policyFormView(b rulebook, f policyForm, complaint error) templates.PolicyF
 	v.Sentence = "It can't be said yet: something is missing or wrong."
 	if p, err := f.policy(""); err == nil {
 		v.Sentence = policySentence(p, b.names) + "."
-		if !p.Satisfiable(b.people) {
+		if !p.Satisfiable(b.people, b.rules) {
 			v.Warn = tooFew
 		}
 	}
@@ -116,7 +116,7 @@ func needSets(b rulebook, n needForm, prefix string) []templates.CheckSetView {
 	people := templates.CheckSetView{Title: "People"}
 	for _, u := range b.people {
 		if chosen := slices.Contains(n.People, u.ID); chosen || u.May(access.ApproveChange) {
-			people.Checks = append(people.Checks, templates.CheckView{Name: prefix + "people", Value: u.ID, Text: u.Name, Hint: roleNames(u.Roles), Checked: chosen})
+			people.Checks = append(people.Checks, templates.CheckView{Name: prefix + "people", Value: u.ID, Text: u.Name, Hint: rolesOf(u), Checked: chosen})
 		}
 	}
 	return []templates.CheckSetView{roles, groups, people}

@@ -59,7 +59,7 @@ func (b rulebook) root(v *templates.PoliciesView) {
 
 func (b rulebook) policyRow(p change.Policy, may bool) templates.PolicyView {
 	v := templates.PolicyView{Sentence: policySentence(p, b.names) + ".", Environment: b.where(p)}
-	if !p.Satisfiable(b.people) {
+	if !p.Satisfiable(b.people, b.rules) {
 		v.Warn = "It can't be satisfied now: there aren't enough people who may give these approvals."
 	}
 	if may {

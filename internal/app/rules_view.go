@@ -23,6 +23,8 @@ func ruleTitle(it change.Item, n names) string {
 		return "Change the roles of " + n.orElse(it.Target, it.Name)
 	case change.KindGroup:
 		return verb + " the group " + it.Name
+	case change.KindCustomRole:
+		return verb + " the role " + it.Name
 	case change.KindBreakGlass:
 		return "Change the break-glass list"
 	case change.KindFreeze:
@@ -78,7 +80,7 @@ func ruleDiff(it change.Item, n names) templates.DiffView {
 
 // ruleFields are the fields of rules in the order in which they are shown.
 var ruleFields = map[change.Kind][]string{
-	change.KindProject: {"environment"}, change.KindRoles: {"roles"}, change.KindGroup: {"name", "members"}, change.KindBreakGlass: {"people"},
+	change.KindProject: {"environment"}, change.KindRoles: {"roles"}, change.KindGroup: {"name", "members", "roles"}, change.KindCustomRole: {"name", "permissions"}, change.KindBreakGlass: {"people"},
 	change.KindFreeze: {"name", "project", "environment", "from", "until"},
 }
 
@@ -105,7 +107,7 @@ func policyText(v mirror.Values, n names) string {
 // ruleRow shows one field of a rule, before and after.
 func ruleRow(field string, before, after []string, n names) templates.DiffRowView {
 	row := diffRow(field, ruleWords(field, before, n), ruleWords(field, after, n))
-	if field == "members" || field == "people" || field == "roles" || field == "steps" || field == "operations" {
+	if field == "members" || field == "people" || field == "permissions" || field == "roles" || field == "steps" || field == "operations" {
 		row = listRow(field, ruleWords(field, before, n), ruleWords(field, after, n))
 	}
 	return row
@@ -133,7 +135,11 @@ func ruleWords(field string, values []string, n names) []string {
 	var out []string
 	for _, v := range values {
 		switch field {
-		case "roles", "environment":
+		case "roles":
+			v = grantWords(v, n)
+		case "permissions":
+			v = permissionName(access.Permission(v))
+		case "environment":
 			v = capital(v)
 		case "members", "people", "project":
 			v = n.of(v)

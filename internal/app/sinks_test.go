@@ -157,7 +157,7 @@ func (s *site) sinkIs(what string, so func(sink.Status) bool) sink.Sink {
 	s.T.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(10 * time.Second); ; {
+	for deadline := time.After(patience); ; {
 		all, err := s.server.sinks.Sinks(s.T.Context())
 		if err != nil || len(all) == 0 {
 			s.T.Fatal(all, err)

@@ -57,7 +57,7 @@ func TestRoutePermissions(t *testing.T) {
 	may := map[string]func(access.Permission) bool{"nobody": func(access.Permission) bool { return false }}
 	for _, role := range access.Roles() {
 		browsers[string(role)] = s.as("P"+string(role), role)
-		may[string(role)] = access.User{State: access.Active, Roles: []access.Role{role}}.May
+		may[string(role)] = access.User{State: access.Active, Grants: access.Unscoped(role)}.May
 	}
 	for _, route := range s.server.routes() {
 		for role, b := range browsers {

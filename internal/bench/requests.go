@@ -122,7 +122,7 @@ func (t *team) join(ctx context.Context) error {
 	}
 	t.admin = access.Reader{User: ada.User}
 	add := func(mail, name string, roles ...access.Role) access.Reader {
-		a := access.Account{User: access.User{ID: "usr_" + secret.Code(16), Email: mail, Name: name, Roles: roles, State: access.Active, CreatedAt: clock()}, Passphrase: ada.Passphrase}
+		a := access.Account{User: access.User{ID: "usr_" + secret.Code(16), Email: mail, Name: name, Grants: access.Unscoped(roles...), State: access.Active, CreatedAt: clock()}, Passphrase: ada.Passphrase}
 		err = errors.Join(err, t.store.AddAccount(ctx, a, nil, audit.Event{Actor: audit.System(), Action: "user.added", Object: audit.Object{Kind: "user", ID: a.ID, Name: name}}))
 		return access.Reader{User: a.User, ProvedAt: clock()}
 	}

@@ -60,7 +60,7 @@ func (s State) bypassable() bool {
 
 // MayBypass reports whether somebody may break the glass for the request.
 func (r *Request) MayBypass(u access.User, rules Rules) bool {
-	return r.Project != "" && r.State.bypassable() && r.Bypass == nil && slices.Contains(rules.BreakGlass, u.ID) && u.May(access.ProposeChange)
+	return r.Project != "" && r.State.bypassable() && r.Bypass == nil && slices.Contains(rules.BreakGlass, u.ID) && r.At(u).May(access.ProposeChange)
 }
 
 // bypassName is the name that has to be typed to break the glass.
@@ -138,7 +138,7 @@ func notFound() error {
 
 // MayReviewBypass reports whether somebody may look back at a bypass of the request.
 func (r *Request) MayReviewBypass(u access.User) bool {
-	return r.Bypass != nil && r.Bypass.Review == nil && u.May(access.ReviewBypass) && !r.contributed(u.ID) && r.Bypass.By.ID != u.ID
+	return r.Bypass != nil && r.Bypass.Review == nil && r.At(u).May(access.ReviewBypass) && !r.contributed(u.ID) && r.Bypass.By.ID != u.ID
 }
 
 // ReviewBypass records what somebody who had no part in a bypass says of it. The

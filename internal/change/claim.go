@@ -159,6 +159,9 @@ func (s *Service) Decide(ctx context.Context, by access.Reader, id string, item 
 		return Request{}, err
 	}
 	now, err := s.store.Request(ctx, id)
+	if err == nil {
+		err = now.At(by.User).Check(access.SettleChange)
+	}
 	if err != nil {
 		return now, err
 	}
@@ -167,8 +170,12 @@ func (s *Service) Decide(ctx context.Context, by access.Reader, id string, item 
 		return now, err
 	}
 	r, err := s.store.UpdateRequest(ctx, id, func(r *Request, f Facts) (Effect, error) {
-		if settler, err := f.User(by.ID); err != nil || !settler.May(access.SettleChange) {
-			return Effect{}, errors.Join(err, settler.Check(access.SettleChange))
+		settler, err := f.User(by.ID)
+		if err != nil {
+			return Effect{}, err
+		}
+		if err := r.At(settler).Check(access.SettleChange); err != nil {
+			return Effect{}, err
 		}
 		if item >= len(r.Progress) || r.Progress[item].State != ItemUnknown || !r.Progress[item].Decide {
 			return Effect{}, problem.New(problem.Conflict, "Somebody has decided this already.")

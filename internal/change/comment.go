@@ -38,9 +38,6 @@ func cleanComment(text string) (string, string) {
 // Comment adds a remark. Field names one of the fields that an item changes, or
 // is empty.
 func (s *Service) Comment(ctx context.Context, by access.Reader, id string, item int, field, text string) error {
-	if err := by.Check(access.ViewConfigs); err != nil {
-		return err
-	}
 	text, complaint := cleanComment(text)
 	if text == "" {
 		complaint = "Write something."
@@ -49,7 +46,7 @@ func (s *Service) Comment(ctx context.Context, by access.Reader, id string, item
 		return problem.InvalidFields("Nothing was recorded.", map[string]string{"text": complaint})
 	}
 	return s.store.AddComment(ctx, id, func(r *Request) (Comment, audit.Event, error) {
-		if r.Private() && r.Author.ID != by.ID {
+		if !r.ReadBy(by.User) {
 			return Comment{}, audit.Event{}, notFound()
 		}
 		if field != "" && (item < 0 || item >= len(r.Revision.Items) || !r.Revision.Items[item].touches(field)) {
@@ -72,6 +69,9 @@ func (s *Service) EditComment(ctx context.Context, by access.Reader, id, comment
 		return problem.InvalidFields("Nothing was recorded.", map[string]string{"text": complaint})
 	}
 	return s.store.EditComment(ctx, id, comment, func(r *Request, c *Comment) (audit.Event, error) {
+		if !r.ReadBy(by.User) {
+			return audit.Event{}, notFound()
+		}
 		if c.Author.ID != by.ID {
 			return audit.Event{}, problem.New(problem.Forbidden, "Only %s can edit this remark.", c.Author.Name)
 		}
@@ -85,7 +85,7 @@ func (s *Service) EditComment(ctx context.Context, by access.Reader, id, comment
 // Watch makes somebody hear of a request, or not any more.
 func (s *Service) Watch(ctx context.Context, by access.Reader, id string, on bool) error {
 	return s.store.Watch(ctx, id, by.ID, on, func(r *Request) (audit.Event, error) {
-		if r.Private() && r.Author.ID != by.ID {
+		if !r.ReadBy(by.User) {
 			return audit.Event{}, notFound()
 		}
 		action := "change.unwatched"

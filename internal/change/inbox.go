@@ -6,6 +6,7 @@ import "gatehouse/internal/access"
 // can do: a decision, a word on what happened, a review, or, for its author, the
 // next step.
 func (r *Request) NeedsMe(u access.User, people []access.User) bool {
+	u = r.At(u)
 	if r.MayReviewBypass(u) {
 		return true
 	}
@@ -16,7 +17,7 @@ func (r *Request) NeedsMe(u access.User, people []access.User) bool {
 		_, voted := r.Standing(u.ID)
 		return !voted
 	}
-	if r.Author.ID != u.ID {
+	if r.Author.ID != u.ID || !u.May(access.ViewConfigs) {
 		return false
 	}
 	switch r.State {

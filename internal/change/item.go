@@ -28,7 +28,8 @@ const (
 	KindConfig     Kind = "auth_config"
 	KindPolicy     Kind = "policy"
 	KindRoles      Kind = "role"        // the roles of a person
-	KindGroup      Kind = "group"       // a group's name and members
+	KindGroup      Kind = "group"       // a group's name, members and roles
+	KindCustomRole Kind = "custom_role" // a role that people made
 	KindBreakGlass Kind = "break_glass" // the break-glass list
 	KindFreeze     Kind = "freeze"      // a freeze window
 	KindProject    Kind = "project"     // the environment of a project, which decides its policies

@@ -23,7 +23,10 @@ func (s *Service) Match(ctx context.Context, by access.Reader, id string, item i
 		return false, problem.InvalidFields("Nothing was compared.", map[string]string{"value": "Paste the value to compare."})
 	}
 	err := s.store.RecordGuess(ctx, id, by.ID, func(r *Request, before int) (audit.Event, error) {
+		by = r.reader(by)
 		switch {
+		case !by.May(access.ViewConfigs):
+			return audit.Event{}, notFound()
 		case !by.May(access.ApproveChange) || r.contributed(by.ID):
 			return audit.Event{}, problem.New(problem.Forbidden, "Only reviewers of this change request can compare its credentials.")
 		case !r.State.Waiting():

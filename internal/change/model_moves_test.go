@@ -171,7 +171,7 @@ func (w *world) ruleRequest() {
 		}
 		now, aerr := w.st.Account(ctx, who.id)
 		w.must(aerr)
-		r, err = w.changes.ProposeRoles(ctx, by, reason, now.User, typed)
+		r, err = w.changes.ProposeRoles(ctx, by, reason, now.User, access.Unscoped(typed...))
 	case 6:
 		if len(w.m.freezes) > 1 || w.chance(50) && len(w.m.freezes) > 0 {
 			it = &refItem{kind: "freeze", operation: "delete", target: pick(w, w.m.freezes).id}

@@ -142,7 +142,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		{access.Editor}, {access.Editor}, {access.Editor, access.Approver}, {access.Approver}, {access.Approver}, {access.Approver, access.Auditor},
 		{access.Admin}, {access.Admin, access.Approver}, {access.Viewer},
 	} {
-		u := access.User{ID: fmt.Sprintf("usr_%d", i), Email: fmt.Sprintf("p%d@example.com", i), Name: fmt.Sprintf("Person %d", i), Roles: roles, State: access.Active, CreatedAt: w.now}
+		u := access.User{ID: fmt.Sprintf("usr_%d", i), Email: fmt.Sprintf("p%d@example.com", i), Name: fmt.Sprintf("Person %d", i), Grants: access.Unscoped(roles...), State: access.Active, CreatedAt: w.now}
 		w.must(w.st.AddAccount(ctx, access.Account{User: u, Passphrase: "none"}, nil, audit.Event{Action: "user.added", Object: audit.Object{Kind: "user", ID: u.ID}}))
 		w.readers = append(w.readers, access.Reader{User: u, ProvedAt: w.now})
 		p := &refPerson{id: u.ID, active: true}

@@ -45,7 +45,7 @@ func TestSchedule(t *testing.T) {
 // await waits until a request is in a state.
 func (b *board) await(id string, want change.State) change.Request {
 	b.T.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		r := b.must(b.Store.Request(b.T.Context(), id))
 		if r.State == want {

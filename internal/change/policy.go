@@ -156,15 +156,18 @@ func covering(policies []Policy, project mirror.Project, items []Item) ([]Policy
 	return all, len(items) > 0 && !slices.Contains(covered, false)
 }
 
-// Satisfiable reports whether there are people enough who could agree, leaving
-// aside who proposes.
-func (p Policy) Satisfiable(people []access.User) bool { return satisfiable([]Policy{p}, people) }
+// Satisfiable reports whether there are people enough in each project that the
+// policy is about who could agree, leaving aside who proposes.
+func (p Policy) Satisfiable(people []access.User, rules Rules) bool {
+	return !slices.ContainsFunc(p.wherever(people, rules), func(there []access.User) bool { return !satisfiable([]Policy{p}, there) })
+}
 
 // Rules are what decides about change requests. They change by change requests
 // themselves.
 type Rules struct {
 	Policies   []Policy
 	Groups     []access.Group
+	Roles      []access.CustomRole
 	BreakGlass []string // ids of people who may apply without approval; empty: nobody
 	Freezes    []Freeze
 
@@ -195,6 +198,7 @@ func (r Rules) Root(people []access.User, contributors []string) []Policy {
 	if len(root) == 0 {
 		root = []Policy{{ID: RootPolicyID, Subject: AboutRules, Steps: []PolicyStep{{{Count: 2}}}}}
 	}
+	people = at([]access.Place{{}}, people)
 	for i := range root {
 		root[i].Steps = capped(root[i].Steps, without(people, contributors))
 	}

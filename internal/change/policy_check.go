@@ -12,7 +12,7 @@ import (
 )
 
 // check complains about a policy that can't be meant or can't be satisfied.
-func (p Policy) check(rules Rules, people []access.User, projects []string) error {
+func (p Policy) check(rules Rules, people []access.User) error {
 	wrong := map[string]string{}
 	if p.Subject != AboutConfigs && p.Subject != AboutRules {
 		wrong[fieldSubject] = "Choose what the policy is about."
@@ -20,7 +20,7 @@ func (p Policy) check(rules Rules, people []access.User, projects []string) erro
 	if p.Subject == AboutRules && (p.Project != "" || p.Environment != "" || p.Toolkit != "" || len(p.Operations) > 0 || p.Condition != "") {
 		wrong[fieldSubject] = "A policy about the rules is about all of them. Leave the rest empty."
 	}
-	if p.Project != "" && (!slices.Contains(projects, p.Project) || p.Environment != "") {
+	if p.Project != "" && (!rules.hasProject(p.Project) || p.Environment != "") {
 		wrong[fieldProject] = "Choose a project or an environment, not both."
 	}
 	if p.Environment != "" && !slices.Contains(mirror.Environments(), p.Environment) {
@@ -61,7 +61,7 @@ func (p Policy) checkSteps(rules Rules, people []access.User) string {
 				return "Ask for 1 to 99 approvals in each part, in at most 9 steps."
 			}
 			for _, r := range n.Roles {
-				if !slices.Contains(access.Roles(), r) {
+				if !rules.hasRole(r) {
 					return "There is no role " + strconv.Quote(string(r)) + "."
 				}
 			}
@@ -77,13 +77,23 @@ func (p Policy) checkSteps(rules Rules, people []access.User) string {
 			}
 		}
 	}
-	if !tally([]Policy{p}, people).Met {
+	if !p.Satisfiable(people, rules) {
 		return "There aren't enough people who may approve and whom it names. Give more people the approver role, or ask for fewer."
 	}
-	if p.Approvals() > 0 && !governable(people) {
+	if p.Approvals() > 0 && !governable(at([]access.Place{{}}, people)) {
 		return "Nobody but its author could approve changes of the rules afterwards. Give somebody else the approver role first."
 	}
 	return ""
+}
+
+func (r Rules) hasProject(id string) bool {
+	_, there := r.Environments[id]
+	return there
+}
+
+// hasRole reports whether there is a role.
+func (r Rules) hasRole(role access.Role) bool {
+	return slices.Contains(access.Roles(), role) || slices.ContainsFunc(r.Roles, func(c access.CustomRole) bool { return c.ID == role })
 }
 
 // governable reports whether some admin's change of the rules could be approved by

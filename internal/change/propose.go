@@ -34,7 +34,12 @@ func (s *Service) propose(ctx context.Context, by access.Reader, p Proposal, tit
 		Author: Author{by.ID, by.Name}, CreatedAt: s.now(), UpdatedAt: s.now(),
 		Revision: Revision{Items: items},
 	}
-	if err := by.Check(r.Takes()); err != nil {
+	project, err := s.inside(ctx, p.Project)
+	if err != nil {
+		return Request{}, err
+	}
+	r.Environment = project.Environment
+	if err := r.At(by.User).Check(r.Takes()); err != nil {
 		return Request{}, err
 	}
 	for i := range items {
@@ -42,7 +47,6 @@ func (s *Service) propose(ctx context.Context, by access.Reader, p Proposal, tit
 			items[i].Impact = impact
 		}
 	}
-	var err error
 	if r.Reason, err = s.reason(ctx, by, p, items); err != nil {
 		return Request{}, err
 	}
@@ -54,20 +58,20 @@ func (s *Service) propose(ctx context.Context, by access.Reader, p Proposal, tit
 		return r, err
 	}
 	err = s.store.AddRequest(ctx, &r, sealed, func(f Facts) ([]audit.Event, error) {
+		t, err := s.table(&r, f)
+		if err != nil {
+			return nil, err
+		}
 		author, err := f.User(by.ID)
 		if err != nil {
 			return nil, err
 		}
-		if err := author.Check(r.Takes()); err != nil {
+		if err := r.At(author).Check(r.Takes()); err != nil {
 			return nil, err
 		}
 		if p.Draft {
 			r.ExpiresAt = r.CreatedAt.Add(draftLife)
 			return []audit.Event{r.event(by.Actor(), "change.drafted")}, nil
-		}
-		t, err := s.table(&r, f)
-		if err != nil {
-			return nil, err
 		}
 		return r.submit(by.Actor(), t, true)
 	})
@@ -102,14 +106,20 @@ func (s *Service) Covering(ctx context.Context, projectID, author string, items 
 	if err != nil {
 		return nil, err
 	}
-	var project mirror.Project
-	if projectID != "" {
-		if project, err = s.store.Project(ctx, projectID); err != nil {
-			return nil, err
-		}
+	project, err := s.inside(ctx, projectID)
+	if err != nil {
+		return nil, err
 	}
 	policies, _ := rules.For(project, items, people, []string{author})
 	return policies, nil
+}
+
+// inside returns the project of a request, none for a change of the rules.
+func (s *Service) inside(ctx context.Context, id string) (mirror.Project, error) {
+	if id == "" {
+		return mirror.Project{}, nil
+	}
+	return s.store.Project(ctx, id)
 }
 
 // nextRevision makes items the request's current revision.

@@ -81,6 +81,8 @@ type Request struct {
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
 	EndedAt    time.Time // zero while open
+
+	Environment string // of the project, as it is now
 }
 
 // A Line is what lists show of a request.
@@ -92,11 +94,12 @@ type Line struct {
 	Author    Author
 	Approvals Tally // only Have and Need
 	CreatedAt time.Time
+	Toolkits  []string // of its auth configs
 }
 
 // Line returns what lists show of the request.
 func (r *Request) Line() Line {
-	return Line{r.ID, r.Project, r.Title, r.State, r.Author, r.Approvals, r.CreatedAt}
+	return Line{r.ID, r.Project, r.Title, r.State, r.Author, r.Approvals, r.CreatedAt, r.Toolkits()}
 }
 
 // An Author is who made a request, named as they were then.
@@ -135,14 +138,14 @@ func (r *Request) event(by audit.Actor, action string) audit.Event {
 		Object: audit.Object{Kind: "change_request", ID: r.ID, Name: name},
 		Detail: map[string]string{"state": string(r.State), "revision": itoa(r.Revision.Number), "effect": r.Revision.EffectHash},
 	}
-	if toolkits := r.toolkits(); toolkits != "" && !r.Private() {
+	if toolkits := strings.Join(r.Toolkits(), " "); toolkits != "" && !r.Private() {
 		e.Detail["toolkit"] = toolkits
 	}
 	return e
 }
 
-// toolkits are those of the request's auth configs, one after the other.
-func (r *Request) toolkits() string {
+// Toolkits are those of the request's auth configs, each once and sorted.
+func (r *Request) Toolkits() []string {
 	var all []string
 	for _, it := range r.Revision.Items {
 		if it.Toolkit != "" && !slices.Contains(all, it.Toolkit) {
@@ -150,7 +153,7 @@ func (r *Request) toolkits() string {
 		}
 	}
 	slices.Sort(all)
-	return strings.Join(all, " ")
+	return all
 }
 
 // enter moves the request into a state.
@@ -169,7 +172,7 @@ func (r *Request) submit(by audit.Actor, t table, applyNow bool) ([]audit.Event,
 	if !ok {
 		return nil, notCovered()
 	}
-	if !satisfiable(policies, without(t.people, r.Revision.Contributors)) {
+	if !satisfiable(policies, r.here(without(t.people, r.Revision.Contributors))) {
 		return nil, problem.New(problem.Forbidden, "The policies ask for more approvals than there are people who could give them. Nothing was changed. Ask an admin for approvers, or for another policy.")
 	}
 	if r.Reason == "" && tally(policies, nil).Need > 0 {
@@ -285,7 +288,7 @@ func (r *Request) Takes() access.Permission {
 		switch it.Kind {
 		case KindConfig:
 			return access.ProposeChange
-		case KindRoles, KindGroup:
+		case KindRoles, KindGroup, KindCustomRole:
 			return access.ManagePeople
 		}
 	}
@@ -296,7 +299,7 @@ func (r *Request) Takes() access.Permission {
 // "". Everything that let it be approved is looked at again.
 func (r *Request) unfit(t table, at time.Time) string {
 	author := slices.IndexFunc(t.people, func(u access.User) bool { return u.ID == r.Author.ID })
-	if author < 0 || !t.people[author].May(r.Takes()) {
+	if author < 0 || !r.At(t.people[author]).May(r.Takes()) {
 		return "Its author may no longer propose changes."
 	}
 	if hash, err := effectHash(r.Project, r.Revision.Items); err != nil || hash != r.Revision.EffectHash {

@@ -20,7 +20,7 @@ func (s State) revisable() bool { return s.bypassable() }
 // mayRevise guards the next revision.
 func (r *Request) mayRevise(by access.Reader, version int64) error {
 	switch {
-	case r.Private() && r.Author.ID != by.ID:
+	case !r.ReadBy(by.User):
 		return notFound()
 	case !by.May(r.Takes()):
 		return by.Check(r.Takes())
@@ -84,6 +84,13 @@ func (r *Request) renew(by access.Reader, items []Item, t table, draft bool) ([]
 		return nil, err
 	}
 	t.items = items
+	by, err := t.asNow(by, r) // its toolkit may be another now
+	if err == nil {
+		err = by.Check(r.Takes())
+	}
+	if err != nil {
+		return nil, err
+	}
 	revised := r.event(by.Actor(), "change.revised")
 	if wasDraft && draft {
 		r.enter(Draft, "", t.now)
@@ -188,6 +195,9 @@ func (it Item) Achieved(live mirror.AuthConfig) bool { return it.achieved(live) 
 // be undone: what was deleted, and credentials.
 func (s *Service) Revert(ctx context.Context, by access.Reader, id string) (Request, error) {
 	old, err := s.store.Request(ctx, id)
+	if err == nil && !old.ReadBy(by.User) {
+		err = notFound()
+	}
 	if err != nil {
 		return old, err
 	}

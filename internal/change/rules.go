@@ -10,6 +10,7 @@ import (
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/mirror"
+	"gatehouse/internal/problem"
 )
 
 // Names of the fields of rules, as they stand in revisions and in history.
@@ -28,6 +29,7 @@ const (
 	fieldPeople      = "people"
 	fieldFrom        = "from"
 	fieldUntil       = "until"
+	fieldPermissions = "permissions"
 )
 
 func one(s string) []string {
@@ -133,7 +135,38 @@ func needFrom(line string) (int, Need, error) {
 }
 
 func groupValues(g access.Group) mirror.Values {
-	return mirror.Values{fieldName: one(g.Name), fieldMembers: slices.Sorted(slices.Values(g.Members))}
+	return mirror.Values{fieldName: one(g.Name), fieldMembers: slices.Sorted(slices.Values(g.Members)), fieldRoles: grantTexts(g.Grants)}
+}
+
+func roleValues(r access.CustomRole) mirror.Values {
+	return mirror.Values{fieldName: one(r.Name), fieldPermissions: texts(r.Allows)}
+}
+
+// grantTexts are grants as they stand in revisions, each once and sorted.
+func grantTexts(grants []access.Grant) []string {
+	all := make([]string, len(grants))
+	for i, g := range grants {
+		all[i] = g.String()
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// grantsFrom reads grants as they stand in revisions, with what they allow now.
+func grantsFrom(lines []string, custom []access.CustomRole) ([]access.Grant, error) {
+	var all []access.Grant
+	for _, line := range lines {
+		g, ok := access.ReadGrant(line)
+		if !ok {
+			return nil, fmt.Errorf("grant %q can't be read", line)
+		}
+		all = append(all, g)
+	}
+	all, known := access.Known(all, custom)
+	if !known {
+		return nil, problem.New(problem.Conflict, "A role that it gives is not there any more.")
+	}
+	return all, nil
 }
 
 func (f Freeze) values() mirror.Values {

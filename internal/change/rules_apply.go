@@ -55,6 +55,10 @@ func (r Rules) values(it Item, people []access.User) mirror.Values {
 				return groupValues(g)
 			}
 		}
+	case KindCustomRole:
+		if c, err := r.customRole(access.Role(it.Target)); err == nil {
+			return roleValues(c)
+		}
 	case KindFreeze:
 		for _, f := range r.Freezes {
 			if f.ID == it.Target {
@@ -68,14 +72,14 @@ func (r Rules) values(it Item, people []access.User) mirror.Values {
 	case KindRoles:
 		for _, u := range people {
 			if u.ID == it.Target {
-				return mirror.Values{fieldRoles: slices.Sorted(slices.Values(texts(u.Roles)))}
+				return mirror.Values{fieldRoles: grantTexts(u.Own())}
 			}
 		}
 	}
 	return mirror.Values{}
 }
 
-var ruleIDs = map[Kind]string{KindPolicy: "pol_", KindGroup: "grp_", KindFreeze: "frz_"}
+var ruleIDs = map[Kind]string{KindPolicy: "pol_", KindGroup: "grp_", KindFreeze: "frz_", KindCustomRole: "rol_"}
 
 // ruleChange is what an item does to our database.
 func (it Item) ruleChange(t table) (RuleChange, error) {
@@ -93,10 +97,11 @@ func (it Item) ruleChange(t table) (RuleChange, error) {
 			err = problem.New(problem.Conflict, "Too few people could satisfy this policy now.")
 		}
 	case KindRoles:
-		c.Roles = typed[access.Role](it.Set[fieldRoles])
+		c.Grants, err = grantsFrom(it.Set[fieldRoles], t.rules.Roles)
+	case KindCustomRole:
+		return it.roleChange(c, t)
 	case KindGroup:
-		c.Group = access.Group{ID: c.ID, Name: first(it.Set[fieldName]), Members: it.Set[fieldMembers]}
-		if c.Delete && slices.ContainsFunc(t.rules.Policies, func(p Policy) bool { return p.names(c.ID) }) {
+		if c.Group, err = it.group(c.ID, t.rules); err == nil && c.Delete && slices.ContainsFunc(t.rules.Policies, func(p Policy) bool { return p.names(c.ID) }) {
 			err = problem.New(problem.Conflict, "A policy names this group. Change the policy first.")
 		}
 	case KindProject:
@@ -118,6 +123,29 @@ func (it Item) ruleChange(t table) (RuleChange, error) {
 		err = fmt.Errorf("items of kind %q are no rules", it.Kind)
 	}
 	return c, err
+}
+
+// group is a group as an item wants it. One that says nothing of roles was written
+// before groups had any.
+func (it Item) group(id string, rules Rules) (access.Group, error) {
+	g := access.Group{ID: id, Name: first(it.Set[fieldName]), Members: it.Set[fieldMembers]}
+	lines, says := it.Set[fieldRoles]
+	if have, err := rules.group(id); err == nil && !says {
+		g.Grants = have.Grants
+		return g, nil
+	}
+	var err error
+	g.Grants, err = grantsFrom(lines, rules.Roles)
+	return g, err
+}
+
+// roleChange is what an item does to a role that people made.
+func (it Item) roleChange(c RuleChange, t table) (RuleChange, error) {
+	if why := t.rules.inUse(access.Role(c.ID), t.people); c.Delete && why != "" {
+		return c, problem.New(problem.Conflict, "%s", why)
+	}
+	c.CustomRole = access.CustomRole{ID: access.Role(c.ID), Name: first(it.Set[fieldName]), Allows: typed[access.Permission](it.Set[fieldPermissions])}
+	return c, nil
 }
 
 func (p Policy) names(group string) bool {

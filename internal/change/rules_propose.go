@@ -2,8 +2,8 @@ package change
 
 import (
 	"context"
+	"maps"
 	"slices"
-	"strings"
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/mirror"
@@ -21,11 +21,11 @@ func (s *Service) proposeRule(ctx context.Context, by access.Reader, reason, tit
 // ProposePolicy asks for a new policy, or for another content of one that has an
 // id.
 func (s *Service) ProposePolicy(ctx context.Context, by access.Reader, reason string, p Policy) (Request, error) {
-	rules, people, projects, err := s.around(ctx)
+	rules, people, err := s.around(ctx)
 	if err != nil {
 		return Request{}, err
 	}
-	if err := p.check(rules, people, projects); err != nil {
+	if err := p.check(rules, people); err != nil {
 		return Request{}, err
 	}
 	it := Item{Kind: KindPolicy, Operation: Create, Name: "policy", Set: p.Values(), Base: mirror.Values{}}
@@ -42,13 +42,13 @@ func (s *Service) ProposePolicy(ctx context.Context, by access.Reader, reason st
 
 // ProposePolicies asks for several new policies at once, in place of others.
 func (s *Service) ProposePolicies(ctx context.Context, by access.Reader, reason, title string, policies []Policy, instead ...string) (Request, error) {
-	rules, people, projects, err := s.around(ctx)
+	rules, people, err := s.around(ctx)
 	if err != nil {
 		return Request{}, err
 	}
 	var items []Item
 	for _, p := range policies {
-		if err := p.check(rules, people, projects); err != nil {
+		if err := p.check(rules, people); err != nil {
 			return Request{}, err
 		}
 		items = append(items, Item{Kind: KindPolicy, Operation: Create, Name: "policy", Set: p.Values(), Base: mirror.Values{}})
@@ -65,11 +65,11 @@ func (s *Service) ProposePolicies(ctx context.Context, by access.Reader, reason,
 
 // CheckPolicy complains about a policy that can't be meant or can't be satisfied.
 func (s *Service) CheckPolicy(ctx context.Context, p Policy) error {
-	rules, people, projects, err := s.around(ctx)
+	rules, people, err := s.around(ctx)
 	if err != nil {
 		return err
 	}
-	return p.check(rules, people, projects)
+	return p.check(rules, people)
 }
 
 // CheckReason complains where there is no reason, or none that can be kept.
@@ -103,93 +103,18 @@ func (r Rules) policy(id string) (Policy, error) {
 	return r.Policies[i], nil
 }
 
-func (s *Service) around(ctx context.Context) (Rules, []access.User, []string, error) {
+func (s *Service) around(ctx context.Context) (Rules, []access.User, error) {
 	rules, err := s.store.Rules(ctx)
 	if err != nil {
-		return rules, nil, nil, err
+		return rules, nil, err
 	}
 	people, err := s.store.Users(ctx)
-	if err != nil {
-		return rules, nil, nil, err
-	}
-	projects, err := s.store.Projects(ctx)
-	var ids []string
-	for _, p := range projects {
-		ids = append(ids, p.ID)
-	}
-	return rules, people, ids, err
-}
-
-// ProposeRoles asks for other roles of a person.
-func (s *Service) ProposeRoles(ctx context.Context, by access.Reader, reason string, person access.User, roles []access.Role) (Request, error) {
-	roles, complaint := access.CleanRoles(roles)
-	switch {
-	case complaint != "":
-		return Request{}, problem.InvalidFields("Nothing was saved. Correct what is marked and send again.", map[string]string{fieldRoles: complaint})
-	case person.ID == by.ID && !slices.Contains(roles, access.Admin):
-		return Request{}, problem.New(problem.Conflict, "You can't take the admin role from yourself. Ask another admin.")
-	}
-	it := Item{Kind: KindRoles, Operation: Update, Target: person.ID, Name: person.Name, Set: mirror.Values{fieldRoles: texts(roles)}, Base: mirror.Values{fieldRoles: slices.Sorted(slices.Values(texts(person.Roles)))}}
-	return s.proposeRule(ctx, by, reason, "Change the roles of "+person.Name, it)
-}
-
-// ProposeGroup asks for a new group, or for another name or other members of one
-// that has an id.
-func (s *Service) ProposeGroup(ctx context.Context, by access.Reader, reason string, g access.Group) (Request, error) {
-	rules, people, _, err := s.around(ctx)
-	if err != nil {
-		return Request{}, err
-	}
-	wrong := map[string]string{}
-	name, complaint := access.CleanName(g.Name)
-	if g.Name = name; complaint != "" {
-		wrong[fieldName] = complaint
-	}
-	for _, m := range g.Members {
-		if !slices.ContainsFunc(people, func(u access.User) bool { return u.ID == m }) {
-			wrong[fieldMembers] = "Choose from the people who are listed."
-		}
-	}
-	for _, have := range rules.Groups {
-		if have.ID != g.ID && strings.EqualFold(have.Name, g.Name) {
-			wrong[fieldName] = "Another group has this name."
-		}
-	}
-	if err := invalidRule(wrong); err != nil {
-		return Request{}, err
-	}
-	it := Item{Kind: KindGroup, Operation: Create, Name: g.Name, Set: groupValues(g), Base: mirror.Values{}}
-	title := "Add the group " + g.Name
-	if g.ID != "" {
-		i := slices.IndexFunc(rules.Groups, func(have access.Group) bool { return have.ID == g.ID })
-		if i < 0 {
-			return Request{}, problem.New(problem.NotFound, "There is no such group any more.")
-		}
-		it.Operation, it.Target, it.Base, title = Update, g.ID, groupValues(rules.Groups[i]), "Edit the group "+rules.Groups[i].Name
-	}
-	return s.proposeRule(ctx, by, reason, title, it)
-}
-
-// ProposeGroupDelete asks to remove a group. One that a policy names stays.
-func (s *Service) ProposeGroupDelete(ctx context.Context, by access.Reader, reason, id string) (Request, error) {
-	rules, err := s.store.Rules(ctx)
-	if err != nil {
-		return Request{}, err
-	}
-	i := slices.IndexFunc(rules.Groups, func(g access.Group) bool { return g.ID == id })
-	if i < 0 {
-		return Request{}, problem.New(problem.NotFound, "There is no such group any more.")
-	}
-	if slices.ContainsFunc(rules.Policies, func(p Policy) bool { return p.names(id) }) {
-		return Request{}, problem.New(problem.Conflict, "A policy names the group %s. Change the policy first.", rules.Groups[i].Name)
-	}
-	it := Item{Kind: KindGroup, Operation: Delete, Target: id, Name: rules.Groups[i].Name, Set: mirror.Values{}, Base: groupValues(rules.Groups[i])}
-	return s.proposeRule(ctx, by, reason, "Remove the group "+it.Name, it)
+	return rules, people, err
 }
 
 // ProposeBreakGlass asks for another break-glass list.
 func (s *Service) ProposeBreakGlass(ctx context.Context, by access.Reader, reason string, ids []string) (Request, error) {
-	rules, people, _, err := s.around(ctx)
+	rules, people, err := s.around(ctx)
 	if err != nil {
 		return Request{}, err
 	}
@@ -207,7 +132,7 @@ func (s *Service) ProposeBreakGlass(ctx context.Context, by access.Reader, reaso
 
 // ProposeFreeze asks for a new freeze window.
 func (s *Service) ProposeFreeze(ctx context.Context, by access.Reader, reason string, f Freeze) (Request, error) {
-	_, _, projects, err := s.around(ctx)
+	rules, err := s.store.Rules(ctx)
 	if err != nil {
 		return Request{}, err
 	}
@@ -219,7 +144,7 @@ func (s *Service) ProposeFreeze(ctx context.Context, by access.Reader, reason st
 	if !f.Until.After(f.From) || !f.Until.After(s.now()) {
 		wrong[fieldUntil] = "Choose an end that is after the beginning and not in the past."
 	}
-	if f.Project != "" && !slices.Contains(projects, f.Project) || f.Environment != "" && !slices.Contains(mirror.Environments(), f.Environment) {
+	if f.Project != "" && !rules.hasProject(f.Project) || f.Environment != "" && !slices.Contains(mirror.Environments(), f.Environment) {
 		wrong[fieldProject] = "Choose from what is listed."
 	}
 	if err := invalidRule(wrong); err != nil {
@@ -244,6 +169,7 @@ func (s *Service) ProposeFreezeDelete(ctx context.Context, by access.Reader, rea
 }
 
 func invalidRule(wrong map[string]string) error {
+	maps.DeleteFunc(wrong, func(_, complaint string) bool { return complaint == "" })
 	if len(wrong) == 0 {
 		return nil
 	}

@@ -210,8 +210,8 @@ func TestBypassWithoutPolicy(t *testing.T) {
 // several needs are of the same people.
 func TestRootIsCapped(t *testing.T) {
 	people := []access.User{
-		{ID: "a", State: access.Active, Roles: []access.Role{access.Approver, access.Admin}},
-		{ID: "b", State: access.Active, Roles: []access.Role{access.Approver}},
+		{ID: "a", State: access.Active, Grants: access.Unscoped(access.Approver, access.Admin)},
+		{ID: "b", State: access.Active, Grants: access.Unscoped(access.Approver)},
 	}
 	steps := []change.PolicyStep{{{Count: 1}}, {{Count: 1}}}
 	rules := change.Rules{Policies: []change.Policy{{Subject: change.AboutRules, Steps: steps}}}

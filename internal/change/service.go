@@ -66,7 +66,7 @@ func (s *Service) update(ctx context.Context, id string, fn func(*Request, table
 // time is over takes nothing more.
 func (s *Service) decide(ctx context.Context, by access.Reader, id string, fn func(access.Reader, *Request, table, Facts) (Effect, error)) (Request, error) {
 	return s.update(ctx, id, func(r *Request, t table, f Facts) (Effect, error) {
-		by, err := t.asNow(by)
+		by, err := t.asNow(by, r)
 		if err != nil {
 			return Effect{}, err
 		}
@@ -143,7 +143,7 @@ func (s *Service) Cancel(ctx context.Context, by access.Reader, id, reason strin
 		return Request{}, err
 	}
 	return s.update(ctx, id, func(r *Request, t table, _ Facts) (Effect, error) {
-		by, err := t.asNow(by)
+		by, err := t.asNow(by, r)
 		switch {
 		case err != nil:
 			return Effect{}, err

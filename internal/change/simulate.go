@@ -75,7 +75,7 @@ type replay struct {
 	rules     Rules
 	approvers []access.User
 	projects  map[string]mirror.Project
-	stuck     map[string]string // by policies and contributors
+	stuck     map[string]string // by policies, contributors and where it is
 }
 
 func newReplay(policies []Policy, approvers []access.User, projects map[string]mirror.Project) *replay {
@@ -105,7 +105,7 @@ func (p *replay) judge(r *Request) judgement {
 	}
 	slices.Sort(needs)
 	j.needs = strings.Join(slices.Compact(needs), "\n\n")
-	key := j.needs + "\n\n" + strings.Join(r.Revision.Contributors, " ")
+	key := j.needs + "\n\n" + strings.Join(slices.Concat(r.Revision.Contributors, []string{r.Project}, r.Toolkits()), " ")
 	why, known := p.stuck[key]
 	if !known {
 		why = p.why(policies, r)
@@ -117,10 +117,11 @@ func (p *replay) judge(r *Request) judgement {
 
 // why says why nobody could ever approve a request, or "".
 func (p *replay) why(policies []Policy, r *Request) string {
+	approvers := r.here(p.approvers)
 	switch {
-	case satisfiable(policies, without(p.approvers, r.Revision.Contributors)):
+	case satisfiable(policies, without(approvers, r.Revision.Contributors)):
 		return ""
-	case !satisfiable(policies, p.approvers):
+	case !satisfiable(policies, approvers):
 		return "Fewer people may approve than it asks for."
 	case len(r.Revision.Contributors) == 1:
 		return "Its author is among the few who could approve it."

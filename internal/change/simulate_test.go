@@ -13,10 +13,10 @@ import (
 )
 
 var (
-	simAnna  = access.User{ID: "usr_anna", State: access.Active, Roles: []access.Role{access.Approver}}
-	simAnton = access.User{ID: "usr_anton", State: access.Active, Roles: []access.Role{access.Approver}}
-	simGone  = access.User{ID: "usr_gone", State: access.Disabled, Roles: []access.Role{access.Approver}}
-	simEmil  = access.User{ID: "usr_emil", State: access.Active, Roles: []access.Role{access.Editor}}
+	simAnna  = access.User{ID: "usr_anna", State: access.Active, Grants: access.Unscoped(access.Approver)}
+	simAnton = access.User{ID: "usr_anton", State: access.Active, Grants: access.Unscoped(access.Approver)}
+	simGone  = access.User{ID: "usr_gone", State: access.Disabled, Grants: access.Unscoped(access.Approver)}
+	simEmil  = access.User{ID: "usr_emil", State: access.Active, Grants: access.Unscoped(access.Editor)}
 
 	simPeople   = []access.User{simAnna, simAnton, simGone, simEmil}
 	simProjects = []mirror.Project{{ID: "prj_p", Environment: mirror.Production}, {ID: "prj_s", Environment: mirror.Staging}}
@@ -94,7 +94,7 @@ func TestSimulatedCases(t *testing.T) {
 func TestSimulateMany(t *testing.T) {
 	people := simPeople
 	for i := range 200 {
-		people = append(people, access.User{ID: fmt.Sprint("usr_", i), State: access.Active, Roles: []access.Role{access.Approver}})
+		people = append(people, access.User{ID: fmt.Sprint("usr_", i), State: access.Active, Grants: access.Unscoped(access.Approver)})
 	}
 	var requests []Request
 	for i := range 10_000 {

@@ -94,12 +94,13 @@ type RuleChange struct {
 	ID     string
 	Delete bool
 	Policy Policy
-	Roles  []access.Role
+	Grants []access.Grant // of a person
 	Group  access.Group
 	List   []string // of the break-glass list
 	Freeze Freeze
 
 	Environment string // of the project
+	CustomRole  access.CustomRole
 }
 
 // A MirrorChange is what a request did to one config.

@@ -80,8 +80,11 @@ func (r *Request) voters(d Decision, policies []Policy, people []access.User) []
 	var out []access.User
 	for _, v := range r.standing() {
 		i := slices.IndexFunc(people, func(u access.User) bool { return u.ID == v.Reviewer.ID })
-		if v.Decision == d && i >= 0 && !r.contributed(v.Reviewer.ID) && admits(policies, people[i]) {
-			out = append(out, people[i])
+		if v.Decision != d || i < 0 || r.contributed(v.Reviewer.ID) {
+			continue
+		}
+		if u := r.At(people[i]); admits(policies, u) {
+			out = append(out, u)
 		}
 	}
 	return out
@@ -124,11 +127,12 @@ func (r *Request) standings(people []access.User) standings {
 }
 
 func (b standings) whyNot(u access.User) string {
+	u = b.request.At(u)
 	switch {
 	case b.request.contributed(u.ID):
 		return "You took part in writing it, so somebody else has to agree."
 	case !u.May(access.ApproveChange):
-		return "Your roles don't include approving."
+		return "Your roles don't include approving this."
 	case !admits(b.request.Policies, u):
 		return "The policies name others for this change."
 	case slices.ContainsFunc(b.approvers, func(a access.User) bool { return a.ID == u.ID }):
@@ -282,13 +286,13 @@ func livesIn(p mirror.Project) lives {
 	return lives{7 * 24 * time.Hour, 72 * time.Hour}
 }
 
-// asNow is a reader with the roles and groups that they have now.
-func (t table) asNow(by access.Reader) (access.Reader, error) {
+// asNow is a reader with the roles and groups that they have now where a request is.
+func (t table) asNow(by access.Reader, r *Request) (access.Reader, error) {
 	i := slices.IndexFunc(t.people, func(u access.User) bool { return u.ID == by.ID })
 	if i < 0 || t.people[i].State != access.Active {
 		return by, problem.New(problem.Forbidden, "Your account may not be used any more.")
 	}
-	by.User = t.people[i]
+	by.User = r.At(t.people[i])
 	return by, nil
 }
 
@@ -328,6 +332,7 @@ func (s *Service) table(r *Request, f Facts) (table, error) {
 	if t.project, err = f.Project(r.Project); err != nil {
 		return t, err
 	}
+	r.Environment = t.project.Environment
 	t.lives = livesIn(t.project)
 	for _, it := range t.items {
 		live, known, err := f.Config(r.Project, it.Target)

@@ -221,7 +221,11 @@ func TestWritesUnderFaults(t *testing.T) {
 	} {
 		t.Run(kind, func(t *testing.T) {
 			s := sandboxtest.New(t, sandbox.Options{})
-			c := client(t, s.URL, sandbox.StagingKey, composio.WithTimeout(300*time.Millisecond))
+			patience := time.Minute
+			if strings.HasPrefix(kind, "timeout") {
+				patience = time.Second
+			}
+			c := client(t, s.URL, sandbox.StagingKey, composio.WithTimeout(patience))
 			if err := s.Fail(sandbox.Fault{Kind: kind, Method: http.MethodPost}); err != nil {
 				t.Fatal(err)
 			}

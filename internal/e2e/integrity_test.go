@@ -1,15 +1,17 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"gatehouse/internal/composio/sandbox"
+	"gatehouse/internal/store"
 )
 
 // A restored backup is refused until somebody accepts it, and both verifiers say
@@ -20,9 +22,10 @@ func TestRestoredBackup(t *testing.T) {
 	copied := filepath.Join(t.TempDir(), "console.db")
 	c.tool(0, "backup", copied)
 	c.tool(0, "user", "add", "later@example.com", "--name", "Later", "--role", "viewer", "--passphrase-file", passphraseFile(t))
+	added := c.entries()
 	c.stop(c.cmd)
 	c.start() // signs what is new
-	until(t, func() bool { return anchored(t, c.dir) == 2 })
+	c.until("what is new is signed", func() bool { return anchored(t, c.dir) >= added })
 	c.stop(c.cmd)
 
 	must(t, removeAll(c.dir, "console.db", "console.db-wal", "console.db-shm"))
@@ -40,11 +43,7 @@ func TestRestoredBackup(t *testing.T) {
 	c.start()
 	p := c.open(tabOptions{})
 	p.signIn("Ada")
-	until(t, func() bool { // everything is verified soon after the start
-		p.to("/history")
-		text, err := p.Locator("main").InnerText()
-		return err == nil && strings.Contains(text, "Verified to #")
-	})
+	p.toUntil("/history", "Verified to #") // soon after the start
 	p.sees("started on an older state of")
 	p.to("/history/integrity")
 	p.heading("Integrity")
@@ -63,16 +62,28 @@ func TestRestoredBackup(t *testing.T) {
 	}
 }
 
-// anchored is how many checkpoints the anchor beside the database has.
+// entries is how many entries history has.
+func (c *console) entries() int {
+	c.t.Helper()
+	st, err := store.Open(c.dir, store.Options{ReadOnly: true})
+	must(c.t, err)
+	head, err := st.HistoryHead(c.t.Context())
+	must(c.t, errors.Join(err, st.Close()))
+	return int(head.Seq)
+}
+
+// anchored is how many entries the checkpoints beside the database cover.
 func anchored(t *testing.T, dir string) int {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "anchors.log"))
 	must(t, err)
-	lines := map[string]bool{}
-	for line := range strings.Lines(string(text)) {
-		lines[line] = true
+	size := 0
+	for _, found := range regexp.MustCompile(`"checkpoint":"[^\\]*\\n(\d+)\\n`).FindAllSubmatch(text, -1) {
+		n, err := strconv.Atoi(string(found[1]))
+		must(t, err)
+		size = max(size, n)
 	}
-	return len(lines)
+	return size
 }
 
 // python runs the independent verifier on a data directory.
@@ -91,18 +102,4 @@ func passphraseFile(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "passphrase")
 	must(t, os.WriteFile(path, []byte(passphrase+"\n"), 0o600))
 	return path
-}
-
-func until(t *testing.T, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	end := time.After(20 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-end:
-			t.Fatal("it took too long")
-		}
-	}
 }

@@ -164,7 +164,7 @@ func TestDraftInTheBrowser(t *testing.T) {
 	}
 	start := configList + "/new"
 	p.to(start + "?toolkit=github&scheme=OAUTH2&managed=false")
-	saved, err := p.ExpectResponse(regexp.MustCompile(`/drafts$`), func() error { return name(p).PressSequentially("Iv1.draft") })
+	saved, err := p.ExpectResponse(regexp.MustCompile(`/drafts$`), func() error { return name(p).Fill("Iv1.draft") })
 	must(t, err)
 	if saved.Status() != http.StatusNoContent {
 		t.Errorf("the draft was answered %d", saved.Status())
@@ -182,31 +182,32 @@ func TestDraftInTheBrowser(t *testing.T) {
 
 	// What was typed last is kept although the page is left at once.
 	q.fill("Client id", "Iv1.last")
-	q.to(start)
-	deadline := time.Now().Add(10 * time.Second)
-	for {
+	c.until("the last words are kept", func() bool {
 		q.to(start)
 		q.click(q.link("Continue with it"))
-		if v, err := name(q).InputValue(); err == nil && v == "Iv1.last" {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the last words are lost")
-		}
-	}
+		v, err := name(q).InputValue()
+		return err == nil && v == "Iv1.last"
+	})
 	q.click(q.button("Review"))
 	q.sees("This is what Composio will be asked to make")
-	sent := make(chan string, 10)
+	sent := make(chan string, 100)
 	q.OnRequest(func(r playwright.Request) {
 		if body, err := r.PostData(); err == nil && strings.HasSuffix(r.URL(), "/drafts") {
 			sent <- body
 		}
 	})
 	q.fill("Client secret", canary)
-	_, err = q.ExpectResponse(regexp.MustCompile(`/drafts$`), func() error { return q.GetByLabel("Reason").Fill("for the test") })
-	must(t, err)
-	if body := <-sent; strings.Contains(body, canary) || !strings.Contains(body, "for+the+test") {
-		t.Errorf("the draft holds %s", body)
+	must(t, q.GetByLabel("Reason").Fill("for the test"))
+	for kept := false; !kept; {
+		select {
+		case body := <-sent:
+			if strings.Contains(body, canary) {
+				t.Errorf("the draft holds %s", body)
+			}
+			kept = strings.Contains(body, "for+the+test")
+		case <-time.After(patience):
+			t.Fatal("the reason is not kept")
+		}
 	}
 	q.click(q.button("Save and apply"))
 	q.sees("Created ")
@@ -215,18 +216,14 @@ func TestDraftInTheBrowser(t *testing.T) {
 	must(t, expect.Locator(q.GetByText("You have a draft")).ToHaveCount(0))
 }
 
-// The program stops at once, although pages follow it.
+// The program stops in order, although pages follow it.
 func TestStopWithOpenStreams(t *testing.T) {
 	c := serve(t, sandbox.Options{})
 	p := c.open(tabOptions{expect: []string{"ERR_"}})
 	p.signIn("Vera")
 	p.follows("/")
-	began := time.Now()
 	must(t, c.cmd.Process.Signal(syscall.SIGTERM))
-	must(t, c.cmd.Wait())
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("it took %v to stop", took)
-	}
+	must(t, c.cmd.Wait()) // one that waits for streams gives up, which is an error
 	// Once it is there again, the page goes on by itself.
 	c.start()
 	emil := c.open(tabOptions{})

@@ -3,12 +3,10 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -31,8 +29,11 @@ import (
 var (
 	browser playwright.Browser
 	binary  string
-	expect  = playwright.NewPlaywrightAssertions(10_000)
+	expect  = playwright.NewPlaywrightAssertions(float64(patience.Milliseconds()))
 )
+
+// patience is how long anything may take on a machine that has more to do.
+const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -127,15 +128,6 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// freePort is a port that nothing listens on.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	must(t, err)
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
 type person struct{ name, roles string }
 
 // people are who may sign in to a console of the tests.
@@ -156,7 +148,7 @@ func prepare(t *testing.T, o sandbox.Options, people []person) *console {
 	t.Helper()
 	c := &console{t: t, dir: filepath.Join(t.TempDir(), "data"), box: sandboxtest.New(t, o), out: &output{}}
 	t.Cleanup(c.checkApproved)
-	addr := freePort(t)
+	addr := rig.FreeAddress(t)
 	c.url = "http://" + addr
 	c.args = []string{"serve"}
 	c.env = []string{
@@ -183,7 +175,8 @@ func (c *console) checkApproved() {
 	must(c.t, st.Close())
 }
 
-// start runs the program until the test ends, and waits until it answers.
+// start runs the program until the test ends, and waits until it answers and knows
+// what Composio holds.
 func (c *console) start() {
 	c.t.Helper()
 	c.cmd = exec.Command(binary, c.args...)
@@ -191,20 +184,49 @@ func (c *console) start() {
 	must(c.t, c.cmd.Start())
 	cmd := c.cmd
 	c.t.Cleanup(func() { c.stop(cmd) })
-	ctx, cancel := context.WithTimeout(c.t.Context(), 30*time.Second)
-	defer cancel()
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/readyz", nil)
+	c.until("the console answers", c.ready)
+	c.until("the first sync ends", c.synced)
+}
+
+func (c *console) ready() bool {
+	req, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, c.url+"/readyz", nil)
+	must(c.t, err)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close() // it has been answered
+	return resp.StatusCode == http.StatusOK
+}
+
+// synced reports whether each project and its toolkits were read once: pages that
+// don't renew themselves show no more than that.
+func (c *console) synced() bool {
+	st, err := store.Open(c.dir, store.Options{ReadOnly: true})
+	must(c.t, err)
+	defer func() { must(c.t, st.Close()) }()
+	projects, err := st.Projects(c.t.Context())
+	must(c.t, err)
+	for _, p := range projects {
+		_, at, err := st.Toolkits(c.t.Context(), p.ID)
 		must(c.t, err)
-		resp, err := http.DefaultClient.Do(req)
-		if err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return
-			}
+		if p.Sync.OKAt.IsZero() || at.IsZero() {
+			return false
 		}
-		if ctx.Err() != nil {
-			c.t.Fatalf("the console doesn't answer:\n%s", c.out)
+	}
+	return true
+}
+
+// until waits for what happens by and by.
+func (c *console) until(what string, is func() bool) {
+	c.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.After(patience); !is(); {
+		select {
+		case <-tick.C:
+		case <-end:
+			c.t.Fatalf("%s: waited in vain\n%s", what, c.out)
 		}
 	}
 }
@@ -261,7 +283,7 @@ func (c *console) open(o tabOptions) *tab {
 		JavaScriptEnabled: playwright.Bool(!o.noJS), ReducedMotion: playwright.ReducedMotionReduce,
 	})
 	must(c.t, err)
-	ctx.SetDefaultTimeout(10_000)
+	ctx.SetDefaultTimeout(float64(patience.Milliseconds()))
 	page, err := ctx.NewPage()
 	must(c.t, err)
 	var mu sync.Mutex
@@ -346,17 +368,12 @@ func (p *tab) sees(texts ...string) {
 // tells of happens by and by and the page doesn't renew itself.
 func (p *tab) toUntil(path, text string) {
 	p.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	p.c.until(path+" says "+text, func() bool {
 		p.to(path)
 		body, err := p.Locator("body").InnerText()
 		must(p.t, err)
-		if strings.Contains(body, text) {
-			return
-		}
-		if time.Now().After(deadline) {
-			p.t.Fatalf("%s doesn't say %q:\n%.2000s", path, text, body)
-		}
-	}
+		return strings.Contains(body, text)
+	})
 }
 
 func (p *tab) heading(name string) {
@@ -364,21 +381,32 @@ func (p *tab) heading(name string) {
 	if err := expect.Locator(p.Locator("h1")).ToContainText(name); err != nil {
 		p.t.Fatalf("%s: %v", p.URL(), err)
 	}
+	must(p.t, p.WaitForLoadState()) // scripts are there too
 }
 
-// capture keeps the bodies of all answers.
-func capture(to *bytes.Buffer) func(playwright.Response) {
+// capture keeps the bodies of all answers to a page. What it returns waits for
+// those that are on their way.
+func capture(p *tab) func() []byte {
 	var mu sync.Mutex
-	return func(r playwright.Response) {
-		go func() { // reading the body inside the handler would wait for the handler
+	var reading sync.WaitGroup
+	var got bytes.Buffer
+	p.OnResponse(func(r playwright.Response) {
+		if strings.HasSuffix(r.URL(), "/events") {
+			return // a stream has no end
+		}
+		reading.Go(func() { // reading the body inside the handler would wait for the handler
 			body, err := r.Body()
 			if err != nil {
 				return // redirects have none
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			to.Write(body)
-			to.WriteString(r.URL())
-		}()
+			got.Write(body)
+			got.WriteString(r.URL())
+		})
+	})
+	return func() []byte {
+		reading.Wait()
+		return got.Bytes()
 	}
 }

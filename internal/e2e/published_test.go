@@ -12,6 +12,7 @@ import (
 
 	"gatehouse/internal/composio"
 	"gatehouse/internal/composio/sandbox"
+	"gatehouse/internal/rig"
 	"gatehouse/internal/secret"
 )
 
@@ -32,7 +33,7 @@ func prism(t *testing.T, upstream string) (url string, there bool) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	addr := freePort(t)
+	addr := rig.FreeAddress(t)
 	_, port, _ := splitAddr(addr)
 	log := &output{}
 	cmd := exec.Command("node", filepath.Join(node, "node_modules/@stoplight/prism-cli/dist/index.js"), "proxy", "--errors", "-h", "127.0.0.1", "-p", port, spec, upstream)

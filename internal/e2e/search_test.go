@@ -13,14 +13,15 @@ import (
 // month, and who agreed: asks, opens the request from the row, reads the votes.
 func TestAuditorFindsWhoWidened(t *testing.T) {
 	m := newTeam(t)
+	begun := time.Now().UTC()
 	m.emil.to(m.approved())
 	m.emil.click(m.emil.button("Apply"))
 	m.emil.sees("Composio carried it out")
 
 	ayo := m.open(tabOptions{expect: []string{"status of 422"}})
 	ayo.signIn("Ayo")
-	month := time.Now().UTC()
-	span := " after:" + month.Format("2006-01") + " before:" + month.AddDate(0, 0, 32-month.Day()).Format("2006-01")
+	now := time.Now().UTC()
+	span := " after:" + begun.Format("2006-01") + " before:" + now.AddDate(0, 0, 32-now.Day()).Format("2006-01")
 	// 1. Ask.
 	ayo.to("/history")
 	ayo.fill("Search history", "is:widened toolkit:github environment:production"+span)

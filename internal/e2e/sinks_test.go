@@ -74,7 +74,7 @@ func (s *siem) all(t *testing.T, seq int64) []int64 {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(15 * time.Second); ; {
+	for deadline := time.After(patience); ; {
 		s.mu.Lock()
 		got, forged := slices.Clone(s.got), s.forged
 		s.mu.Unlock()
@@ -94,7 +94,7 @@ var upTo = regexp.MustCompile(`Has everything up to entry ([\d,]+)`)
 // cursor waits until the first sink is up to date, and says how far that is.
 func (p *tab) cursor() int64 {
 	p.t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		p.to("/settings/sinks")
 		text, err := p.Locator("main").InnerText()
 		must(p.t, err)
@@ -135,7 +135,7 @@ func TestSinksInTheBrowser(t *testing.T) {
 	p.click(p.button("Send a test to SIEM"))
 	p.sees("The test was not delivered", "The receiver answered 503")
 	p.toUntil("/settings/sinks", "Failing") // the stream itself tries by and by
-	c.stop(c.cmd) // the receiver is still down
+	c.stop(c.cmd)                           // the receiver is still down
 	c.start()
 	receiver.set(false, key)
 	p.to("/settings/sinks")

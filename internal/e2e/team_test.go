@@ -61,7 +61,7 @@ func (b *postbox) arrives(t *testing.T, to string, words ...string) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(15 * time.Second)
+	deadline := time.After(patience)
 	for {
 		b.mu.Lock()
 		for _, m := range b.got {
@@ -295,12 +295,13 @@ func (m *team) approved() string {
 	return request
 }
 
-func (m *team) schedule(at time.Time) {
+// schedule asks for a time from now; the last step before it is sent sets it.
+func (m *team) schedule(in time.Duration) {
 	m.t.Helper()
 	must(m.t, m.emil.Locator("summary", playwright.PageLocatorOptions{HasText: "Schedule"}).Click())
-	_, err := m.emil.Locator("#input-at").Evaluate("(e, v) => { e.step = 1; e.value = v }", at.UTC().Format("2006-01-02T15:04:05"))
-	must(m.t, err)
 	m.emil.fill("Time zone", "UTC")
+	_, err := m.emil.Locator("#input-at").Evaluate("(e, ms) => { e.step = 1; e.value = new Date(Date.now() + ms).toISOString().slice(0, 19) }", in.Milliseconds())
+	must(m.t, err)
 	m.emil.click(m.emil.button("Schedule"))
 	m.emil.sees("It is approved and will be applied at")
 }
@@ -310,16 +311,16 @@ func (m *team) schedule(at time.Time) {
 func TestSchedulesInTheBrowser(t *testing.T) {
 	m := newTeam(t)
 	request := m.approved()
-	m.schedule(time.Now().Add(10 * time.Second))
+	m.schedule(15 * time.Second)
 	m.emil.follows(request)
-	must(t, expect.Locator(m.emil.Locator("body")).ToContainText("Composio carried it out", playwright.LocatorAssertionsToContainTextOptions{Timeout: playwright.Float(40_000)}))
+	must(t, expect.Locator(m.emil.Locator("body")).ToContainText("Composio carried it out", playwright.LocatorAssertionsToContainTextOptions{Timeout: playwright.Float(2 * float64(patience.Milliseconds()))}))
 	m.emil.notReloaded()
 	if n := len(m.box.Journal().Mutations); n != 1 {
 		t.Errorf("%d mutations", n)
 	}
 
 	request = m.waiting()
-	m.schedule(time.Now().Add(2 * time.Hour))
+	m.schedule(2 * time.Hour)
 	m.emil.follows(request)
 	m.ada.to("/people")
 	m.ada.click(m.ada.Locator("td a", playwright.PageLocatorOptions{HasText: "Anna"}))

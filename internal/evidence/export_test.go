@@ -23,7 +23,7 @@ import (
 	"gatehouse/internal/store"
 )
 
-var auditor = access.Reader{User: access.User{ID: "usr_a", Name: "Ayo", Email: "ayo@example.com", Roles: []access.Role{access.Auditor}, State: access.Active}}
+var auditor = access.Reader{User: access.User{ID: "usr_a", Name: "Ayo", Email: "ayo@example.com", Grants: access.Unscoped(access.Auditor), State: access.Active}}
 
 func open(t *testing.T, entries int) (*Service, *store.Store) {
 	t.Helper()
@@ -234,7 +234,7 @@ func TestExportWithoutHistory(t *testing.T) {
 func TestWhoMayExport(t *testing.T) {
 	s, _ := open(t, 1)
 	for _, role := range access.Roles() {
-		_, err := s.Begin(t.Context(), access.Reader{User: access.User{Roles: []access.Role{role}, State: access.Active}}, Wish{Format: CSV})
+		_, err := s.Begin(t.Context(), access.Reader{User: access.User{Grants: access.Unscoped(role), State: access.Active}}, Wish{Format: CSV})
 		if may := role == access.Auditor || role == access.Admin; may != (err == nil) || !may && !problem.Is(err, problem.Forbidden) {
 			t.Errorf("%s: %v", role, err)
 		}
@@ -327,10 +327,10 @@ func TestExportDuringErasure(t *testing.T) {
 	}
 	people := access.NewService(st, nil, time.Now)
 	for _, id := range []string{"usr_x", "usr_y"} {
-		a := access.Account{User: access.User{ID: id, Name: id, Email: id + "@example.com", State: access.Active, Roles: []access.Role{access.Admin}}}
+		a := access.Account{User: access.User{ID: id, Name: id, Email: id + "@example.com", State: access.Active, Grants: access.Unscoped(access.Admin)}}
 		must(st.AddAccount(ctx, a, nil, audit.Event{Actor: audit.System(), Action: "user.added", Object: audit.Object{Kind: "user", ID: id, Name: id}}))
 	}
-	admin := access.Reader{User: access.User{ID: "usr_y", Name: "usr_y", Roles: []access.Role{access.Admin}, State: access.Active}}
+	admin := access.Reader{User: access.User{ID: "usr_y", Name: "usr_y", Grants: access.Unscoped(access.Admin), State: access.Active}}
 	export, err := s.Begin(ctx, auditor, Wish{Query: store.HistoryQuery{Action: "auth_config.updated"}, Format: JSONL})
 	must(err)
 	out := &meddler{do: func() {

@@ -205,7 +205,7 @@ func TestDriftDecided(t *testing.T) {
 // In production, who proposes may not say that what was changed outside is right.
 func TestDriftInProduction(t *testing.T) {
 	for role, may := range map[access.Role]bool{access.Viewer: false, access.Auditor: false, access.Editor: false, access.Approver: true, access.Admin: true} {
-		u := access.User{State: access.Active, Roles: []access.Role{role}}
+		u := access.User{State: access.Active, Grants: access.Unscoped(role)}
 		if got := mirror.MayDecideDrift(u, mirror.Project{Environment: mirror.Production}); got != may {
 			t.Errorf("%s in production: %v", role, got)
 		}

@@ -61,6 +61,14 @@ type SyncState struct {
 // Archived reports whether the project is out of use.
 func (p Project) Archived() bool { return !p.ArchivedAt.IsZero() }
 
+// Place is the project as a whole.
+func (p Project) Place() access.Place { return p.At("") }
+
+// At is a toolkit of the project.
+func (p Project) At(toolkit string) access.Place {
+	return access.Place{Project: p.ID, Environment: p.Environment, Toolkit: toolkit}
+}
+
 // ReaderRoles lists the roles that a project's history may be kept from.
 func ReaderRoles() []access.Role { return []access.Role{access.Viewer, access.Editor, access.Approver} }
 

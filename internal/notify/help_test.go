@@ -83,7 +83,7 @@ func (h *house) until(what string, is func() bool) {
 	h.T.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for !is() {
 		select {
 		case <-tick.C:

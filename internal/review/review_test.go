@@ -12,7 +12,7 @@ import (
 var at = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 
 func auditor(id string) access.Reader {
-	return access.Reader{User: access.User{ID: id, Name: "Name of " + id, Roles: []access.Role{access.Auditor}, State: access.Active}}
+	return access.Reader{User: access.User{ID: id, Name: "Name of " + id, Grants: access.Unscoped(access.Auditor), State: access.Active}}
 }
 
 func TestRanges(t *testing.T) {
@@ -56,7 +56,7 @@ func TestMayClose(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := r.MayClose(access.Reader{User: access.User{ID: "e", Roles: []access.Role{access.Admin}, State: access.Active}}, Sheet{Lookers: lookers}); !problem.Is(err, problem.Forbidden) {
+	if err := r.MayClose(access.Reader{User: access.User{ID: "e", Grants: access.Unscoped(access.Admin), State: access.Active}}, Sheet{Lookers: lookers}); !problem.Is(err, problem.Forbidden) {
 		t.Errorf("an admin: %v", err)
 	}
 }

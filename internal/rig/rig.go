@@ -29,7 +29,7 @@ import (
 const Grace = 400 * time.Millisecond
 
 // Timeout is how long the client waits for the sandbox.
-const Timeout = 150 * time.Millisecond
+const Timeout = time.Second
 
 // A Rig is the parts of a console.
 type Rig struct {

@@ -72,7 +72,7 @@ func newHouse(t *testing.T, private ...string) *house {
 	h := &house{Rig: rig.New(t, sandbox.Options{})}
 	h.settings = sink.Settings{
 		Host: "gatehouse.example.com", Version: "1.2", Dir: filepath.Join(t.TempDir(), "sinks"), Retry: time.Millisecond,
-		Receivers: outbound.Rules{Private: private, Timeout: 200 * time.Millisecond},
+		Receivers: outbound.Rules{Private: private, Timeout: 5 * time.Second},
 	}
 	h.ada = h.Person("Ada", access.Admin)
 	t.Cleanup(func() {
@@ -115,7 +115,7 @@ func (h *house) until(what string, is func() bool) {
 	h.T.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for !is() {
 		select {
 		case <-tick.C:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"gatehouse/internal/audit"
 	"gatehouse/internal/change"
@@ -15,9 +16,9 @@ import (
 
 const requestColumns = `r.id, coalesce(r.project_id, ''), r.title, r.reason, r.state, r.version, r.author_id, r.author_name,
 	r.policies, r.approvals, r.needed, r.votes_from, r.note, r.apply_after, r.zone, r.expires_at, r.created_at, r.updated_at, r.ended_at,
-	v.number, v.items, v.effect_hash, v.contributors, v.author_id, v.author_name, v.created_at`
+	v.number, v.items, v.effect_hash, v.contributors, v.author_id, v.author_name, v.created_at, coalesce(p.environment, '')`
 
-const requestFrom = ` FROM change_request r JOIN revision v ON v.request_id = r.id AND v.number = r.revision `
+const requestFrom = ` FROM change_request r JOIN revision v ON v.request_id = r.id AND v.number = r.revision LEFT JOIN project p ON p.id = r.project_id `
 
 func scanRequest(row scanner) (change.Request, error) {
 	var r change.Request
@@ -25,7 +26,7 @@ func scanRequest(row scanner) (change.Request, error) {
 	var from, after, expires, created, updated, ended, revised int64
 	err := row.Scan(&r.ID, &r.Project, &r.Title, &r.Reason, &r.State, &r.Version, &r.Author.ID, &r.Author.Name,
 		&policies, &r.Approvals.Have, &r.Approvals.Need, &from, &r.Note, &after, &r.Zone, &expires, &created, &updated, &ended,
-		&r.Revision.Number, &items, &r.Revision.EffectHash, &contributors, &r.Revision.By.ID, &r.Revision.By.Name, &revised)
+		&r.Revision.Number, &items, &r.Revision.EffectHash, &contributors, &r.Revision.By.ID, &r.Revision.By.Name, &revised, &r.Environment)
 	if err != nil {
 		return r, err
 	}
@@ -121,11 +122,11 @@ func (t *tx) addRequest(r *change.Request, sealed []change.Sealed) error {
 		project = r.Project
 	}
 	if err := t.exec(`INSERT INTO change_request (id, project_id, title, reason, state, version, author_id, author_name, revision,
-			policies, approvals, needed, votes_from, note, apply_after, zone, expires_at, created_at, updated_at, ended_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
+			policies, approvals, needed, votes_from, note, apply_after, zone, expires_at, created_at, updated_at, ended_at, toolkits)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`,
 		r.ID, project, r.Title, r.Reason, r.State, r.Version, r.Author.ID, r.Author.Name, r.Revision.Number,
 		string(policies), r.Approvals.Have, r.Approvals.Need, micros(r.VotesFrom), r.Note, micros(r.ApplyAfter), r.Zone, micros(r.ExpiresAt),
-		micros(r.CreatedAt), micros(r.UpdatedAt), micros(r.EndedAt)); err != nil {
+		micros(r.CreatedAt), micros(r.UpdatedAt), micros(r.EndedAt), strings.Join(r.Toolkits(), " ")); err != nil {
 		return err
 	}
 	return errors.Join(t.addRevision(r), t.saveProgress(r), t.addSealed(r, sealed))
@@ -207,9 +208,9 @@ func (t *tx) saveRequest(r *change.Request, e change.Effect) error {
 		return err
 	}
 	if err := t.exec(`UPDATE change_request SET title = $2, reason = $3, state = $4, version = $5, revision = $6, policies = $7, approvals = $8, needed = $9,
-		votes_from = $10, note = $11, apply_after = $12, zone = $13, expires_at = $14, updated_at = $15, ended_at = $16 WHERE id = $1`,
+		votes_from = $10, note = $11, apply_after = $12, zone = $13, expires_at = $14, updated_at = $15, ended_at = $16, toolkits = $17 WHERE id = $1`,
 		r.ID, r.Title, r.Reason, r.State, r.Version, r.Revision.Number, string(policies), r.Approvals.Have, r.Approvals.Need,
-		micros(r.VotesFrom), r.Note, micros(r.ApplyAfter), r.Zone, micros(r.ExpiresAt), micros(r.UpdatedAt), micros(r.EndedAt)); err != nil {
+		micros(r.VotesFrom), r.Note, micros(r.ApplyAfter), r.Zone, micros(r.ExpiresAt), micros(r.UpdatedAt), micros(r.EndedAt), strings.Join(r.Toolkits(), " ")); err != nil {
 		return err
 	}
 	if e.Revision {

@@ -216,11 +216,7 @@ func unguarded(ctx context.Context, db *sql.DB, triggers []string, fn func(*sql.
 
 // forgetAll drops everything that is kept in memory of people and requests.
 func (s *Store) forgetAll() {
-	s.subjects.clear()
-	s.keptLines.clear()
-	s.open.reading.Lock()
-	s.open.loaded = false
-	s.open.reading.Unlock()
+	s.forgetRequests()
 	s.mirrors.mu.Lock()
 	s.mirrors.all = nil
 	s.mirrors.mu.Unlock()
@@ -295,4 +291,13 @@ func (x *historyIndex) begin(ctx context.Context) error {
 func rollback(ctx context.Context, conn *sql.Conn) error {
 	_, err := conn.ExecContext(ctx, "ROLLBACK")
 	return err
+}
+
+// forgetRequests drops what is kept of change requests.
+func (s *Store) forgetRequests() {
+	s.subjects.clear()
+	s.keptLines.clear()
+	s.open.reading.Lock()
+	s.open.loaded = false
+	s.open.reading.Unlock()
 }

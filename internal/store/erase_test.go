@@ -19,7 +19,7 @@ func TestErase(t *testing.T) {
 	s := open(t, dir)
 	people := access.NewService(s, nil, time.Now)
 	add := func(id, name, email string) access.User {
-		a := access.Account{User: access.User{ID: id, Name: name, Email: email, State: access.Active, Roles: []access.Role{access.Admin}}}
+		a := access.Account{User: access.User{ID: id, Name: name, Email: email, State: access.Active, Grants: access.Unscoped(access.Admin)}}
 		if err := s.AddAccount(t.Context(), a, nil, audit.Event{Actor: audit.System(), Action: "user.added", Object: audit.Object{Kind: "user", ID: id, Name: name}}); err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +108,7 @@ func TestErasedWhileWritten(t *testing.T) {
 	}
 	people := access.NewService(s, nil, time.Now)
 	add := func(id, name, email string) access.User {
-		u := access.User{ID: id, Name: name, Email: email, State: access.Active, Roles: []access.Role{access.Admin}}
+		u := access.User{ID: id, Name: name, Email: email, State: access.Active, Grants: access.Unscoped(access.Admin)}
 		must(s.AddAccount(t.Context(), access.Account{User: u}, nil, audit.Event{Actor: audit.System(), Action: "user.added", Object: audit.Object{Kind: "user", ID: id, Name: name}}))
 		return u
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -83,7 +82,7 @@ func (t *tx) stillIs(op FormOp) error {
 	if err := t.row("SELECT count(*) FROM session WHERE id = $1", session).Scan(&there); err != nil {
 		return err
 	}
-	if a.State != access.Active || !slices.Equal(a.Roles, u.Roles) || there == 0 {
+	if a.State != access.Active || !a.SameGrants(u) || there == 0 {
 		return problem.New(problem.Forbidden, "Your session ended or your roles changed at this very moment. Nothing was changed. Open the page again to see what you may do.")
 	}
 	return nil

@@ -35,7 +35,7 @@ func (s *Store) Inbox(ctx context.Context, u access.User) (Inbox, error) {
 		for _, r := range open {
 			mine := r.Author.ID == u.ID
 			switch {
-			case r.State == change.Draft && !mine:
+			case r.State == change.Draft && !mine, !r.At(u).May(access.ViewConfigs):
 				continue
 			case mine:
 				in.Mine++

@@ -20,7 +20,7 @@ type lines struct {
 	all     map[string]*change.Line
 }
 
-const lineColumns = "id, coalesce(project_id, ''), title, state, author_id, author_name, approvals, needed, created_at"
+const lineColumns = "id, coalesce(project_id, ''), title, state, author_id, author_name, approvals, needed, created_at, toolkits"
 
 // lines returns the lines of requests that there are, in the order of their ids.
 func (s *Store) lines(ctx context.Context, ids []string) ([]change.Line, error) {
@@ -72,7 +72,9 @@ func (s *Store) readLines(ctx context.Context, ids []string) ([]*change.Line, er
 		l := &change.Line{}
 		all = append(all, l)
 		var created int64
-		err := row.Scan(&l.ID, &l.Project, &l.Title, &l.State, &l.Author.ID, &l.Author.Name, &l.Approvals.Have, &l.Approvals.Need, &created)
+		var toolkits string
+		err := row.Scan(&l.ID, &l.Project, &l.Title, &l.State, &l.Author.ID, &l.Author.Name, &l.Approvals.Have, &l.Approvals.Need, &created, &toolkits)
+		l.Toolkits = strings.Fields(toolkits)
 		l.CreatedAt = fromMicros(created)
 		return err
 	}, linesQuery, args...)

@@ -36,7 +36,7 @@ func TestReadable(t *testing.T) {
 		{[]access.Role{access.Admin}, nil, false},
 		{[]access.Role{access.Viewer, access.Admin}, nil, false},
 	} {
-		u := access.User{ID: "usr_1", Roles: tt.roles, State: access.Active}
+		u := access.User{ID: "usr_1", Grants: access.Unscoped(tt.roles...), State: access.Active}
 		q, err := c.Readable(t.Context(), u, HistoryQuery{Limit: 7})
 		if err != nil || !slices.Equal(q.Hidden, tt.hidden) || q.Public != tt.public || q.Limit != 7 {
 			t.Errorf("%v: %+v, %v", tt.roles, q, err)
@@ -49,12 +49,12 @@ func TestReadable(t *testing.T) {
 		}
 	}
 	for role, want := range map[access.Role]int{access.Viewer: 2, access.Editor: 3, access.Auditor: 3} { // as a saved search that is followed
-		found, err := c.FoundSince(t.Context(), "action:x.y", access.User{ID: "usr_1", Roles: []access.Role{role}, State: access.Active}, 3, 100, 10)
+		found, err := c.FoundSince(t.Context(), "action:x.y", access.User{ID: "usr_1", Grants: access.Unscoped(role), State: access.Active}, 3, 100, 10)
 		if err != nil || len(found) != want {
 			t.Errorf("a followed search finds %d for the %s, want %d, %v", len(found), role, want, err)
 		}
 	}
-	gone := access.User{ID: "usr_1", Roles: []access.Role{access.Admin}, State: access.Disabled}
+	gone := access.User{ID: "usr_1", Grants: access.Unscoped(access.Admin), State: access.Disabled}
 	if q, err := c.Readable(t.Context(), gone, HistoryQuery{}); err != nil || len(q.Hidden) != 3 || !q.Public {
 		t.Errorf("somebody who is out: %+v, %v", q, err)
 	}

@@ -15,6 +15,7 @@ type tx struct {
 	head    *audit.Head
 	mirror  map[string]mirrorDelta // what to tell the snapshots, by project
 	people  bool                   // users or sessions changed
+	moved   bool                   // a project is of another environment
 	unseen  bool                   // no page shows it
 	news    bool                   // there is something in the outbox
 	weighty bool                   // a checkpoint should follow at once

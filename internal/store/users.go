@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"time"
 
@@ -21,34 +22,33 @@ func scanAccount(row scanner) (access.Account, error) {
 	return a, err
 }
 
-const rolesQuery = "SELECT role FROM user_role WHERE user_id = $1 ORDER BY role"
-
-func scanRoles(a *access.Account) func(scanner) error {
-	return func(row scanner) error {
-		var r access.Role
-		err := row.Scan(&r)
-		a.Roles = append(a.Roles, r)
-		return err
-	}
-}
-
-const groupsQuery = "SELECT group_id FROM group_member WHERE user_id = $1 ORDER BY group_id"
-
-func scanGroups(a *access.Account) func(scanner) error {
-	return func(row scanner) error {
-		var g string
-		err := row.Scan(&g)
-		a.Groups = append(a.Groups, g)
-		return err
-	}
-}
-
 func (s *Store) account(ctx context.Context, condition, arg string) (access.Account, error) {
-	a, err := scanAccount(s.row(ctx, "SELECT "+userColumns+" FROM users WHERE "+condition, arg))
-	if err != nil {
-		return a, missing(err, "person")
+	return readAccount(s.reading(ctx), condition, arg)
+}
+
+// reading is how the store reads outside a transaction.
+func (s *Store) reading(ctx context.Context) reading {
+	return func(scan func(scanner) error, query string, args ...any) error {
+		return s.each(ctx, scan, query, args...)
 	}
-	return a, errors.Join(s.each(ctx, scanRoles(&a), rolesQuery, a.ID), s.each(ctx, scanGroups(&a), groupsQuery, a.ID))
+}
+
+func readAccount(each reading, condition, arg string) (access.Account, error) {
+	var a access.Account
+	err := each(func(row scanner) (err error) {
+		a, err = scanAccount(row)
+		return err
+	}, "SELECT "+userColumns+" FROM users WHERE "+condition, arg)
+	if err == nil && a.ID == "" {
+		err = missing(sql.ErrNoRows, "person")
+	}
+	if err != nil {
+		return a, err
+	}
+	people := []access.User{a.User}
+	err = readRights(each, people, a.ID)
+	a.User = people[0]
+	return a, err
 }
 
 // Account implements [access.Store].
@@ -64,9 +64,7 @@ func (s *Store) AccountByEmail(ctx context.Context, email string) (access.Accoun
 // Users implements [access.Store].
 func (s *Store) Users(ctx context.Context) ([]access.User, error) {
 	return keepIn(s, &s.keptPeople, s.people.Load(), "users", func() ([]access.User, error) {
-		return readUsers(func(scan func(scanner) error, query string, args ...any) error {
-			return s.each(ctx, scan, query, args...)
-		})
+		return readUsers(s.reading(ctx))
 	})
 }
 
@@ -77,45 +75,18 @@ type reading func(scan func(scanner) error, query string, args ...any) error
 
 func readUsers(each reading) ([]access.User, error) {
 	var all []access.User
-	at := map[string]int{}
 	err := each(func(row scanner) error {
 		a, err := scanAccount(row)
-		at[a.ID] = len(all)
 		all = append(all, a.User)
 		return err
 	}, "SELECT "+userColumns+" FROM users ORDER BY name, email")
 	if err != nil {
 		return nil, err
 	}
-	err = each(func(row scanner) error {
-		var id string
-		var r access.Role
-		err := row.Scan(&id, &r)
-		if i, ok := at[id]; ok {
-			all[i].Roles = append(all[i].Roles, r)
-		}
-		return err
-	}, "SELECT user_id, role FROM user_role ORDER BY user_id, role")
-	if err != nil {
-		return nil, err
-	}
-	return all, each(func(row scanner) error {
-		var id, group string
-		err := row.Scan(&id, &group)
-		if i, ok := at[id]; ok {
-			all[i].Groups = append(all[i].Groups, group)
-		}
-		return err
-	}, "SELECT user_id, group_id FROM group_member ORDER BY user_id, group_id")
+	return all, readRights(each, all, "")
 }
 
-func (t *tx) account(id string) (access.Account, error) {
-	a, err := scanAccount(t.row("SELECT "+userColumns+" FROM users WHERE id = $1", id))
-	if err != nil {
-		return a, missing(err, "person")
-	}
-	return a, errors.Join(t.each(scanRoles(&a), rolesQuery, id), t.each(scanGroups(&a), groupsQuery, id))
-}
+func (t *tx) account(id string) (access.Account, error) { return readAccount(t.each, "id = $1", id) }
 
 func (t *tx) addAccount(a access.Account) error {
 	t.people = true
@@ -127,26 +98,14 @@ func (t *tx) addAccount(a access.Account) error {
 	if err != nil {
 		return err
 	}
-	return t.saveRoles(a)
-}
-
-func (t *tx) saveRoles(a access.Account) error {
-	if err := t.exec("DELETE FROM user_role WHERE user_id = $1", a.ID); err != nil {
-		return err
-	}
-	for _, r := range a.Roles {
-		if err := t.exec("INSERT INTO user_role (user_id, role) VALUES ($1, $2)", a.ID, r); err != nil {
-			return err
-		}
-	}
-	return nil
+	return t.saveGrants(a)
 }
 
 func (t *tx) saveAccount(a access.Account) error {
 	t.people = true
 	return errors.Join(
 		t.exec("UPDATE users SET name = $2, passphrase = $3, state = $4 WHERE id = $1", a.ID, a.Name, a.Passphrase, a.State),
-		t.saveRoles(a),
+		t.saveGrants(a),
 	)
 }
 

@@ -15,7 +15,7 @@ import (
 func TestVerifyWhileWritten(t *testing.T) {
 	s := open(t, private(t))
 	people := access.NewService(s, nil, time.Now)
-	by := access.Reader{User: access.User{ID: "usr_1", Name: "Ada", Roles: []access.Role{access.Admin}, State: access.Active}}
+	by := access.Reader{User: access.User{ID: "usr_1", Name: "Ada", Grants: access.Unscoped(access.Admin), State: access.Active}}
 	for range 2000 {
 		if err := s.Record(t.Context(), audit.Event{Actor: audit.System(), Action: "x.y"}); err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
@@ -118,16 +119,20 @@ func (s *Store) BypassesDue(ctx context.Context) ([]change.Request, error) {
 // Rules implements [change.Store].
 func (s *Store) Rules(ctx context.Context) (change.Rules, error) {
 	return keep(s, "rules", func() (change.Rules, error) {
-		return readRules(func(scan func(scanner) error, query string, args ...any) error {
-			return s.each(ctx, scan, query, args...)
-		})
+		return readRules(s.reading(ctx))
 	})
 }
 
 func readRules(each reading) (change.Rules, error) {
 	r := change.Rules{Environments: map[string]string{}}
-	at := map[string]int{}
-	err := errors.Join(
+	var err error
+	if r.Roles, err = readCustomRoles(each); err != nil {
+		return r, err
+	}
+	if r.Groups, err = readGroups(each, r.Roles); err != nil {
+		return r, err
+	}
+	err = errors.Join(
 		each(func(row scanner) error {
 			var p change.Policy
 			var content string
@@ -138,21 +143,6 @@ func readRules(each reading) (change.Rules, error) {
 			r.Policies = append(r.Policies, p)
 			return err
 		}, "SELECT content FROM policy ORDER BY created_at, id"),
-		each(func(row scanner) error {
-			var g access.Group
-			err := row.Scan(&g.ID, &g.Name)
-			at[g.ID] = len(r.Groups)
-			r.Groups = append(r.Groups, g)
-			return err
-		}, "SELECT id, name FROM user_group ORDER BY name, id"),
-		each(func(row scanner) error {
-			var group, user string
-			err := row.Scan(&group, &user)
-			if i, ok := at[group]; ok {
-				r.Groups[i].Members = append(r.Groups[i].Members, user)
-			}
-			return err
-		}, "SELECT group_id, user_id FROM group_member ORDER BY group_id, user_id"),
 		each(func(row scanner) error {
 			var user string
 			err := row.Scan(&user)
@@ -200,10 +190,19 @@ func (t *tx) changeRule(c change.RuleChange) error {
 			return err
 		}
 		before := a
-		a.Roles = c.Roles
+		t.isAbout(c.ID)
+		a.Grants = slices.Concat(c.Grants, slices.DeleteFunc(slices.Clone(a.Grants), func(g access.Grant) bool { return g.Through == "" }))
 		return errors.Join(t.saveAccount(a), t.endLinks(before, a))
 	case change.KindGroup:
-		return t.saveGroup(c)
+		if c.Delete {
+			return errors.Join(t.deleteGroup(c.ID), t.endIdleLinks())
+		}
+		return errors.Join(t.saveGroup(c.Group), t.endIdleLinks())
+	case change.KindCustomRole:
+		if c.Delete {
+			return t.deleteCustomRole(c.ID)
+		}
+		return errors.Join(t.saveCustomRole(c.CustomRole), t.endIdleLinks())
 	case change.KindBreakGlass:
 		err := t.exec("DELETE FROM break_glass")
 		for _, id := range c.List {
@@ -211,6 +210,7 @@ func (t *tx) changeRule(c change.RuleChange) error {
 		}
 		return err
 	case change.KindProject:
+		t.moved = true
 		return t.exec("UPDATE project SET environment = $2 WHERE id = $1", c.ID, c.Environment)
 	case change.KindFreeze:
 		if c.Delete {
@@ -229,18 +229,4 @@ func (t *tx) savePolicy(p change.Policy) error {
 	}
 	return t.exec("INSERT INTO policy (id, content, created_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO UPDATE SET content = excluded.content",
 		p.ID, string(content), micros(p.CreatedAt))
-}
-
-func (t *tx) saveGroup(c change.RuleChange) error {
-	t.people = true // sessions know their people's groups
-	err := t.exec("DELETE FROM group_member WHERE group_id = $1", c.ID)
-	if c.Delete {
-		return errors.Join(err, t.exec("DELETE FROM user_group WHERE id = $1", c.ID))
-	}
-	err = errors.Join(err, t.exec("INSERT INTO user_group (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO UPDATE SET name = excluded.name",
-		c.ID, c.Group.Name, micros(t.now)))
-	for _, m := range c.Group.Members {
-		err = errors.Join(err, t.exec("INSERT INTO group_member (group_id, user_id) VALUES ($1, $2)", c.ID, m))
-	}
-	return err
 }

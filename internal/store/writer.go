@@ -207,6 +207,9 @@ func (w *writer) publish(batch []*job) {
 			recorded = recorded || j.tx.entries > 0
 			w.store.mirrors.publish(j.tx.mirror)
 			w.store.forget(j.tx.about)
+			if j.tx.moved {
+				w.store.forgetRequests()
+			}
 			if j.tx.people {
 				w.store.people.Add(1)
 				w.store.sessions.reset()

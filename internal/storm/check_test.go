@@ -18,10 +18,9 @@ import (
 // settle lets the program finish what is open and stops it.
 func (v *victim) settle() {
 	v.t.Helper()
-	deadline := time.Now().Add(grace + 60*time.Second)
-	for {
-		open := v.open()
-		if len(open) == 0 {
+	var open []string
+	for deadline := time.Now().Add(grace + 2*time.Minute); ; breathe() {
+		if open = v.open(); len(open) == 0 {
 			break
 		}
 		if time.Now().After(deadline) {

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -25,6 +23,7 @@ import (
 
 	"gatehouse/internal/composio/sandbox"
 	"gatehouse/internal/composio/sandbox/sandboxtest"
+	"gatehouse/internal/rig"
 )
 
 var (
@@ -93,7 +92,7 @@ func newVictim(t *testing.T, o sandbox.Options, names ...string) (*victim, []*pe
 func newCrowd(t *testing.T, o sandbox.Options, names []string, roles map[string]string) (*victim, []*person) {
 	t.Helper()
 	v := &victim{t: t, dir: filepath.Join(t.TempDir(), "data"), box: sandboxtest.New(t, o)}
-	addr := freeAddress(t)
+	addr := rig.FreeAddress(t)
 	v.url = "http://" + addr
 	v.env = []string{
 		"PATH=" + os.Getenv("PATH"), "CONSOLE_ADDR=" + addr, "CONSOLE_DATA_DIR=" + v.dir, "COMPOSIO_BASE_URL=" + v.box.URL, "COMPOSIO_API_KEY=" + sandbox.StagingKey,
@@ -126,29 +125,12 @@ func newCrowd(t *testing.T, o sandbox.Options, names []string, roles map[string]
 // synced waits until the console knows what deeds are done to.
 func (v *victim) synced(p *person) {
 	v.t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
 	for _, id := range v.enabledConfigs() {
-		for _, err := p.get(list + "/" + id); err != nil; _, err = p.get(list + "/" + id) {
-			if time.Now().After(deadline) {
-				v.t.Fatalf("the first sync doesn't end: %v", err)
-			}
-		}
+		v.wait("the first sync ends", func() bool {
+			_, err := p.get(list + "/" + id)
+			return err == nil
+		})
 	}
-}
-
-// freeAddress is one below the ports that the system gives to outgoing
-// connections: one of those could take the port while the program is down.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
-		if err == nil {
-			must(t, l.Close())
-			return l.Addr().String()
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
 }
 
 func must(t testing.TB, err error) {
@@ -186,7 +168,7 @@ func (v *victim) start(failpoint string) {
 	select {
 	case <-armed:
 	case <-ended: // its own work hit the point before it could say so
-	case <-time.After(30 * time.Second):
+	case <-time.After(60 * time.Second):
 		v.t.Fatalf("%s is not armed: %s", failpoint, v.dump())
 	}
 }
@@ -236,13 +218,13 @@ func (v *victim) died() bool {
 	select {
 	case <-v.ended:
 		return true
-	case <-time.After(15 * time.Second):
+	case <-time.After(60 * time.Second):
 		return false
 	}
 }
 
 // asker keeps no connections: the program that it asks is often a new one.
-var asker = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+var asker = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
 func (v *victim) answers() bool {
 	resp, err := asker.Get(v.url + "/healthz")
@@ -254,13 +236,22 @@ func (v *victim) answers() bool {
 
 // ready waits until the program answers.
 func (v *victim) ready() {
-	deadline := time.Now().Add(30 * time.Second)
-	for time.Now().Before(deadline) {
-		if v.answers() {
-			return
+	v.wait("the program answers", v.answers)
+}
+
+// wait waits for what happens by and by, two minutes at most.
+func (v *victim) wait(what string, is func() bool) {
+	for deadline := time.Now().Add(2 * time.Minute); !is(); breathe() {
+		if time.Now().After(deadline) {
+			v.t.Fatalf("%s: waited in vain: %s", what, v.dump())
 		}
 	}
-	v.t.Fatalf("the program doesn't answer: %s", v.dump())
+}
+
+// breathe leaves the machine to the program between two looks.
+func breathe() {
+	timer := time.NewTimer(5 * time.Millisecond)
+	<-timer.C
 }
 
 // A person uses the console through HTTP and knows what was acknowledged.
@@ -275,7 +266,7 @@ func (v *victim) signIn(name string) *person {
 	v.t.Helper()
 	jar, err := cookiejar.New(nil)
 	must(v.t, err)
-	p := &person{v: v, name: name, client: &http.Client{Jar: jar, Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	p := &person{v: v, name: name, client: &http.Client{Jar: jar, Timeout: 60 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	page, err := p.get("/signin")
 	must(v.t, err)
 	form := fields(page, "/signin")

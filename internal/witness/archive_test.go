@@ -500,7 +500,7 @@ func TestEraseInArchives(t *testing.T) {
 	c := aged(t, 4)
 	people := access.NewService(c.store, nil, c.now)
 	for _, u := range []access.User{{ID: "usr_1", Name: "Ada Ø", Email: "ada@example.com"}, {ID: "usr_2", Name: "Grace", Email: "grace@example.com"}} {
-		u.State, u.Roles = access.Active, []access.Role{access.Admin}
+		u.State, u.Grants = access.Active, access.Unscoped(access.Admin)
 		c.must(c.store.AddAccount(t.Context(), access.Account{User: u}, nil, audit.Event{Actor: audit.System(), Action: "user.added", Object: audit.Object{Kind: "user", ID: u.ID, Name: u.Name}}))
 	}
 	c.sign()

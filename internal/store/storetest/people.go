@@ -30,7 +30,7 @@ func accounts(t *testing.T, s *store.Store) {
 		t.Errorf("a taken address: %v", err)
 	}
 	updated, err := s.UpdateAccount(ctx, "usr_1", func(a *access.Account) ([]audit.Event, error) {
-		a.Roles = []access.Role{access.Admin, access.Auditor}
+		a.Grants = access.Unscoped(access.Admin, access.Auditor)
 		return []audit.Event{event("user.roles_set")}, nil
 	}, nil)
 	must(t, err)
@@ -247,7 +247,7 @@ func formOps(t *testing.T, s *store.Store) {
 	}
 
 	// Who is no longer who they were when the request began writes nothing.
-	op.User.Roles = []access.Role{access.Admin, access.Auditor}
+	op.User.Grants = access.Unscoped(access.Admin, access.Auditor)
 	kind(t, s.FailSignIn(store.WithFormOp(t.Context(), op), event("d")), problem.Forbidden)
 	op.User = who
 	_, err = s.EndSessions(t.Context(), "usr_1", func(access.Session) bool { return true }, event("session.ended"))

@@ -41,6 +41,7 @@ func requests(t *testing.T, s *store.Store) {
 	addRequest(t, s, want, change.Sealed{Item: 1, Field: "client_secret", Sealed: []byte("sealed")})
 	got, err := s.Request(ctx, "chg_1")
 	must(t, err)
+	want.Environment = mirror.Staging
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

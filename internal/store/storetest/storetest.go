@@ -75,7 +75,7 @@ func event(action string) audit.Event {
 }
 
 func account(id, email string, roles ...access.Role) access.Account {
-	return access.Account{User: access.User{ID: id, Email: email, Name: "Name of " + id, Roles: roles, State: access.Active, CreatedAt: Start}, Passphrase: "phc"}
+	return access.Account{User: access.User{ID: id, Email: email, Name: "Name of " + id, Grants: access.Unscoped(roles...), State: access.Active, CreatedAt: Start}, Passphrase: "phc"}
 }
 
 func addAccount(t *testing.T, s *store.Store, id string) access.Account {
