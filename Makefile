@@ -77,7 +77,7 @@ storm: build ## kills and faults at random while people work, then the invariant
 	go test -timeout 60m -count=1 -run 'TestKills' ./internal/storm -args -kills=$(or $(KILLS),1000)
 
 .PHONY: mutants
-mutants: assets ## plants bugs, one at a time, and requires that a test catches each
+mutants: assets ## plants bugs, wakes one at a time, and requires that a test catches each
 	go test -timeout 20m -count=1 -v -run TestMutants ./internal/mutant
 
 .PHONY: screenshots

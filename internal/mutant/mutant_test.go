@@ -1,11 +1,11 @@
 // Package mutant plants bugs and requires that the tests catch them: a test that
-// never fails proves nothing. The product has no trace of it: each bug is an
-// overlay of one build.
+// never fails proves nothing. The product has no trace of it: the bugs are an
+// overlay of the tests' build.
 package mutant
 
 import (
 	"bytes"
-	"encoding/json"
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,144 +21,176 @@ import (
 	"time"
 )
 
-// An edit replaces a text that occurs once in a file.
-type edit struct{ file, old, new string }
-
-// A mutant is a planted bug and the test that has to catch it.
-type mutant struct {
-	name  string
-	pkg   string // of the test, below internal
-	test  string
-	edits []edit
-}
-
-func one(name, pkg, test, file, old, new string) mutant {
-	return mutant{name, pkg, test, []edit{{file, old, new}}}
-}
-
-const (
-	request = "change/request.go"
-	vote    = "change/vote.go"
-	claim   = "change/claim.go"
-	apply   = "change/apply.go"
-	store   = "store/changes.go"
-)
-
-var mutants = []mutant{
-	// The races of the workflow.
-	one("two last votes at once both count", "change", "TestTwoLastVotesAtOnce", store,
-		"if r, err = t.request(id); err != nil {", "if r, err = s.Request(ctx, id); err != nil {"),
-	one("an edit of what was approved meanwhile", "change", "TestApproveAgainstEdit", "change/revise.go",
-		"case version != r.Version:", "case version < 0:"),
-	one("a vote on what was edited meanwhile", "change", "TestApproveAgainstEdit", vote,
-		"case b.EffectHash != r.Revision.EffectHash:", "case b.EffectHash == \"\":"),
-	one("who edits may approve", "change", "TestContributorCannotVote", vote,
-		"return slices.Contains(r.Revision.Contributors, userID)", "return userID == \"\""),
-	one("cancelled while it is applied", "change", "TestCancelAgainstApply", request,
-		"case !r.State.Waiting() && r.State != Failed && r.State != Partial:", "case r.State.Terminal():"),
-	one("a form counts twice", "app", "TestDecisionSentTwice", "store/forms.go",
-		"if !ok || op.used {", "if !ok || op.used || op.ID != \"\" {"),
-	one("two requests work on one config", "change", "TestTargetTaken", claim,
-		"effect.Claim = append(effect.Claim, i)", "_ = i"),
-	one("a lock that everybody passes", "change", "TestTargetTaken", store,
-		"if holder != r.ID {", "if holder == \"\" {"),
-	{"a revoked approver counts", "change", "TestLostGround", []edit{
-		{request, "case !r.Tally(t.people).Met:", "case len(r.Votes) == 0:"},
-		{request, "case !tally(today, r.voters(Approve, today, t.people)).Met:", "case len(today) == 0:"},
-	}},
-	one("roles as the session knew them", "change", "TestRoleRevokedMeanwhile", vote,
-		"by.User = t.people[i]", "_ = i"),
-	one("a policy that was loosened in flight", "change", "TestPolicyInFlight/loosened", vote,
-		"met := r.Tally(t.people).Met", "now, _ := t.rules.For(t.project, r.Revision.Items, t.people, nil)\n\tmet := tally(now, r.voters(Approve, now, t.people)).Met"),
-	one("a policy that was tightened in flight", "change", "TestPolicyInFlight/tightened", request,
-		"case !tally(today, r.voters(Approve, today, t.people)).Met:", "case len(today) == 0:"),
-	{"policies that were deleted in flight", "change", "TestPolicyInFlight/deleted", []edit{
-		{"change/policy.go", "return all, len(items) > 0 && !slices.Contains(covered, false)", "return all, true"},
-		{"change/tally.go", "t.Met = len(policies) > 0 && len(t.Open) == 0", "t.Met = len(t.Open) == 0"},
-	}},
-	one("an ended session decides", "app", "TestSessionEndsBeforeDecision", "access/session.go",
-		"return now.Sub(s.LastSeen) >= SessionIdle || now.Sub(s.CreatedAt) >= SessionLife", "return now.Sub(s.CreatedAt) >= SessionLife"),
-	one("applied after its time", "change", "TestClockJumps", claim,
-		"if events := r.expire(t.now); len(events) > 0 {", "if events := r.expire(t.now.Add(-1e18)); len(events) > 0 {"),
-	one("decided after its time", "change", "TestClockJumps", "change/service.go",
-		"if r.State.Waiting() && r.over(t.now) {", "if r.State.Terminal() && r.over(t.now) {"),
-	one("votes in the order of a clock that goes back", "change", "TestClockGoesBack", vote,
-		"SignedInAt: by.Since, At: r.following(t.now),", "SignedInAt: by.Since, At: t.now,"),
-	one("an edit made meanwhile is forgotten", "change", "TestEditBetweenReadAndWrite", apply,
-		"return effect, s.noteOutside(r, a.Item, rep.verdict == verdictApplied, f, &effect)", "return effect, nil"),
-
-	// What may never go wrong.
-	one("votes of an earlier revision count", "change", "TestRequestChangesAndRevise", vote,
-		"v.EffectHash == r.Revision.EffectHash && v.Revision == r.Revision.Number && v.At.After(r.VotesFrom)", "v.ID != \"\""),
-	one("stale at the quorum", "change", "TestConflictResolved", vote,
-		"case t.stale():", "case t.stale() && t.now.IsZero():"),
-	one("stale at the read before the write", "change", "TestStale", apply,
-		"case !it.unchanged(live) && (first || !it.achieved(live)):", "case !it.unchanged(live) && live.ID == \"\":"),
-	one("no policy is permission", "change", "TestNoPolicy", "change/policy.go",
-		"return all, len(items) > 0 && !slices.Contains(covered, false)", "return append(all, Policy{}), true"),
-	one("an empty break-glass list is everybody", "change", "TestBreakGlass", "change/bypass.go",
-		"slices.Contains(rules.BreakGlass, u.ID) && u.May", "(len(rules.BreakGlass) == 0 || slices.Contains(rules.BreakGlass, u.ID)) && u.May"),
-	one("a bypass for another revision", "change", "TestBypassThenRevision", "change/bypass.go",
-		"return r.Bypass != nil && r.Bypass.Effect == r.Revision.EffectHash && r.Bypass.At.After(r.VotesFrom)", "return r.Bypass != nil"),
-	one("sent before the intent", "change", "TestIntentFirst", apply,
-		"a, err := s.begin(ctx, r.ID, i)", "s.perform(ctx, r, i, Attempt{Step: r.Progress[i].Step}, deadline)\n\ta, err := s.begin(ctx, r.ID, i)"),
-	{"history in a transaction of its own", "change", "TestHistoryOrNothing", []edit{
-		{store, "\tvar r change.Request\n\terr := s.write(ctx, func(t *tx) (err error) {\n\t\tif r, err = t.request(id); err != nil {", "\tvar r change.Request\n\tvar later []audit.Event\n\terr := s.write(ctx, func(t *tx) (err error) {\n\t\tif r, err = t.request(id); err != nil {"},
-		{store, "\t\treturn t.record(effect.Events...)\n\t})\n", "\t\tlater, t.entries = effect.Events, 1\n\t\treturn nil\n\t})\n\tif err == nil {\n\t\terr = s.write(ctx, func(t *tx) error { return t.record(later...) })\n\t}\n"},
-	}},
-	one("blind retry", "change", "TestFaults/create", apply,
-		"return report{verdict: verdictUnknown, note: why.Message, answer: err.Error()}", "return report{verdict: verdictNotSent, note: why.Message, answer: err.Error()}"),
-	one("no grace", "change", "TestListingBehind", "change/resolve.go",
-		"case graceOver && missedBefore:", "case !missedBefore || graceOver:"),
-	one("another credential than was approved", "change", "TestSealedCredentialReplaced", apply,
-		"if err != nil || a.Step == StepMain && !s.approvedOnes(r, it, credentials) {", "if err != nil {"),
-	one("a rule overwrites another", "change", "TestRulesRace", "change/rules_apply.go",
-		"if err == nil && !it.Base.Equal(t.rules.values(it, t.people)) {", "if err == nil && it.Base == nil {"),
-	one("what is cancelled keeps its credentials", "change", "TestModel", "change/service.go",
-		"events, err := r.cancel(by, reason, t.now)\n\t\treturn Effect{Events: events, Destroy: r.all()}, err", "events, err := r.cancel(by, reason, t.now)\n\t\treturn Effect{Events: events}, err"),
-	one("a retry prolongs the approval", "change", "TestModel", claim,
-		"r.enter(Applying, \"\", t.now)\n\t\teffect", "r.enter(Applying, \"\", t.now)\n\t\tr.ExpiresAt = t.now.Add(t.lives.approval)\n\t\teffect"),
-	one("applied without looking again", "change", "TestModel", claim,
-		"if why := r.unfit(t, t.now); why != \"\" {", "if why := r.unfit(t, t.now); why == \"never\" {"),
-	one("missing from a list is deleted", "mirror", "TestStaleList", "mirror/sync.go",
-		"ask = append(ask, known.ID)", "_ = known"),
-	one("redirects are followed", "composio", "TestNoRedirectCarriesTheKey", "composio/client.go",
-		"CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },", "CheckRedirect: nil,"),
-	one("a closed project's entries by the index", "store", "TestHiddenProjects", "store/index_find.go",
-		"text = \"(\" + text + \" NOT \" + but + \")\"", "text = \"\""),
-	one("a closed project's entries by their numbers", "app", "TestHiddenHistory", "app/history.go",
-		"if !mayRead(reader(c), e) || b.hides(e) {", "if !mayRead(reader(c), e) {"),
-	one("a closed project's configs that are gone", "app", "TestHiddenHistory", "app/past.go",
-		"if err := s.mayKnow(c, p); err != nil {", "if err := error(nil); err != nil {"),
-	one("a closed project's versions as a form", "app", "TestHiddenHistory", "app/restore.go",
-		"if err := mayLookBack(c, p.project); err != nil {\n\t\treturn nil, err", "if err := error(nil); err != nil {\n\t\treturn nil, err"),
-	{"commits that a power cut takes back", "store", "TestGateSettings", []edit{
-		{"store/sqlite.go", "_synchronous=FULL", "_synchronous=NORMAL"}, {"store/sqlite.go", `"synchronous": "2"`, `"synchronous": "1"`},
-	}},
-}
-
 var only = flag.String("only", "", "plant only bugs whose name contains this")
 
 // modelArgs keeps the property test short where it has to catch something.
-var modelArgs = []string{"-model.steps=2000"}
+const modelArgs = "-model.steps=2000"
 
-// run runs a test and returns whether it ran and passed, and what it printed.
-func run(t *testing.T, pkg, tests, overlay string) (ran, passed bool, out string) {
+// What the bugs change is still there.
+func TestPlaces(t *testing.T) {
+	for _, m := range mutants {
+		if _, err := m.planted(".."); err != nil {
+			t.Errorf("%s: %v", m.name, err)
+		}
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+}
+
+func TestMutants(t *testing.T) {
+	if testing.Short() {
+		t.Skip("planted bugs are left out by -short")
+	}
+	TestPlaces(t)
+	mutants = slices.DeleteFunc(mutants, func(m mutant) bool { return !strings.Contains(m.name, *only) })
+	begun := time.Now()
+	g, err := plant(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	built := time.Since(begun)
+	g.sound(t)
+	results := make([]string, len(mutants))
+	each(len(mutants), func(i int) { results[i] = g.try(t, i) })
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	for i, m := range mutants {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", m.name, m.test, results[i]) // to memory
+	}
+	if err := w.Flush(); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%d planted bugs in %s, %s of it for building\n%s", len(mutants), time.Since(begun).Round(time.Second), built.Round(time.Second), table.String())
+}
+
+// each does something for each of n, two at a time.
+func each(n int, do func(i int)) {
+	work := make(chan int)
+	var wg sync.WaitGroup
+	for range min(2, runtime.NumCPU()) {
+		wg.Go(func() {
+			for i := range work {
+				do(i)
+			}
+		})
+	}
+	for i := range n {
+		work <- i
+	}
+	close(work)
+	wg.Wait()
+}
+
+// A garden has the test programs of all packages, with the bugs in them.
+type garden struct {
+	root  string
+	dir   string
+	apart map[int]string // directories of programs with one bug that can't sleep
+}
+
+// plant builds the test programs: one for each package with all bugs asleep, and
+// one for each bug that can't sleep.
+func plant(t *testing.T) (*garden, error) {
+	root, err := filepath.Abs("..")
+	if err != nil {
+		return nil, err
+	}
+	g := &garden{root: root, dir: t.TempDir(), apart: map[int]string{}}
+	w := newWeave()
+	for i, m := range mutants {
+		planted, err := m.planted(root)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.name, err)
+		}
+		sleeps, err := w.add(i+1, planted)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.name, err)
+		}
+		if sleeps {
+			continue
+		}
+		g.apart[i] = t.TempDir()
+		replace := map[string]string{}
+		for file, text := range planted {
+			replace[file] = filepath.Join(g.apart[i], fmt.Sprintf("%d.go", len(replace)))
+			if err := os.WriteFile(replace[file], []byte(text), 0o600); err != nil {
+				return nil, err
+			}
+		}
+		over, err := overlay(g.apart[i], replace)
+		if err == nil {
+			err = build(t, g.apart[i], over, m.pkg)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.name, err)
+		}
+	}
+	over, err := w.write(g.dir)
+	if err != nil {
+		return nil, err
+	}
+	return g, build(t, g.dir, over, packages(mutants)...)
+}
+
+// build puts the test programs of packages into a directory.
+func build(t *testing.T, dir, overlay string, pkgs ...string) error {
+	args := []string{"test", "-c", "-o", dir + "/", "-overlay=" + overlay, "-vet=off", "-ldflags=-s -w"}
+	for _, p := range pkgs {
+		args = append(args, "gatehouse/internal/"+p)
+	}
+	if out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("build %v: %w\n%.4000s", pkgs, err, out)
+	}
+	return nil
+}
+
+// run runs tests with a bug awake, or none for -1, and returns whether they ran
+// and passed, and what they printed.
+func (g *garden) run(t *testing.T, pkg, tests string, bug int) (ran, passed bool, out string) {
 	t.Helper()
-	args := []string{"test", "-count=1", "-timeout=100s", "-run", tests}
-	if overlay != "" {
-		args = append(args, "-overlay="+overlay, "-failfast", "-vet=off", "-ldflags=-s -w")
-	}
-	args = append(args, "-v", "gatehouse/internal/"+pkg)
+	dir := cmp.Or(g.apart[bug], g.dir)
+	args := []string{"-test.run", tests, "-test.v", "-test.failfast", "-test.timeout=200s"}
 	if strings.Contains(tests, "TestModel") {
-		args = append(append(args, "-args"), modelArgs...)
+		args = append(args, modelArgs)
 	}
-	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, filepath.Base(pkg)+".test"), args...)
+	cmd.Dir = filepath.Join(g.root, pkg)
+	cmd.Env = append(os.Environ(), planting+"="+strconv.Itoa(bug+1))
 	var b bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &b, &b
 	err := cmd.Run()
 	out = b.String()
 	return strings.Contains(out, "=== RUN "), err == nil, out
+}
+
+// sound requires that every test that is to catch something passes while all bugs
+// are asleep.
+func (g *garden) sound(t *testing.T) {
+	t.Helper()
+	pkgs := packages(mutants)
+	each(len(pkgs), func(i int) {
+		var names []string
+		for _, m := range mutants {
+			name, _, _ := strings.Cut(m.test, "/")
+			if m.pkg == pkgs[i] && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		_, passed, out := g.run(t, pkgs[i], "^("+strings.Join(names, "|")+")$", -1)
+		if !passed {
+			t.Errorf("%s fails without a planted bug:\n%.4000s", pkgs[i], out)
+			return
+		}
+		for _, n := range names {
+			if !strings.Contains(out, "--- PASS: "+n+" ") {
+				t.Errorf("%s has no test %s", pkgs[i], n)
+			}
+		}
+	})
+	if t.Failed() {
+		t.FailNow()
+	}
 }
 
 // pattern is a -run pattern for exactly this test.
@@ -169,107 +202,15 @@ func pattern(test string) string {
 	return strings.Join(parts, "/")
 }
 
-func TestMutants(t *testing.T) {
-	if testing.Short() {
-		t.Skip("planted bugs are left out by -short")
-	}
-	mutants = slices.DeleteFunc(mutants, func(m mutant) bool { return !strings.Contains(m.name, *only) })
-	root, err := filepath.Abs("..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	begun := time.Now()
-	sound(t)
-	results := make([]string, len(mutants))
-	work := make(chan int)
-	var wg sync.WaitGroup
-	for range min(2, runtime.NumCPU()) {
-		wg.Go(func() {
-			for i := range work {
-				results[i] = try(t, root, t.TempDir(), mutants[i])
-			}
-		})
-	}
-	for i := range mutants {
-		work <- i
-	}
-	close(work)
-	wg.Wait()
-	var table strings.Builder
-	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	for i, m := range mutants {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", m.name, m.test, results[i]) // to memory
-	}
-	if err := w.Flush(); err != nil {
-		t.Error(err)
-	}
-	t.Logf("%d planted bugs in %s\n%s", len(mutants), time.Since(begun).Round(time.Second), table.String())
-}
-
-// sound requires that every test that is to catch something passes by itself.
-func sound(t *testing.T) {
-	t.Helper()
-	tests := map[string][]string{}
-	for _, m := range mutants {
-		name, _, _ := strings.Cut(m.test, "/")
-		if !slices.Contains(tests[m.pkg], name) {
-			tests[m.pkg] = append(tests[m.pkg], name)
-		}
-	}
-	for pkg, names := range tests {
-		_, passed, out := run(t, pkg, "^("+strings.Join(names, "|")+")$", "")
-		if !passed {
-			t.Fatalf("%s fails without a planted bug:\n%.4000s", pkg, out)
-		}
-		for _, n := range names {
-			if !strings.Contains(out, "--- PASS: "+n+" ") {
-				t.Errorf("%s has no test %s", pkg, n)
-			}
-		}
-	}
-}
-
-// try plants a bug and says what became of it.
-func try(t *testing.T, root, dir string, m mutant) string {
-	replace := map[string]string{}
-	for i, e := range m.edits {
-		file := filepath.Join(root, e.file)
-		from := file
-		if planted := replace[file]; planted != "" {
-			from = planted
-		}
-		text, err := os.ReadFile(from)
-		if err != nil {
-			t.Error(err)
-			return "no such file"
-		}
-		if n := strings.Count(string(text), e.old); n != 1 {
-			t.Errorf("%s: the text to replace occurs %d times in %s: %s", m.name, n, e.file, e.old)
-			return "out of date"
-		}
-		planted := filepath.Join(dir, fmt.Sprintf("%d.go", i))
-		if err := os.WriteFile(planted, []byte(strings.Replace(string(text), e.old, e.new, 1)), 0o600); err != nil {
-			t.Error(err)
-			return "not planted"
-		}
-		replace[file] = planted
-	}
-	overlay := filepath.Join(dir, "overlay.json")
-	raw, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Error(err)
-		return "not planted"
-	}
-	if err := os.WriteFile(overlay, raw, 0o600); err != nil {
-		t.Error(err)
-		return "not planted"
-	}
+// try wakes a bug and says what became of it.
+func (g *garden) try(t *testing.T, bug int) string {
+	m := mutants[bug]
 	name, _, _ := strings.Cut(m.test, "/")
-	ran, passed, out := run(t, m.pkg, pattern(m.test), overlay)
+	ran, passed, out := g.run(t, m.pkg, pattern(m.test), bug)
 	switch {
 	case !ran:
 		t.Errorf("%s: the test did not run:\n%.2000s", m.name, out)
-		return "did not build"
+		return "did not run"
 	case passed:
 		t.Errorf("%s: %s did not notice", m.name, m.test)
 		return "SURVIVED"
