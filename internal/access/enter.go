@@ -95,7 +95,7 @@ func (p *Prover) GiveUp(ctx context.Context, token string, from Origin) error {
 func (p *Prover) SignIn(ctx context.Context, a Attempt, browser string, from Origin) (session string, err error) {
 	by := unknown("", from)
 	u, err := p.owner(ctx, a)
-	wrong := ""
+	var wrong string
 	switch {
 	case problem.Is(err, problem.Invalid):
 		wrong = keyUnread

@@ -1,7 +1,9 @@
 package access_test
 
 import (
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,10 +64,7 @@ func (h *house) said(err error, words, why string) {
 		h.T.Errorf("want a refusal that says %q, got %v", words, err)
 		return
 	}
-	text := ""
-	for _, t := range p.Fields {
-		text += t
-	}
+	text := strings.Join(slices.Collect(maps.Values(p.Fields)), " ")
 	if !strings.Contains(text, words) {
 		h.T.Errorf("it says %q, not %q", text, words)
 	}

@@ -125,24 +125,32 @@ func browserName(browser string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// unseal takes a challenge back, once. It says what is wrong with it, if
-// anything is.
-func (p *Prover) unseal(ctx context.Context, sealed secret.Value, browser, purpose string) (session webauthn.SessionData, wrong string, err error) {
+// open reads a challenge that came back, or says what is wrong with it.
+func (p *Prover) open(sealed secret.Value, browser, purpose string) (g given, wrong string) {
 	raw, err := base64.RawURLEncoding.DecodeString(sealed.Reveal())
 	if err != nil {
-		return session, keyUnread, nil
+		return g, keyUnread
 	}
 	text, err := p.people.keys.Open(raw, "challenge", browserName(browser), purpose)
 	if err != nil {
-		return session, keyElsewhere, nil
+		return g, keyElsewhere
 	}
-	var g given
 	if err := json.Unmarshal([]byte(text.Reveal()), &g); err != nil {
-		return session, keyUnread, nil
+		return g, keyUnread
 	}
 	now := p.people.now()
 	if !now.Before(g.Until) || g.Until.Sub(now) > challengeLife {
-		return g.Session, keyLate, nil
+		return g, keyLate
+	}
+	return g, ""
+}
+
+// unseal takes a challenge back, once. It says what is wrong with it, if
+// anything is.
+func (p *Prover) unseal(ctx context.Context, sealed secret.Value, browser, purpose string) (session webauthn.SessionData, wrong string, err error) {
+	g, wrong := p.open(sealed, browser, purpose)
+	if wrong != "" {
+		return session, wrong, nil
 	}
 	err = p.people.store.SpendChallenge(ctx, HashToken(g.Session.Challenge), g.Until)
 	if problem.Is(err, problem.Conflict) {
@@ -239,18 +247,25 @@ func (p *Prover) readSignature(ctx context.Context, a Attempt, browser, purpose 
 	if one.session, wrong, err = p.unseal(ctx, a.Challenge, browser, purpose); wrong != "" || err != nil {
 		return one, wrong, err
 	}
-	if one.answer, err = protocol.ParseCredentialRequestResponseBytes([]byte(a.Assertion.Reveal())); err != nil {
-		return one, keyUnread, nil
+	wrong = one.read(a.Assertion, p.web.Config)
+	return one, wrong, nil
+}
+
+// read takes in an answer, or says why it answers something else.
+func (s *signature) read(assertion secret.Value, config *webauthn.Config) (wrong string) {
+	var err error
+	if s.answer, err = protocol.ParseCredentialRequestResponseBytes([]byte(assertion.Reveal())); err != nil {
+		return keyUnread
 	}
-	client := one.answer.Response.CollectedClientData
-	rp := sha256.Sum256([]byte(p.web.Config.RPID))
+	client := s.answer.Response.CollectedClientData
+	rp := sha256.Sum256([]byte(config.RPID))
 	switch {
-	case client.Challenge != one.session.Challenge:
-		return one, keyReplayed, nil
-	case !protocol.IsOriginInHaystack(client.Origin, p.web.Config.RPOrigins) || !bytes.Equal(one.answer.Response.AuthenticatorData.RPIDHash, rp[:]):
-		return one, keyOrigin, nil
+	case client.Challenge != s.session.Challenge:
+		return keyReplayed
+	case !protocol.IsOriginInHaystack(client.Origin, config.RPOrigins) || !bytes.Equal(s.answer.Response.AuthenticatorData.RPIDHash, rp[:]):
+		return keyOrigin
 	}
-	return one, "", nil
+	return ""
 }
 
 // sign lets one of somebody's passkeys prove who they are, or says what is wrong.

@@ -305,7 +305,7 @@ func TestPasskeyPages(t *testing.T) {
 	ada.fingerprint(ada.get(factorsPath), factorsPath+"/passkeys", key, "name", "My phone").is(200).has("Recovery codes")
 	list := ada.get(factorsPath).has("My phone", "last used never")
 	rename := list.doc.Find(`form[action*="/passkeys/pky_"]`).First().AttrOr("action", "")
-	list = ada.submit(list, rename, "name", "Ada's phone").has("Name saved", "Ada's phone")
+	ada.submit(list, rename, "name", "Ada's phone").has("Name saved", "Ada's phone")
 
 	// Without a passphrase.
 	b := s.browser()

@@ -65,9 +65,9 @@ func (a *Authenticator) Create(options string) string {
 
 	data := a.data(one, 0x40)
 	data = append(data, make([]byte, 16)...)
-	data = binary.BigEndian.AppendUint16(data, uint16(len(one.id)))
+	data = binary.BigEndian.AppendUint16(data, uint16(len(one.id))) //nolint:gosec // 32
 	data = append(append(data, one.id...), cose(a.T, key)...)
-	object := append([]byte("\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x59"), byte(len(data)>>8), byte(len(data)))
+	object := append([]byte("\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x59"), byte(len(data)>>8), byte(len(data))) //nolint:gosec // two bytes of it
 	return a.answer(one, map[string]any{
 		"clientDataJSON": a.client("webauthn.create", o.Challenge), "attestationObject": b64.EncodeToString(append(object, data...)), "transports": []string{"internal"},
 	})
