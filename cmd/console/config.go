@@ -20,6 +20,7 @@ import (
 	"gatehouse/internal/notify"
 	"gatehouse/internal/outbound"
 	"gatehouse/internal/secret"
+	"gatehouse/internal/signon"
 	"gatehouse/internal/sink"
 )
 
@@ -69,6 +70,29 @@ func (f factors) required(known []string) ([]string, error) {
 	}
 	return names, nil
 }
+
+// signing says how people sign in.
+type signing struct {
+	OIDCFile    string `name:"oidc-file" env:"CONSOLE_OIDC_FILE" type:"path" help:"File (JSON) of the identity providers that people may sign in through; see docs/people.md."`
+	LocalSignIn string `name:"local-signin" env:"CONSOLE_LOCAL_SIGNIN" default:"open" enum:"open,emergency" help:"Who may sign in but through a provider: open, everybody who has a passphrase or passkey; emergency, only accounts made with 'console user add --emergency'."`
+}
+
+// providers reads the identity providers.
+func (s signing) providers() ([]signon.Setting, error) {
+	if s.OIDCFile == "" {
+		if s.closed() {
+			return nil, errors.New("CONSOLE_LOCAL_SIGNIN=emergency takes identity providers: name them with CONSOLE_OIDC_FILE")
+		}
+		return nil, nil
+	}
+	found, err := signon.Load(s.OIDCFile)
+	if err != nil {
+		return nil, fmt.Errorf("CONSOLE_OIDC_FILE: %w", err)
+	}
+	return found, nil
+}
+
+func (s signing) closed() bool { return s.LocalSignIn == "emergency" }
 
 // receivers are where notifications may go beside the public internet.
 type receivers struct {

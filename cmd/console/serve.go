@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"gatehouse/internal/mirror"
 	"gatehouse/internal/notify"
 	"gatehouse/internal/secret"
+	"gatehouse/internal/signon"
 	"gatehouse/internal/sink"
 	"gatehouse/internal/store"
 	"gatehouse/internal/witness"
@@ -30,6 +32,7 @@ type serveCommand struct {
 	directory
 	web
 	behaviour
+	signing
 	notifications
 	witnessing
 	retention
@@ -39,7 +42,7 @@ type serveCommand struct {
 
 // Run serves the console until ctx ends.
 func (s serveCommand) Run(ctx context.Context, t terminal) error {
-	return console{directory: s.directory, web: s.web, behaviour: s.behaviour, notifications: s.notifications, witnessing: s.witnessing, retention: s.retention, factors: s.factors, prepare: s.firstProject}.run(ctx, t)
+	return console{directory: s.directory, web: s.web, behaviour: s.behaviour, signing: s.signing, factors: s.factors, notifications: s.notifications, witnessing: s.witnessing, retention: s.retention, prepare: s.firstProject}.run(ctx, t)
 }
 
 // firstProject makes the project that the environment describes.
@@ -56,6 +59,7 @@ type console struct {
 	directory
 	web
 	behaviour
+	signing
 	notifications
 	witnessing
 	retention
@@ -168,12 +172,19 @@ func (k console) run(ctx context.Context, t terminal) (err error) {
 	if err != nil {
 		return err
 	}
+	providers, err := k.providers()
+	if err != nil {
+		return err
+	}
 	c, err := openServices(k.directory, k.behaviour, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.store.Close()) }()
 	c.public = public.String()
+	if err := c.openSignIn(ctx, k.signing); err != nil {
+		return err
+	}
 	if c.witness, err = k.newWitness(ctx, c, t); err != nil {
 		return err
 	}
@@ -195,6 +206,7 @@ func (k console) run(ctx context.Context, t terminal) (err error) {
 	}
 	handler, err := app.New(app.Options{
 		Store: c.store, Mirror: c.mirror, Changes: c.changes, Access: c.access, Notify: c.notify, Sinks: c.sinks, Witness: c.witness, Archive: c.archive, Keys: c.keys,
+		SignOn:    signon.NewService(providers, c.keys, c.public, now, c.noteProvider),
 		PublicURL: public, TrustedProxies: proxies, Build: version, Demo: k.demo, SecondFactor: required, Now: now, Log: log, Stop: ctx.Done(),
 	})
 	if err != nil {
@@ -208,6 +220,29 @@ func (k console) run(ctx context.Context, t terminal) (err error) {
 		return err
 	}
 	return k.serve(ctx, c, handler, listener, log)
+}
+
+// openSignIn says who may sign in locally.
+func (c *services) openSignIn(ctx context.Context, s signing) error {
+	if !s.closed() {
+		return nil
+	}
+	c.access.CloseLocal()
+	people, err := c.store.Users(ctx)
+	if len(people) > 0 && !slices.ContainsFunc(people, func(u access.User) bool { return u.Emergency && u.State == access.Active }) {
+		c.log.Warn("only emergency accounts may sign in locally, and there is none: make one with 'console user add --emergency'")
+	}
+	return err
+}
+
+// noteProvider records that a provider stopped answering, or answers again.
+func (c *services) noteProvider(ctx context.Context, id string, cause error) {
+	if cause != nil {
+		c.log.Warn("an identity provider doesn't answer as it should", "provider", id, "err", cause)
+	}
+	if err := c.access.NoteProvider(ctx, id, cause == nil); err != nil {
+		c.log.Error("record how an identity provider is", "provider", id, "err", err)
+	}
 }
 
 // announce says where the console is, and how to set it up if nobody has yet.

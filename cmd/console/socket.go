@@ -23,6 +23,7 @@ type toolCall struct {
 	Email      string
 	Name       string
 	Roles      []string
+	Emergency  bool
 	Passphrase string
 	Path       string
 	Factors    bool

@@ -30,6 +30,7 @@ type userAddCommand struct {
 	Email          string   `arg:"" help:"E-mail address."`
 	Name           string   `required:"" help:"Name."`
 	Role           []string `required:"" help:"viewer, editor, approver, auditor or admin; may be repeated."`
+	Emergency      bool     `help:"May sign in with the passphrase also when others may only come through an identity provider. Every such sign-in is told to all admins."`
 	PassphraseFile string   `type:"existingfile" help:"File whose first line is the passphrase (default: it is asked for)."`
 	directory
 	public
@@ -64,7 +65,7 @@ func (c userAddCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	return c.call(ctx, t, c.PublicURL, toolCall{Command: "user add", Email: c.Email, Name: c.Name, Roles: c.Role, Passphrase: passphrase})
+	return c.call(ctx, t, c.PublicURL, toolCall{Command: "user add", Email: c.Email, Name: c.Name, Roles: c.Role, Emergency: c.Emergency, Passphrase: passphrase})
 }
 
 // Run lists people.
@@ -165,7 +166,7 @@ func withUser(ctx context.Context, c *services, email string, do func(access.Use
 }
 
 func addUser(ctx context.Context, c *services, call toolCall) (string, error) {
-	p := access.Person{Email: call.Email, Name: call.Name}
+	p := access.Person{Email: call.Email, Name: call.Name, Emergency: call.Emergency}
 	for _, r := range call.Roles {
 		p.Roles = append(p.Roles, access.Role(r))
 	}

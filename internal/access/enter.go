@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"time"
 
 	"gatehouse/internal/audit"
 	"gatehouse/internal/problem"
@@ -99,7 +100,7 @@ func (p *Prover) SignIn(ctx context.Context, a Attempt, browser string, from Ori
 	switch {
 	case problem.Is(err, problem.Invalid):
 		wrong = keyUnread
-	case problem.Is(err, problem.NotFound), err == nil && u.State != Active:
+	case problem.Is(err, problem.NotFound), err == nil && (u.State != Active || !p.people.MayComeLocally(u)):
 		wrong = keyUnknown
 	case err != nil:
 		return "", err
@@ -117,12 +118,7 @@ func (p *Prover) SignIn(ctx context.Context, a Attempt, browser string, from Ori
 // Who has no second factor gives the passphrase.
 func (p *Prover) StepUp(ctx context.Context, r Reader, a Attempt, browser string) (token string, err error) {
 	token = NewToken()
-	done := func(kind string, strong bool) FactorStep {
-		return FactorStep{
-			Prove:  &Session{ID: r.Session, Key: HashToken(token), ProvedAt: p.people.now(), Strong: strong},
-			Events: []audit.Event{{Actor: r.Actor(), Action: provedAction, Object: audit.Object{Kind: "session", ID: r.Session, Name: r.Name}, Detail: map[string]string{"factor": kind}}},
-		}
-	}
+	done := func(kind string, strong bool) FactorStep { return proved(r, token, kind, p.people.now(), strong) }
 	if r.SecondFactor {
 		return token, p.prove(ctx, r.User, proving{r.Actor(), a, browser, forFactor}, func(Account, *Factors) (FactorStep, error) {
 			return done(a.kind(), true), nil
@@ -139,6 +135,34 @@ func (p *Prover) StepUp(ctx context.Context, r Reader, a Attempt, browser string
 			return FactorStep{}, problem.New(problem.Conflict, "You have a second factor since a moment ago. Open the page again and use that.")
 		}
 		return done(kind, r.Strong), nil
+	})
+}
+
+// proved lets the reader's session go on under another token.
+func proved(r Reader, token, by string, at time.Time, strong bool) FactorStep {
+	return FactorStep{
+		Prove:  &Session{ID: r.Session, Key: HashToken(token), ProvedAt: at, Strong: strong},
+		Events: []audit.Event{{Actor: r.Actor(), Action: provedAction, Object: audit.Object{Kind: "session", ID: r.Session, Name: r.Name}, Detail: map[string]string{"factor": by}}},
+	}
+}
+
+// StepUpThrough proves anew who the reader is by an identity of theirs at a
+// provider. Who has a second factor here gives that instead.
+func (p *Prover) StepUpThrough(ctx context.Context, r Reader, in Arrival) (token string, err error) {
+	if _, err := p.people.store.TakeArrival(ctx, in, func(a *Account, known bool, _ Groups) ([]audit.Event, error) {
+		if !known || a.ID != r.ID {
+			return nil, problem.New(problem.Forbidden, "You signed in there as somebody else. Nothing was changed. Sign in as %s.", r.Name)
+		}
+		return nil, nil
+	}); err != nil {
+		return "", err
+	}
+	token = NewToken()
+	return token, p.people.store.UpdateFactors(ctx, r.ID, func(_ Account, f *Factors) (FactorStep, error) {
+		if f.Any() {
+			return FactorStep{}, problem.New(problem.Conflict, "You have a second factor here. Open the page again and use that.")
+		}
+		return proved(r, token, ProviderMethod(in.Provider), in.ProvedAt, r.Strong || in.Strong), nil
 	})
 }
 

@@ -1,6 +1,9 @@
 package access
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // LocalMember is the source of memberships that are given here, by change requests.
 // Others begin with what gives them, such as "oidc:…" or "scim".
@@ -14,6 +17,26 @@ type Group struct {
 	Members []string // ids of users who are in it by change requests, sorted
 	Others  []Member // who are in it by other sources, by user
 	Grants  []Grant  // that its members have
+
+	External []ExternalID // what it is called by sources of members, sorted
+}
+
+// An ExternalID is what a source calls a group. Whoever the source says is in that
+// is in the group.
+type ExternalID struct {
+	Source string
+	ID     string
+}
+
+// String writes the id as it stands in change requests and in history.
+func (e ExternalID) String() string { return e.Source + " " + e.ID }
+
+// ReadExternalID reads what [ExternalID.String] writes.
+func ReadExternalID(s string) (ExternalID, bool) {
+	source, id, _ := strings.Cut(s, " ")
+	clean, complaint := cleanName(id)
+	e := ExternalID{source, id}
+	return e, source != "" && complaint == "" && clean == id
 }
 
 // A Member is in a group since a source says so.

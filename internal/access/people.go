@@ -68,11 +68,13 @@ type Person struct {
 	Name  string
 	Roles []Role
 	Scope Scope // where they have the roles
+
+	Emergency bool // see [User]
 }
 
 // SetUp makes the first account, which is admin and editor, and signs it in.
 func (s *Service) SetUp(ctx context.Context, token string, p Person, passphrase secret.Value, from Origin) (session string, err error) {
-	p.Roles, p.Scope = []Role{Admin, Editor}, Everywhere
+	p.Roles, p.Scope, p.Emergency = []Role{Admin, Editor}, Everywhere, s.closed
 	a, err := s.newAccount(p, &passphrase)
 	if err != nil {
 		return "", err
@@ -96,7 +98,7 @@ func (s *Service) SetUp(ctx context.Context, token string, p Person, passphrase 
 // newAccount checks what was typed. With a passphrase the account is active.
 func (s *Service) newAccount(p Person, passphrase *secret.Value) (Account, error) {
 	fields := map[string]string{}
-	a := Account{User: User{ID: "usr_" + secret.Code(16), State: Invited, CreatedAt: s.now()}}
+	a := Account{User: User{ID: "usr_" + secret.Code(16), State: Invited, CreatedAt: s.now(), Emergency: p.Emergency}}
 	a.Email, fields["email"] = cleanEmail(p.Email)
 	a.Name, fields["name"] = cleanName(p.Name)
 	roles, complaint := cleanRoles(p.Roles)
@@ -131,6 +133,9 @@ func (s *Service) Invite(ctx context.Context, by Reader, p Person) (User, string
 	if err := by.Check(ManagePeople); err != nil {
 		return User{}, "", err
 	}
+	if s.closed {
+		return User{}, "", problem.New(problem.Conflict, "People sign in through the identity provider here. Ask them to do so once; then give them what they need.")
+	}
 	a, err := s.newAccount(p, nil)
 	if err != nil {
 		return a.User, "", err
@@ -155,6 +160,9 @@ func (s *Service) ResetPassphrase(ctx context.Context, by Reader, id string) (st
 	if a.State == Disabled {
 		return "", problem.New(problem.Conflict, "%s is disabled. Enable the account first.", a.Name)
 	}
+	if !s.MayComeLocally(a.User) {
+		return "", problem.New(problem.Conflict, "People sign in through the identity provider here, so a link would be of no use to %s.", a.Name)
+	}
 	kind, life := ResetLink, resetLife
 	if a.State == Invited {
 		kind, life = InviteLink, inviteLife
@@ -172,7 +180,7 @@ func (s *Service) LinkUser(ctx context.Context, token string) (User, error) {
 		return User{}, BadLink()
 	}
 	a, err := s.store.Account(ctx, l.UserID)
-	if err != nil || a.State == Disabled {
+	if err != nil || a.State == Disabled || !s.MayComeLocally(a.User) {
 		return User{}, BadLink()
 	}
 	return a.User, nil
@@ -277,7 +285,7 @@ func (s *Service) SetDisabled(ctx context.Context, by Reader, id string, disable
 		switch {
 		case disabled:
 			a.State, action = Disabled, "user.disabled"
-		case a.Passphrase == "":
+		case a.Passphrase == "" && !a.Linked:
 			a.State = Invited
 		default:
 			a.State = Active

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,6 +17,7 @@ import (
 type Account struct {
 	User
 	Passphrase string // PHC string, empty until set
+	Linked     bool   // they may sign in through a provider
 }
 
 // A Store keeps accounts, sessions, one-time links and guess counters. Methods
@@ -56,6 +58,7 @@ type Store interface {
 	// EndSessions ends those of a user's sessions for which end is true. The
 	// event is written if there was any.
 	EndSessions(ctx context.Context, userID string, end func(Session) bool, e audit.Event) (int, error)
+	IdentityStore
 	TokenStore
 }
 
@@ -65,6 +68,7 @@ type Service struct {
 	keys   *secret.Keyring
 	hasher *hasher
 	now    func() time.Time
+	closed bool // see CloseLocal
 }
 
 // NewService returns a service over a store. Signing people in takes keys.
@@ -100,7 +104,7 @@ func (s *Service) SignIn(ctx context.Context, email string, passphrase secret.Va
 	if err != nil {
 		return "", u, err
 	}
-	if !match || a.State != Active {
+	if !match || a.State != Active || !s.MayComeLocally(a.User) {
 		return "", u, s.failed(ctx, email, a.User, from)
 	}
 	if err := s.store.TakeGuess(ctx, byAddress, func(g *Guess) error { g.giveBack(); return nil }); err != nil {
@@ -136,15 +140,19 @@ func (s *Service) newSession(u User, p Proof, from Origin) (token string, one Se
 	token, now := NewToken(), s.now()
 	return token, Session{
 		ID: "ses_" + secret.Code(16), Key: HashToken(token), UserID: u.ID, CreatedAt: now, LastSeen: now, Origin: from,
-		Method: p.Method, ProvedAt: now, Strong: p.Strong,
+		Method: p.Method, ProvedAt: cmp.Or(p.At, now), Strong: p.Strong,
 	}
 }
 
 func signedInEvent(u User, one Session) audit.Event {
-	return audit.Event{
+	e := audit.Event{
 		Actor: u.Actor(one.Origin), Action: "session.signed_in", Object: audit.Object{Kind: "session", ID: one.ID, Name: u.Name},
 		Detail: map[string]string{"method": one.Method},
 	}
+	if u.Emergency && one.Local() {
+		e.Action = EmergencyAction
+	}
+	return e
 }
 
 // failed records a failed sign-in and returns the answer to it.

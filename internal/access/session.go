@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/internal/audit"
@@ -39,6 +40,14 @@ const (
 	MethodDemo       = "demo"
 )
 
+// EmergencyAction is the action of history when somebody signs in with an emergency
+// account. All admins hear of it.
+const EmergencyAction = "session.emergency"
+
+// Local reports whether the session began by what Gatehouse itself keeps of its
+// person, and not through a provider.
+func (s Session) Local() bool { return !strings.HasPrefix(s.Method, ProviderMethod("")) }
+
 // ProviderMethod is how sessions begin that an identity provider vouches for.
 func ProviderMethod(id string) string { return "oidc:" + id }
 
@@ -48,7 +57,8 @@ const ProofLife = 5 * time.Minute
 // A Proof is how somebody showed who they are.
 type Proof struct {
 	Method string
-	Strong bool // by a second factor, or a passkey that knew its owner
+	Strong bool      // by a second factor, or a passkey that knew its owner
+	At     time.Time // zero: now
 
 	verified string // PHC string of the passphrase that was right, if there was one
 	guesses  string // counter that this ends

@@ -44,6 +44,7 @@ type User struct {
 	State      string
 	CreatedAt  time.Time
 	LastSignIn time.Time // zero if never
+	Emergency  bool      // may sign in with a passphrase where others may not
 
 	SecondFactor bool // has one, which every sign-in asks for
 }

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"cmp"
+
 	"github.com/labstack/echo/v4"
 
 	"gatehouse/internal/problem"
@@ -24,13 +26,19 @@ func (s *Server) accountPage(c echo.Context, name string, complaint error) error
 		name = who.Name
 	}
 	v := templates.AccountView{
-		Page: frame, Tabs: accountTabs("Account"), Email: who.Email, Roles: rolesOf(who.User), Complaints: complaintsView(complaint, fieldLabels),
+		Page: frame, Tabs: s.accountTabs("Account"), Email: cmp.Or(who.Email, who.ID), Roles: rolesOf(who.User), Complaints: complaintsView(complaint, fieldLabels),
 		NameForm: s.newForm(c, "/account"), Name: templates.InputView{Name: "name", Label: "Name", Value: name, Required: true, Complete: "name", Complaint: wrong["name"]},
-		PassForm: s.newForm(c, "/account/passphrase"),
 		Current:  templates.InputView{Name: "secret.current", Label: "Current passphrase", Type: "password", Required: true, Complete: "current-password", Complaint: wrong["current"]},
 		New:      templates.InputView{Name: "secret.passphrase", Label: "New passphrase", Type: "password", Required: true, Complete: "new-password", Complaint: wrong["passphrase"], Hint: "At least 15 characters. Four or five random words do well."},
 		KeysForm: s.newForm(c, "/account/keys"),
 		Keys:     templates.CheckView{Name: "keys", Value: "1", Text: "Keyboard shortcuts", Hint: "Press ? on any page to see them. The choice is kept in this browser.", Checked: frame.Keys},
+	}
+	has, err := s.access.HasPassphrase(c.Request().Context(), who)
+	if err != nil {
+		return err
+	}
+	if has {
+		v.PassForm = s.newForm(c, "/account/passphrase")
 	}
 	if complaint != nil {
 		return again(c, templates.Account(v))
@@ -38,14 +46,19 @@ func (s *Server) accountPage(c echo.Context, name string, complaint error) error
 	return page(c, templates.Account(v))
 }
 
-func accountTabs(current string) []templates.TabView {
-	return []templates.TabView{
+// accountTabs lead through the reader's account.
+func (s *Server) accountTabs(current string) []templates.TabView {
+	tabs := []templates.TabView{
 		{Text: "Account", URL: "/account", Current: current == "Account"},
 		{Text: "Second factors", URL: factorsPath, Current: current == "Second factors"},
 		{Text: "Notifications", URL: "/account/notifications", Current: current == "Notifications"},
 		{Text: "Sessions", URL: sessionsPath, Current: current == "Sessions"},
 		{Text: "API tokens", URL: tokensPath, Current: current == "API tokens"},
 	}
+	if len(s.signon.Choices()) > 0 {
+		tabs = append(tabs, templates.TabView{Text: "Identities", URL: identitiesPath, Current: current == "Identities"})
+	}
+	return tabs
 }
 
 func (s *Server) accountRename(c echo.Context) error {

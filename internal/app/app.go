@@ -25,6 +25,7 @@ import (
 	"gatehouse/internal/problem"
 	"gatehouse/internal/review"
 	"gatehouse/internal/secret"
+	"gatehouse/internal/signon"
 	"gatehouse/internal/sink"
 	"gatehouse/internal/store"
 	"gatehouse/internal/witness"
@@ -42,6 +43,7 @@ type Options struct {
 	Archive *archive.Service
 	Sinks   *sink.Service
 	Keys    *secret.Keyring
+	SignOn  *signon.Service // no providers if nil
 
 	PublicURL      *url.URL // what people type into the browser
 	TrustedProxies []*net.IPNet
@@ -74,6 +76,7 @@ type Server struct {
 	sinks     *sink.Service
 	keys      *secret.Keyring
 	prover    *access.Prover
+	signon    *signon.Service
 	public    *url.URL
 	build     string
 	demo      []DemoUser
@@ -103,9 +106,12 @@ func build(o Options) (http.Handler, *Server, error) {
 	}
 	s := &Server{
 		evidence: evidence.NewService(o.Store, o.Witness, o.Now), reviewer: review.NewService(o.Store, o.Now),
-		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, sinks: o.Sinks, witness: o.Witness, archive: o.Archive, keys: o.Keys,
+		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, sinks: o.Sinks, witness: o.Witness, archive: o.Archive, keys: o.Keys, signon: o.SignOn,
 		public: o.PublicURL, build: buildTag(o.Build), demo: o.Demo, now: o.Now, log: o.Log,
 		limits: newLimits(o.Now), searchers: newSearchers(), reads: newReads(o.Now), started: o.Now(), beat: defaultBeat, stop: o.Stop,
+	}
+	if s.signon == nil {
+		s.signon = signon.NewService(nil, o.Keys, o.PublicURL.String(), o.Now, nil)
 	}
 	var err error
 	if s.prover, err = access.NewProver(o.Access, access.ProverSettings{Public: o.PublicURL, Required: o.SecondFactor}); err != nil {

@@ -10,7 +10,7 @@ import (
 // factorsView shows what the reader has, and what may be done with it.
 func (s *Server) factorsView(c echo.Context, f access.Factors) templates.FactorsView {
 	v := templates.FactorsView{
-		Theme: theme(c), Strip: s.strip(), Tabs: accountTabs("Second factors"), Lead: "What you prove who you are with, beside your passphrase.",
+		Theme: theme(c), Strip: s.strip(), Tabs: s.accountTabs("Second factors"), Lead: "What you prove who you are with, beside your passphrase.",
 		Add: templates.PasskeyFormView{Make: true, Button: "Add a passkey", Else: "Use an authenticator app."},
 		App: templates.AppRowView{Begin: templates.LinkView{Text: "Set up an app", URL: appPath}},
 	}

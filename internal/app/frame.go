@@ -109,6 +109,9 @@ func (s *Server) frame(c echo.Context, at place) (templates.PageView, error) {
 			return v, err
 		}
 	}
+	if who.Emergency {
+		v.Notices = append(v.Notices, templates.NoticeView{Tone: "warn", Title: "You are signed in with an emergency account.", Text: "All admins were told. Sign out when you are done."})
+	}
 	due, err := s.bypassNotices(c)
 	if err != nil {
 		return v, err

@@ -1,7 +1,10 @@
 package app
 
 import (
+	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -70,6 +73,54 @@ type groupForm struct {
 	Name    string   `form:"name"`
 	Members []string `form:"members"`
 	Reason  string   `form:"reason"`
+
+	External map[string]string `form:"external.*"` // lines of ids, by source
+}
+
+// external are the ids that were typed.
+func (f groupForm) external() []access.ExternalID {
+	var all []access.ExternalID
+	for _, source := range slices.Sorted(maps.Keys(f.External)) {
+		for line := range strings.Lines(f.External[source]) {
+			if id := strings.TrimSpace(line); id != "" {
+				all = append(all, access.ExternalID{Source: source, ID: id})
+			}
+		}
+	}
+	return all
+}
+
+// externalLines are a group's ids as they are typed.
+func externalLines(g access.Group) map[string]string {
+	lines := map[string]string{}
+	for _, e := range g.External {
+		lines[e.Source] += e.ID + "\n"
+	}
+	return lines
+}
+
+// externalInputs are fields for the ids of a group, for each source that there is
+// and for those that it has ids of.
+func (s *Server) externalInputs(in groupForm, complaint string) []templates.InputView {
+	sources := map[string]string{}
+	for source := range in.External {
+		sources[source] = source
+	}
+	for _, p := range s.signon.Choices() {
+		sources[access.ProviderMethod(p.ID)] = p.Name
+	}
+	var out []templates.InputView
+	for i, source := range slices.Sorted(maps.Keys(sources)) {
+		v := templates.InputView{
+			Name: "external." + source, ID: "external-" + strconv.Itoa(i), Label: "Ids of this group at " + sources[source], Value: in.External[source], Rows: 2, Code: true, Optional: true, Complete: "off",
+			Hint: "One a line, exactly as it tells them. Whoever it says is in one of them is in this group, from their next sign-in on.",
+		}
+		if i == 0 {
+			v.ID, v.Complaint = "external", complaint
+		}
+		out = append(out, v)
+	}
+	return out
 }
 
 // group returns the group that the URL names; a new one has no id.
@@ -95,7 +146,7 @@ func (s *Server) group(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	in := groupForm{Name: g.Name, Members: g.Members}
+	in := groupForm{Name: g.Name, Members: g.Members, External: externalLines(g)}
 	if typed := s.typed(c); typed != nil {
 		in = groupForm{}
 		if err := decodeValues(typed, &in); err != nil {
@@ -113,6 +164,7 @@ func (s *Server) groupPage(c echo.Context, b rulebook, g access.Group, in groupF
 		Inputs: []templates.InputView{{Name: "name", Label: "Name", Value: in.Name, Required: true, Complaint: wrong["name"], Complete: "off"}},
 		Legend: "Members", BoxesName: "members", BoxesWrong: wrong["members"],
 	}
+	v.Inputs = append(v.Inputs, s.externalInputs(in, wrong["external"])...)
 	if g.ID != "" {
 		v.Title, v.Form = g.Name, s.newForm(c, groupPath(g.ID))
 		v.Remove, v.RemoveText = templates.Local(groupPath(g.ID)+"/remove"), "Remove group"
@@ -139,7 +191,7 @@ func (s *Server) groupSave(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := s.changes.ProposeGroup(c.Request().Context(), reader(c), in.Reason, access.Group{ID: g.ID, Name: in.Name, Members: in.Members})
+	r, err := s.changes.ProposeGroup(c.Request().Context(), reader(c), in.Reason, access.Group{ID: g.ID, Name: in.Name, Members: in.Members, Grants: g.Grants, External: in.external()})
 	if problem.Is(err, problem.Invalid) {
 		return s.groupPage(c, b, g, in, err)
 	}

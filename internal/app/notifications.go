@@ -101,7 +101,7 @@ func (s *Server) tellMePage(c echo.Context, p notify.Preferences, complaint erro
 		return err
 	}
 	v := tellMeView(p)
-	v.Page, v.Tabs, v.Form = frame, accountTabs("Notifications"), s.newForm(c, "/account/notifications")
+	v.Page, v.Tabs, v.Form = frame, s.accountTabs("Notifications"), s.newForm(c, "/account/notifications")
 	v.Complaints, v.Digest.Complaint = complaintsView(complaint, fieldLabels), fieldComplaints(complaint)["digest"]
 	if from, _ := s.notify.MailFrom(); from == "" {
 		v.NoMail = "No mail is sent as long as no mail server is set. Your choice is kept."

@@ -23,6 +23,9 @@ func (s *Server) overview(c echo.Context) error {
 	if same, err := s.unchanged(c); same || err != nil {
 		return err
 	}
+	if !reader(c).May(access.ViewConfigs) {
+		return s.newcomer(c)
+	}
 	frame, err := s.frame(c, place{title: "Overview", nav: "Overview"})
 	if err != nil {
 		return err

@@ -72,7 +72,7 @@ func (s *Server) personActions(c echo.Context, u access.User, v *templates.Perso
 	path := personPath(u.ID)
 	v.Facts = append(v.Facts, templates.FactView{Name: "Second factor", Text: yesNo(u.SecondFactor)})
 	v.RolesForm = s.newForm(c, path+"/roles")
-	if u.State != access.Disabled {
+	if u.State != access.Disabled && s.access.MayComeLocally(u) {
 		v.Reset = templates.ActionView{Form: s.newForm(c, path+"/reset"), Text: "Create a reset link", Hint: "Lets them set a new passphrase and lifts a lock. The old passphrase works until the link is used."}
 	}
 	if u.SecondFactor && u.ID != reader(c).ID {
@@ -87,6 +87,9 @@ func (s *Server) personActions(c echo.Context, u access.User, v *templates.Perso
 	case u.State == access.Disabled:
 		v.Erase = s.newForm(c, path+"/erase")
 		v.Confirm = templates.InputView{Name: "confirm", Label: "Their e-mail, to confirm", Required: true, Complete: "off"}
+		if u.Email == "" {
+			v.Confirm.Label = "Their name, to confirm"
+		}
 		v.Switch = templates.ActionView{Form: s.newForm(c, path+"/enable"), Text: "Enable account", Hint: "They may sign in again."}
 	case u.ID != reader(c).ID:
 		v.Switch = templates.ActionView{Form: s.newForm(c, path+"/disable"), Text: "Disable account", Hint: "Ends all their sessions at once. What they did stays in History."}
@@ -175,8 +178,12 @@ func (s *Server) personErase(c echo.Context) error {
 	if err := decode(c, &in); err != nil {
 		return err
 	}
-	if !strings.EqualFold(strings.TrimSpace(in.Confirm), u.Email) {
-		return s.personPage(c, u, personEdit{}, problem.InvalidFields("Nothing was erased.", map[string]string{"confirm": "Type the e-mail of this person."}))
+	asked, is := "e-mail", u.Email
+	if is == "" {
+		asked, is = "name", u.Name
+	}
+	if !strings.EqualFold(strings.TrimSpace(in.Confirm), is) {
+		return s.personPage(c, u, personEdit{}, problem.InvalidFields("Nothing was erased.", map[string]string{"confirm": "Type the " + asked + " of this person."}))
 	}
 	if err := s.access.Erase(c.Request().Context(), reader(c), u.ID); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"path"
@@ -11,6 +12,7 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
+	"gatehouse/internal/signon"
 	"gatehouse/internal/store"
 	"gatehouse/web/templates"
 )
@@ -268,8 +270,31 @@ func (s *Server) proveWithoutFactor(who access.Reader, wrong string, v *template
 
 // signInAgain leads who came through a provider back there, to prove anew who they
 // are.
-func (s *Server) signInAgain(_ access.Reader, next string) templates.LinkView {
-	return templates.LinkView{Text: "Sign in again", URL: templates.Local(query("/signin", "next", next))}
+func (s *Server) signInAgain(who access.Reader, next string) templates.LinkView {
+	provider := strings.TrimPrefix(who.Method, access.ProviderMethod(""))
+	return templates.LinkView{Text: "Sign in again with " + s.signon.Name(provider), URL: templates.Local(leavePath(provider, signon.Prove, next))}
+}
+
+// stepUpArrived takes back who was at a provider to prove anew who they are.
+func (s *Server) stepUpArrived(c echo.Context, in signon.Arrival) error {
+	who := reader(c)
+	if in.Session != who.Session {
+		return s.refuseArrival(c, "session", problem.New(problem.Invalid, "You were signed in otherwise when you left. Nothing was changed. Begin again from the page you were on."))
+	}
+	token, err := s.prover.StepUpThrough(c.Request().Context(), who, in.Arrival)
+	if problem.Is(err, problem.Forbidden) {
+		return s.refuseArrival(c, "somebody else", err)
+	}
+	if errors.Is(err, access.ErrReplayed) {
+		return s.refuseArrival(c, "replayed", err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.begin(c, token); err != nil {
+		return err
+	}
+	return s.see(c, localPath(in.Next), "Thank you. For the next 5 minutes you won't be asked again.")
 }
 
 // stepUp takes the proof and returns to where it was asked for.

@@ -193,6 +193,9 @@ func (s *Server) fail(err error, c echo.Context) {
 		Theme: theme(c), Strip: s.strip(), Title: title(code), Text: p.Message, RequestID: requestID(c),
 		Back: templates.LinkView{Text: "Go to the overview", URL: "/"},
 	}
+	if strings.HasPrefix(c.Path(), providerPath) && reader(c).ID == "" {
+		view.Title, view.Back = "Not signed in", templates.LinkView{Text: "Back to sign-in", URL: "/signin"}
+	}
 	if code < 500 && reader(c).ID != "" {
 		if view.Page, err = s.frame(c, place{title: view.Title, narrow: true}); err != nil {
 			view.Page = templates.PageView{} // it does without

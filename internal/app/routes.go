@@ -51,6 +51,8 @@ func (s *Server) routes() []route {
 		{post, factorPath + "/leave", anyone, s.factorLeave},
 		{get, stepUpPath, signedIn, s.stepUpPage},
 		{post, stepUpPath, signedIn, s.stepUp},
+		{get, providerPath, anyone, s.signInLeave},
+		{get, providerPath + "/callback", anyone, s.signInArrive},
 		{get, "/setup", anyone, s.setupPage},
 		{post, "/setup", anyone, s.setup},
 		{get, "/link", anyone, s.linkPage},
@@ -61,7 +63,7 @@ func (s *Server) routes() []route {
 		{post, draftsPath, signedIn, s.draftKeep},
 		{post, draftsPath + "/:id/discard", signedIn, s.draftDiscard},
 
-		{get, "/", access.ViewConfigs, s.overview},
+		{get, "/", signedIn, s.overview},
 
 		{get, configs, access.ViewConfigs, s.configs},
 		{post, configs, access.ProposeChange, s.configCreate},
@@ -220,6 +222,9 @@ func (s *Server) routes() []route {
 		{post, appPath, signedIn, s.proven(s.appAdd)},
 		{post, appPath + "/remove", signedIn, s.proven(s.appRemove)},
 		{post, factorsPath + "/codes", signedIn, s.proven(s.codesMake)},
+		{get, identitiesPath, signedIn, s.accountIdentities},
+		{post, identitiesPath, signedIn, s.proven(s.identityLink)},
+		{post, identitiesPath + "/unlink", signedIn, s.proven(s.identityUnlink)},
 		{get, sessionsPath, signedIn, s.accountSessions},
 		{post, sessionsPath + "/end-others", signedIn, s.accountEndOthers},
 		{post, sessionsPath + "/end-all", signedIn, s.accountEndAll},

@@ -107,7 +107,7 @@ func policyText(v mirror.Values, n names) string {
 // ruleRow shows one field of a rule, before and after.
 func ruleRow(field string, before, after []string, n names) templates.DiffRowView {
 	row := diffRow(field, ruleWords(field, before, n), ruleWords(field, after, n))
-	if field == "members" || field == "people" || field == "permissions" || field == "roles" || field == "steps" || field == "operations" {
+	if field == "members" || field == "people" || field == "groups" || field == "external" || field == "permissions" || field == "roles" || field == "steps" || field == "operations" {
 		row = listRow(field, ruleWords(field, before, n), ruleWords(field, after, n))
 	}
 	return row
@@ -141,7 +141,7 @@ func ruleWords(field string, values []string, n names) []string {
 			v = permissionName(access.Permission(v))
 		case "environment":
 			v = capital(v)
-		case "members", "people", "project":
+		case "members", "people", "project", "groups":
 			v = n.of(v)
 		case "from", "until":
 			if at, err := time.Parse(time.RFC3339, v); err == nil {

@@ -21,7 +21,7 @@ func (s *Server) accountSessions(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	v := templates.SessionsView{Page: frame, Tabs: accountTabs("Sessions")}
+	v := templates.SessionsView{Page: frame, Tabs: s.accountTabs("Sessions")}
 	v.Rows = sessionRows(all, reader(c), s.now(), func(id string) templates.FormView { return s.newForm(c, endSessionPath(id)) })
 	if len(all) > 1 {
 		v.Others = templates.ActionView{Form: s.newForm(c, sessionsPath+"/end-others"), Text: "End all others", Hint: "Signs you out everywhere but here."}

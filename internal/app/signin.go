@@ -8,6 +8,7 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
+	"gatehouse/internal/signon"
 	"gatehouse/web/templates"
 )
 
@@ -51,7 +52,12 @@ func (s *Server) signInView(c echo.Context, email, next string, complaint error)
 	if c.QueryParam("late") != "" {
 		v.Notice = templates.NoticeView{Tone: "warn", Text: "The second factor has to come within 5 minutes of the passphrase. Sign in again."}
 	}
+	for _, p := range s.signon.Choices() {
+		v.Providers = append(v.Providers, templates.LinkView{Text: "Sign in with " + p.Name, URL: templates.Local(leavePath(p.ID, signon.SignIn, next))})
+	}
+	v.Fold = len(v.Providers) > 0 && s.access.LocalClosed() && complaint == nil
 	s.offerPasskey(c, next, &v)
+	v.Email.Focus, v.Passphrase.Focus = v.Email.Focus && len(v.Providers) == 0, v.Passphrase.Focus && !v.Fold
 	if len(s.demo) > 0 {
 		v.DemoForm = s.newForm(c, "/signin/demo")
 	}

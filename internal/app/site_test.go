@@ -33,7 +33,7 @@ func newSite(t testing.TB, o sandbox.Options) *site {
 	return openSite(t, rig.New(t, o), nil)
 }
 
-func openSite(t testing.TB, r *rig.Rig, demo []DemoUser) *site {
+func openSite(t testing.TB, r *rig.Rig, demo []DemoUser, change ...func(*Options)) *site {
 	t.Helper()
 	s := &site{Rig: r}
 	ts := httptest.NewUnstartedServer(nil)
@@ -41,10 +41,14 @@ func openSite(t testing.TB, r *rig.Rig, demo []DemoUser) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, server, err := build(Options{
+	o := Options{
 		Store: r.Store, Mirror: r.Mirror, Changes: r.Changes, Access: r.Access, Witness: r.Witness, Archive: r.Archive, Notify: notifier(r, notify.Settings{PublicURL: public.String()}), Sinks: streamer(r, sink.Settings{}), Keys: r.Keys, PublicURL: public, Build: "test", Demo: demo,
 		Now: rig.Now, Log: slog.New(slog.NewTextHandler(r.Log, nil)),
-	})
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	h, server, err := build(o)
 	if err != nil {
 		t.Fatal(err)
 	}

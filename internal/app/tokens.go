@@ -56,7 +56,7 @@ func (s *Server) tokensPage(c echo.Context, in tokenForm, made templates.NewToke
 	}
 	wrong := fieldComplaints(complaint)
 	v := templates.TokensView{
-		Page: frame, Tabs: accountTabs("API tokens"), New: made, Form: s.newForm(c, tokensPath), Complaints: complaintsView(complaint, fieldLabels), Docs: descriptionPath,
+		Page: frame, Tabs: s.accountTabs("API tokens"), New: made, Form: s.newForm(c, tokensPath), Complaints: complaintsView(complaint, fieldLabels), Docs: descriptionPath,
 		Name: templates.InputView{Name: "name", Label: "Name", Value: in.Name, Required: true, Complete: "off", Complaint: wrong["name"], Hint: "What will use it, such as CI. It stands in history beside your name."},
 		May:  rightChecks(in.May), MayWrong: wrong["may"],
 		Empty: templates.EmptyView{Title: "No tokens", Text: "Make one for a program that is to act for you."},

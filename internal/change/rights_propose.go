@@ -121,6 +121,14 @@ func (r Rules) checkGroup(g access.Group, people []access.User) (access.Group, e
 			wrong[fieldName] = "Another group has this name."
 		}
 	}
+	for _, e := range g.External {
+		if _, ok := access.ReadExternalID(e.String()); !ok {
+			wrong[fieldExternal] = "Write each id as the source does, without control characters, at most 100 characters."
+		}
+	}
+	if r.externalTaken(g) {
+		wrong[fieldExternal] = "Another group has one of these ids. An id leads to one group."
+	}
 	var err error
 	if g.Grants, err = r.checkGrants(g.Grants); err != nil {
 		wrong[fieldRoles] = problem.Of(err).Fields[fieldRoles]

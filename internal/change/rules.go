@@ -30,6 +30,7 @@ const (
 	fieldFrom        = "from"
 	fieldUntil       = "until"
 	fieldPermissions = "permissions"
+	fieldExternal    = "external"
 )
 
 func one(s string) []string {
@@ -135,7 +136,17 @@ func needFrom(line string) (int, Need, error) {
 }
 
 func groupValues(g access.Group) mirror.Values {
-	return mirror.Values{fieldName: one(g.Name), fieldMembers: slices.Sorted(slices.Values(g.Members)), fieldRoles: grantTexts(g.Grants)}
+	return mirror.Values{fieldName: one(g.Name), fieldMembers: slices.Sorted(slices.Values(g.Members)), fieldRoles: grantTexts(g.Grants), fieldExternal: externalTexts(g.External)}
+}
+
+// externalTexts are ids elsewhere as they stand in revisions, each once and sorted.
+func externalTexts(ids []access.ExternalID) []string {
+	all := make([]string, len(ids))
+	for i, e := range ids {
+		all[i] = e.String()
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func roleValues(r access.CustomRole) mirror.Values {

@@ -129,14 +129,33 @@ func (it Item) ruleChange(t table) (RuleChange, error) {
 // before groups had any.
 func (it Item) group(id string, rules Rules) (access.Group, error) {
 	g := access.Group{ID: id, Name: first(it.Set[fieldName]), Members: it.Set[fieldMembers]}
-	lines, says := it.Set[fieldRoles]
-	if have, err := rules.group(id); err == nil && !says {
+	have, _ := rules.group(id) // a new one has none of these
+	lines, says := it.Set[fieldExternal]
+	if g.External = have.External; says {
+		g.External = nil
+		for _, line := range lines {
+			if e, ok := access.ReadExternalID(line); ok {
+				g.External = append(g.External, e)
+			}
+		}
+	}
+	if rules.externalTaken(g) {
+		return g, problem.New(problem.Conflict, "Another group has one of the ids elsewhere now.")
+	}
+	if lines, says = it.Set[fieldRoles]; !says {
 		g.Grants = have.Grants
 		return g, nil
 	}
 	var err error
 	g.Grants, err = grantsFrom(lines, rules.Roles)
 	return g, err
+}
+
+// externalTaken reports whether a source calls another group as it calls this one.
+func (r Rules) externalTaken(g access.Group) bool {
+	return slices.ContainsFunc(r.Groups, func(have access.Group) bool {
+		return have.ID != g.ID && slices.ContainsFunc(have.External, func(e access.ExternalID) bool { return slices.Contains(g.External, e) })
+	})
 }
 
 // roleChange is what an item does to a role that people made.

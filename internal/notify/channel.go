@@ -162,6 +162,9 @@ func (s *Service) testMail(ctx context.Context, by access.Reader) error {
 	if !s.settings.Mail.Enabled() {
 		return problem.New(problem.Conflict, "No mail server is set.")
 	}
+	if by.Email == "" {
+		return problem.New(problem.Conflict, "Your account has no address to send a test to.")
+	}
 	return s.sendLetter(ctx, letter{
 		to: by.Email, subject: "A test from Gatehouse", body: s.signed([]string{"This is a test. Mail from Gatehouse arrives."}), id: "test." + secret.Code(16),
 	})

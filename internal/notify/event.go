@@ -19,7 +19,7 @@ const (
 	Watching   Why = "watching"    // they take part in it, or asked to be told
 	Asked      Why = "asked"       // a review asks them about an entry of history
 	Outside    Why = "outside"     // an auth config was changed at Composio directly
-	Security   Why = "security"    // it is about their own account; nobody can choose not to hear of it
+	Security   Why = "security"    // it is about their own account, or about an emergency; nobody can choose not to hear of it
 )
 
 // Whys lists the reasons to choose by, in the order of pages.
@@ -93,6 +93,7 @@ var acts = map[string]act{
 
 	access.NewDeviceAction:    {"", false, "Your account was signed in to from a new device"},
 	access.TokenExpiresAction: {"", false, "Your API token expires soon"},
+	access.EmergencyAction:    {"", false, "An emergency account was signed in to"},
 
 	access.FactorAddedAction:   {"", false, "A second factor was added to your account"},
 	access.FactorRemovedAction: {"", false, "A second factor was removed from your account"},

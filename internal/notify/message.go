@@ -87,6 +87,9 @@ func (m *Message) secure(e audit.Entry) {
 	case access.ClonedAction:
 		m.Title = "it is refused from now on"
 		m.Advice = "Remove it from your account, and tell your admin."
+	case access.EmergencyAction:
+		m.Title = who(e.Actor)
+		m.Advice = "Find out what the emergency is. If there is none, disable the account and end its sessions."
 	case access.TokenExpiresAction:
 		m.Advice = "It stops working at " + clean(e.Detail["expires"]) + ". Make another one in time if something still uses it."
 	}
@@ -119,6 +122,8 @@ func page(e audit.Entry, p mirror.Project) (subject, path string) {
 		return "list of your sessions", "/account/sessions"
 	case e.Object.Kind == "user":
 		return "list of your second factors", "/account/factors"
+	case e.Action == access.EmergencyAction:
+		return "page of the account", "/people/" + e.Actor.ID
 	case e.Action == access.TokenExpiresAction:
 		return "list of your tokens", "/account/tokens"
 	}
@@ -136,6 +141,8 @@ func (m Message) where() string {
 		return m.Project + ", " + m.Environment
 	case m.Request != "":
 		return "the rules"
+	case m.Action == access.EmergencyAction:
+		return "all of Gatehouse"
 	case m.Advice != "":
 		return "your account"
 	}

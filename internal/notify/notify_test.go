@@ -12,6 +12,8 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/change"
 	"gatehouse/internal/notify"
+	"gatehouse/internal/rig"
+	"gatehouse/internal/secret"
 )
 
 // Who hears of what: approvers are asked, the requester hears the outcome, and
@@ -347,5 +349,31 @@ func TestAsked(t *testing.T) {
 	}
 	if got := h.told(ayo); len(got) != 0 {
 		t.Errorf("Ayo was told %q", got)
+	}
+}
+
+// All admins hear of an emergency account, whatever they chose.
+func TestEmergency(t *testing.T) {
+	h := newHouse(t)
+	ada, vera := h.Person("Ada", access.Admin), h.Person("Vera", access.Viewer)
+	u, err := h.Access.AddUser(t.Context(), access.Person{Email: "glass@example.com", Name: "Glass", Roles: []access.Role{access.Admin}, Emergency: true}, secret.New(rig.Passphrase))
+	h.must(err)
+	h.run()
+	h.must(h.notify.SetPreferences(t.Context(), ada, notify.Preferences{Digest: notify.Daily}))
+	if _, _, err := h.Access.SignIn(t.Context(), "glass@example.com", secret.New(rig.Passphrase), access.Origin{IP: "192.0.2.9"}); err != nil {
+		t.Fatal(err)
+	}
+	h.quiet()
+	want := []string{"An emergency account was signed in to: Glass"}
+	for _, who := range []access.Reader{ada, {User: u}} {
+		if diff := cmp.Diff(want, h.told(who)); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if got := h.told(vera); len(got) != 0 {
+		t.Errorf("Vera was told %q", got)
+	}
+	if got := h.mails.to(ada); len(got) != 1 || got[0].subject != want[0] || !strings.Contains(got[0].body, public+"/people/"+u.ID) || !strings.Contains(got[0].body, "disable the account") {
+		t.Errorf("mails: %+v", got)
 	}
 }

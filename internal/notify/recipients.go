@@ -58,7 +58,10 @@ func (s *Service) recipients(ctx context.Context, e audit.Entry) ([]Recipient, e
 // in a review.
 func (s *Service) addressed(ctx context.Context, e audit.Entry, people []access.User) ([]Recipient, error) {
 	if owner := account(e); owner != "" {
-		return certain(Security, people, owner), nil
+		return certain(Security, people, func(u access.User) bool { return u.ID == owner }), nil
+	}
+	if e.Action == access.EmergencyAction {
+		return certain(Security, people, func(u access.User) bool { return u.May(access.ManagePeople) }), nil
 	}
 	if acts[e.Action].topic == Drift {
 		p, err := s.store.Project(ctx, e.Project)
@@ -66,7 +69,7 @@ func (s *Service) addressed(ctx context.Context, e audit.Entry, people []access.
 			return !u.Has(access.Approver) && !u.Has(access.Admin) || !p.ReadBy(u)
 		})), err
 	}
-	return certain(Asked, people, e.Detail["assignee"]), nil
+	return certain(Asked, people, func(u access.User) bool { return u.ID == e.Detail["assignee"] }), nil
 }
 
 // account is the id of the person whose account an entry is about, for those that
@@ -84,8 +87,8 @@ func account(e audit.Entry) string {
 }
 
 // certain is one person who hears of an entry whatever they chose.
-func certain(why Why, people []access.User, id string) []Recipient {
-	found := because(why, slices.DeleteFunc(people, func(u access.User) bool { return u.ID != id }))
+func certain(why Why, people []access.User, is func(access.User) bool) []Recipient {
+	found := because(why, slices.DeleteFunc(people, func(u access.User) bool { return !is(u) }))
 	for i := range found {
 		found[i].Certain = true
 	}

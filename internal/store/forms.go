@@ -169,6 +169,7 @@ func (s *Store) tidy(ctx context.Context) error {
 			t.exec("DELETE FROM spent_challenge WHERE expires_at < $1", micros(t.now)),
 			t.exec("DELETE FROM api_token WHERE expires_at < $1", before(access.TokenKept)),
 			t.exec("DELETE FROM guess WHERE last < $1", before(guessKeep)),
+			t.exec("DELETE FROM spent_ticket WHERE expires_at < $1", micros(t.now)),
 			t.exec("DELETE FROM form_op WHERE created_at < $1", before(opLife)),
 			t.exec("DELETE FROM form_draft WHERE created_at < $1", before(draftLife)),
 			t.exec("DELETE FROM notification WHERE created_at < $1", before(noticeKeep)),

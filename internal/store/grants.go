@@ -120,6 +120,18 @@ func readGroups(each reading, roles []access.CustomRole) ([]access.Group, error)
 	if err != nil {
 		return nil, err
 	}
+	err = each(func(row scanner) error {
+		var group string
+		var e access.ExternalID
+		err := row.Scan(&group, &e.Source, &e.ID)
+		if i, ok := at[group]; ok {
+			all[i].External = append(all[i].External, e)
+		}
+		return err
+	}, "SELECT group_id, source, external_id FROM group_external ORDER BY group_id, source, external_id")
+	if err != nil {
+		return nil, err
+	}
 	return all, each(func(row scanner) error {
 		var group string
 		var m access.Member
@@ -133,14 +145,19 @@ func readGroups(each reading, roles []access.CustomRole) ([]access.Group, error)
 	}, "SELECT group_id, user_id, source FROM group_member ORDER BY group_id, user_id, source")
 }
 
-// saveGroup makes a group as it is given; members by other sources stay.
+// saveGroup makes a group as it is given; members by other sources stay, but those
+// of sources that don't call it anything any more.
 func (t *tx) saveGroup(g access.Group) error {
 	t.people = true // sessions know their people's groups
 	err := errors.Join(
 		t.exec("INSERT INTO user_group (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO UPDATE SET name = excluded.name", g.ID, g.Name, micros(t.now)),
 		t.exec("DELETE FROM group_member WHERE group_id = $1 AND source = $2", g.ID, access.LocalMember),
 		t.putGrants("group_grant", "group_id", g.ID, g.Grants),
+		t.exec("DELETE FROM group_external WHERE group_id = $1", g.ID),
 	)
+	for _, e := range g.External {
+		err = errors.Join(err, t.exec("INSERT INTO group_external (source, external_id, group_id) VALUES ($1, $2, $3)", e.Source, e.ID, g.ID))
+	}
 	for _, m := range g.Members {
 		err = errors.Join(err, t.exec("INSERT INTO group_member (group_id, user_id, source) VALUES ($1, $2, $3)", g.ID, m, access.LocalMember))
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -11,13 +12,16 @@ import (
 	"gatehouse/internal/problem"
 )
 
-const userColumns = `id, email, name, passphrase, state, created_at, last_sign_in,
+const userColumns = `id, email, name, passphrase, state, created_at, last_sign_in, emergency, EXISTS (SELECT 1 FROM identity WHERE user_id = users.id),
 	EXISTS (SELECT 1 FROM passkey WHERE user_id = users.id) OR EXISTS (SELECT 1 FROM totp WHERE user_id = users.id)`
 
 func scanAccount(row scanner) (access.Account, error) {
 	var a access.Account
 	var created, last int64
-	err := row.Scan(&a.ID, &a.Email, &a.Name, &a.Passphrase, &a.State, &created, &last, &a.SecondFactor)
+	err := row.Scan(&a.ID, &a.Email, &a.Name, &a.Passphrase, &a.State, &created, &last, &a.Emergency, &a.Linked, &a.SecondFactor)
+	if a.Email == a.ID {
+		a.Email = "" // the column is unique: see addAccount
+	}
 	a.CreatedAt, a.LastSignIn = fromMicros(created), fromMicros(last)
 	return a, err
 }
@@ -90,8 +94,9 @@ func (t *tx) account(id string) (access.Account, error) { return readAccount(t.e
 
 func (t *tx) addAccount(a access.Account) error {
 	t.people = true
-	err := t.exec("INSERT INTO users (id, email, name, passphrase, state, created_at, last_sign_in) VALUES ($1, $2, $3, $4, $5, $6, 0)",
-		a.ID, a.Email, a.Name, a.Passphrase, a.State, micros(a.CreatedAt))
+	// Who has no address has their id in its place, which is none.
+	err := t.exec("INSERT INTO users (id, email, name, passphrase, state, created_at, last_sign_in, emergency) VALUES ($1, $2, $3, $4, $5, $6, 0, $7)",
+		a.ID, cmp.Or(a.Email, a.ID), a.Name, a.Passphrase, a.State, micros(a.CreatedAt), a.Emergency)
 	if isUnique(err) {
 		return problem.InvalidFields("Nothing was saved.", map[string]string{"email": "Somebody has this address already."})
 	}

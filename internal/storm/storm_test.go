@@ -96,7 +96,7 @@ func newCrowd(t *testing.T, o sandbox.Options, names []string, roles map[string]
 	v.url = "http://" + addr
 	v.env = []string{
 		"PATH=" + os.Getenv("PATH"), "CONSOLE_ADDR=" + addr, "CONSOLE_DATA_DIR=" + v.dir, "COMPOSIO_BASE_URL=" + v.box.URL, "COMPOSIO_API_KEY=" + sandbox.StagingKey,
-		"CONSOLE_ENVIRONMENT=staging", "CONSOLE_SYNC_INTERVAL=1h", "CONSOLE_APPLY_GRACE=" + grace.String(), "COMPOSIO_TIMEOUT=300ms",
+		"CONSOLE_ENVIRONMENT=staging", "CONSOLE_SYNC_INTERVAL=1h", "CONSOLE_APPLY_GRACE=" + grace.String(), "COMPOSIO_TIMEOUT=300ms", "CONSOLE_SECOND_FACTOR=none",
 	}
 	file := filepath.Join(t.TempDir(), "passphrase")
 	must(t, os.WriteFile(file, []byte(passphrase), 0o600))

@@ -87,6 +87,7 @@ type specimen struct {
 	key         string
 	public      audit.PublicKeys
 	content     [32]byte
+	sound       witness.Report // what both verifiers say of it
 }
 
 // specimens makes databases: with and without rows after the last checkpoint,
@@ -162,7 +163,9 @@ func (b *bench) put(s *specimen) error {
 	return errors.Join(os.WriteFile(b.db, s.db, 0o600), os.WriteFile(b.log, s.anchors, 0o600))
 }
 
-// look asks both verifiers, which must agree.
+// look asks both verifiers, which must agree. Each brings its own SQLite, and
+// where only one of these can read a damaged schema, the other must find all
+// that was there.
 func (b *bench) look(what string) (witness.Report, error) {
 	ours := examineFile(b.t.Context(), b.db, b.now.public, b.log)
 	b.python.restored = agreed
@@ -171,6 +174,9 @@ func (b *bench) look(what string) (witness.Report, error) {
 		return ours, err
 	}
 	b.counts[what+": "+ours.Result]++
+	if ours.Result == witness.Unreadable && theirs == b.now.sound || theirs.Result == witness.Unreadable && ours == b.now.sound {
+		return ours, nil
+	}
 	if ours.Result != theirs.Result {
 		return ours, fmt.Errorf("%s: we say %q (%s), the other verifier says %q (%s)", what, ours.Result, ours.Problem, theirs.Result, theirs.Problem)
 	}
@@ -501,7 +507,7 @@ func TestCorruptions(t *testing.T) {
 			t.Fatalf("%+v, %v", found, err)
 		}
 		s.rows, s.signed, s.first = found.Rows, found.Signed, b.first()
-		s.removed = found.Removed
+		s.removed, s.sound = found.Removed, found
 		if s.content, err = content(t.Context(), b.db); err != nil {
 			t.Fatal(err)
 		}
