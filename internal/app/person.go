@@ -44,6 +44,9 @@ func (s *Server) personPage(c echo.Context, u access.User, in personEdit, compla
 	if v.Notices, err = s.roleRequests(c, u, n); err != nil {
 		return err
 	}
+	if typed := s.typed(c); typed.Has("reason") && complaint == nil {
+		in.reason, in.grants = typed.Get("reason"), &grantForm{typed["roles"], typed.Get("role"), typed.Get("where"), typed.Get("toolkit")}
+	}
 	if reader(c).May(access.ManagePeople) {
 		s.personActions(c, u, &v)
 		if err := s.personGrants(c, u, in, &v, fieldComplaints(complaint)["roles"]); err != nil {
@@ -83,9 +86,13 @@ func (s *Server) personGrants(c echo.Context, u access.User, in personEdit, v *t
 // personActions offers what an admin may do with an account.
 func (s *Server) personActions(c echo.Context, u access.User, v *templates.PersonView) {
 	path := personPath(u.ID)
+	v.Facts = append(v.Facts, templates.FactView{Name: "Second factor", Text: yesNo(u.SecondFactor)})
 	v.RolesForm = s.newForm(c, path+"/roles")
 	if u.State != access.Disabled && s.access.MayComeLocally(u) {
 		v.Reset = templates.ActionView{Form: s.newForm(c, path+"/reset"), Text: "Create a reset link", Hint: "Lets them set a new passphrase and lifts a lock. The old passphrase works until the link is used."}
+	}
+	if u.SecondFactor && u.ID != reader(c).ID {
+		v.Factors = templates.ActionView{Form: s.newForm(c, path+"/factors/reset"), Text: "Reset second factors", Hint: "For who has lost them all. Takes them away and ends all sessions; the passphrase stays."}
 	}
 	if u.State == access.Invited {
 		v.Reset.Text, v.Reset.Hint = "Create a new invitation link", "The one before stops working."

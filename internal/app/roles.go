@@ -27,6 +27,11 @@ func (s *Server) rolesPage(c echo.Context, in viewInput, complaint error) error 
 		return err
 	}
 	may := reader(c).May(access.ManagePeople)
+	if typed := s.typed(c); typed != nil && complaint == nil {
+		if err := decodeValues(typed, &in); err != nil {
+			return err
+		}
+	}
 	v := templates.RolesView{Page: frame, Tabs: peopleTabs("Roles")}
 	if may {
 		v.New, v.View = rolesPath+"/new", s.viewForm(c, b, in, complaint)

@@ -35,6 +35,13 @@ func viewOf(c echo.Context) access.View {
 	return v
 }
 
+// itself is [self] with their session.
+func itself(c echo.Context) access.Reader {
+	r := reader(c)
+	r.User = self(c)
+	return r
+}
+
 // seesAs makes the reader see pages in the view of their session, as long as they
 // may.
 func seesAs(c echo.Context, r *access.Reader, v access.View) {
