@@ -60,6 +60,7 @@ type Store interface {
 	EndSessions(ctx context.Context, userID string, end func(Session) bool, e audit.Event) (int, error)
 	IdentityStore
 	ViewStore
+	ReviewStore
 	TokenStore
 }
 

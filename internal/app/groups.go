@@ -18,8 +18,11 @@ import (
 var groupCrumbs = []templates.LinkView{{Text: "People", URL: "/people"}, {Text: "Groups", URL: groupsPath}}
 
 // peopleTabs lead through the pages about who may do what.
-func peopleTabs(current string) []templates.TabView {
+func peopleTabs(c echo.Context, current string) []templates.TabView {
 	tabs := []templates.TabView{{Text: "People", URL: "/people"}, {Text: "Groups", URL: groupsPath}, {Text: "Roles", URL: rolesPath}}
+	if reader(c).May(access.ViewPersonal) {
+		tabs = append(tabs, templates.TabView{Text: "Access reviews", URL: accessReviewsPath})
+	}
 	for i := range tabs {
 		tabs[i].Current = tabs[i].Text == current
 	}
@@ -37,7 +40,7 @@ func (s *Server) groups(c echo.Context) error {
 		return err
 	}
 	may := reader(c).May(access.ManagePeople)
-	v := templates.GroupsView{Page: frame, Tabs: peopleTabs("Groups")}
+	v := templates.GroupsView{Page: frame, Tabs: peopleTabs(c, "Groups")}
 	if may {
 		v.New = groupsPath + "/new"
 	}

@@ -57,6 +57,8 @@ const (
 	glassPath    = "/policies/break-glass"
 	groupsPath   = "/people/groups"
 	rolesPath    = "/people/roles"
+
+	accessReviewsPath = "/people/reviews"
 )
 
 func policyPath(id string) string { return policiesPath + "/" + url.PathEscape(id) }
@@ -68,6 +70,8 @@ func recommendedPath(slug string) string {
 func freezeRemovePath(id string) string { return freezesPath + "/" + url.PathEscape(id) + "/remove" }
 
 func rolePath(id access.Role) string { return rolesPath + "/" + url.PathEscape(string(id)) }
+
+func accessReviewPath(id string) string { return accessReviewsPath + "/" + url.PathEscape(id) }
 
 func groupPath(id string) string { return groupsPath + "/" + url.PathEscape(id) }
 

@@ -32,7 +32,7 @@ func (s *Server) rolesPage(c echo.Context, in viewInput, complaint error) error 
 			return err
 		}
 	}
-	v := templates.RolesView{Page: frame, Tabs: peopleTabs("Roles")}
+	v := templates.RolesView{Page: frame, Tabs: peopleTabs(c, "Roles")}
 	if may {
 		v.New, v.View = rolesPath+"/new", s.viewForm(c, b, in, complaint)
 		v.Complaints = complaintsView(complaint, fieldLabels)

@@ -36,6 +36,8 @@ func (s *Server) routes() []route {
 		policy  = policiesPath + "/:id"
 
 		oneReview = reviewsPath + "/:id"
+
+		peopleReview = accessReviewsPath + "/:id"
 	)
 	get, post := http.MethodGet, http.MethodPost
 	return []route{
@@ -161,6 +163,13 @@ func (s *Server) routes() []route {
 		{post, role + "/remove", access.ManagePeople, s.proven(s.roleDelete)},
 		{post, viewPath, access.ManagePeople, s.proven(s.viewBegin)},
 		{post, viewEndPath, signedIn, s.viewEnd},
+		{get, accessReviewsPath, access.ViewPersonal, s.accessReviews},
+		{post, accessReviewsPath, access.ManagePeople, s.proven(s.accessReviewOpen)},
+		{get, peopleReview, access.ViewPersonal, s.accessReview},
+		{post, peopleReview + "/decide", access.ManagePeople, s.proven(s.accessReviewDecide)},
+		{post, peopleReview + "/close", access.ManagePeople, s.proven(s.accessReviewClose)},
+		{get, peopleReview + "/report.csv", access.ViewPersonal, s.proven(s.accessReviewCSV)},
+		{get, peopleReview + "/report.json", access.ViewPersonal, s.proven(s.accessReviewFile)},
 		{get, "/people/:id", access.ViewPeople, s.person},
 		{get, "/people/:id/history", access.ViewHistory, s.recorded(s.personHistory)},
 		{post, "/people/:id/roles", access.ManagePeople, s.proven(s.personRoles)},
