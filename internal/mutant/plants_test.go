@@ -21,6 +21,7 @@ const (
 	claim   = "change/claim.go"
 	apply   = "change/apply.go"
 	store   = "store/changes.go"
+	tokens  = "access/token.go"
 )
 
 var mutants = []mutant{
@@ -46,7 +47,7 @@ var mutants = []mutant{
 		{request, "case !tally(today, r.voters(Approve, today, t.people)).Met:", "case len(today) == 0:"},
 	}},
 	one("roles as the session knew them", "change", "TestRoleRevokedMeanwhile", vote,
-		"by.User = r.At(t.people[i])", "_ = i"),
+		"by.User = r.At(by.Renew(t.people[i]))", "_ = i"),
 	one("a policy that was loosened in flight", "change", "TestPolicyInFlight/loosened", vote,
 		"met := r.Tally(t.people).Met", "now, _ := t.rules.For(t.project, r.Revision.Items, t.people, nil)\n\tmet := tally(now, r.voters(Approve, now, t.people)).Met"),
 	one("a policy that was tightened in flight", "change", "TestPolicyInFlight/tightened", request,
@@ -114,4 +115,20 @@ var mutants = []mutant{
 	{"commits that a power cut takes back", "store", "TestGateSettings", []edit{
 		{"store/sqlite.go", "_synchronous=FULL", "_synchronous=NORMAL"}, {"store/sqlite.go", `"synchronous": "2"`, `"synchronous": "1"`},
 	}},
+
+	// The JSON API.
+	one("an operation without its permission", "app", "TestAPIPermissions", "api/api.go",
+		"if needs != \"\" && !who.May(needs) {", "if needs == \"never\" {"),
+	one("a token may what its owner may", "app", "TestAPIPermissions", tokens,
+		"\tu.Grants = cut\n", "\t_ = cut\n"),
+	one("a token of one project is one of all", "app", "TestAPIScope", tokens,
+		"case len(t.Projects) == 0:\n\t\treturn []Scope{s}", "case t.ID != \"\":\n\t\treturn []Scope{s}"),
+	one("a token that was revoked", "app", "TestAPITokenEnds", tokens,
+		"if !t.Good(now) || u.State != Active {", "if u.State != Active {"),
+	one("a token that ends meanwhile is answered", "app", "TestAPITokenEndsMeanwhile", "api/api.go",
+		"if err := s.o.Access.StillGood(c.Request().Context(), reader(c)); err != nil {", "if err := error(nil); err != nil {"),
+	one("a token that ends meanwhile proposes", "app", "TestAPITokenEndsMeanwhile", "store/forms.go",
+		"return t.stillGood(op, a.User)", "return nil"),
+	one("a session that ends meanwhile is shown a page", "app", "TestSessionEndsMeanwhile", "app/reads.go",
+		"if still, ok := c.Get(stillKey).(func() bool); ok && !still() {", "if c.Get(stillKey) == \"never\" {"),
 }
