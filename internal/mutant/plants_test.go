@@ -131,4 +131,20 @@ var mutants = []mutant{
 		"return t.stillGood(op, a.User)", "return nil"),
 	one("a session that ends meanwhile is shown a page", "app", "TestSessionEndsMeanwhile", "app/reads.go",
 		"if still, ok := c.Get(stillKey).(func() bool); ok && !still() {", "if c.Get(stillKey) == \"never\" {"),
+
+	// Holes in the walls.
+	one("a route without permission", "app", "TestEveryRouteIsGuarded", "app/routes.go",
+		"{post, \"/people/:id/erase\", access.ManagePeople, s.personErase},", "{post, \"/people/:id/erase\", signedIn, s.personErase},"),
+	one("a route beside the table", "app", "TestEveryRouteIsGuarded", "app/routes.go",
+		"func (s *Server) addRoutes() {", "func (s *Server) addRoutes() {\n\ts.echo.GET(\"/debug\", s.people)"),
+	one("a cookie without its flag", "app", "TestHeadersEverywhere", "app/session.go",
+		"HttpOnly: true, Secure: secure,", "HttpOnly: secure, Secure: secure,"),
+	one("a form that binds role", "app", "TestSlippedIn", "app/account.go",
+		"Name string `form:\"name\"`", "Name string `form:\"name\"`\n\t\tRole string `form:\"role\"`"),
+	one("next leads away", "app", "TestNobodyIsLedAway", "app/middleware.go",
+		"|| strings.HasPrefix(p, \"//\") ||", "||"),
+	one("a kept form with its credentials", "app", "TestCredentialsTurnUpNowhere", "app/drafts.go",
+		"if !strings.HasPrefix(name, secretPrefix) && ", "if "),
+	one("no wall against other sites", "app", "TestForgedForms", "app/app.go",
+		"return zip(cross.Handler(h)), nil", "return zip(h), nil"),
 }
