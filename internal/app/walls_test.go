@@ -28,6 +28,8 @@ func (s *site) fill(path, config, request string, person access.Reader, slug str
 			id = rules.Freezes[0].ID
 		}
 		path = strings.ReplaceAll(path, ":id", id)
+	case strings.HasPrefix(path, accessReviewsPath+"/:id"):
+		path = strings.ReplaceAll(path, ":id", s.someAccessReview())
 	case strings.HasPrefix(path, rolesPath+"/:id"):
 		path = strings.ReplaceAll(path, ":id", string(s.someRules().Roles[0].ID))
 	case strings.HasPrefix(path, reviewsPath+"/:id"):
@@ -298,7 +300,7 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-func TestMalformedRequests(t *testing.T) {
+func TestOddAddresses(t *testing.T) {
 	s := newSite(t, sandbox.Options{})
 	b := s.as("Ada", access.Admin, access.Editor, access.Auditor)
 	for _, path := range []string{
