@@ -59,6 +59,8 @@ type Store interface {
 	EndSessions(ctx context.Context, userID string, end func(Session) bool, e audit.Event) (int, error)
 	IdentityStore
 	TokenStore
+	ClientStore
+	DirectoryStore
 }
 
 // A Service signs people in and looks after their accounts.
