@@ -146,7 +146,44 @@ func (t Token) Same(u User, was User, now time.Time) bool {
 }
 
 // Cut returns the owner with no more than what the token may do.
-func (t Token) Cut(u User) User { return u }
+func (t Token) Cut(u User) User {
+	var cut []Grant
+	for _, g := range u.Grants {
+		g.Allows = slices.DeleteFunc(slices.Clone(g.Allows), func(p Permission) bool { return !t.Allows(p) })
+		for _, s := range t.within(g.Scope) {
+			g.Scope = s
+			cut = append(cut, g)
+		}
+	}
+	u.Grants = cut
+	return u
+}
+
+// within are the parts of a scope that the token may act in.
+func (t Token) within(s Scope) []Scope {
+	switch {
+	case len(t.Projects) == 0:
+		return []Scope{s}
+	case s.Project != "" && !slices.Contains(t.Projects, s.Project):
+		return nil
+	case s.Project != "":
+		return []Scope{s}
+	}
+	var parts []Scope
+	for _, id := range t.Projects {
+		s.Project = id
+		parts = append(parts, s)
+	}
+	return parts
+}
+
+// Renew is the reader's account as it is now, cut down as they are.
+func (r Reader) Renew(u User) User {
+	if r.Token == "" {
+		return u
+	}
+	return r.token.Cut(u)
+}
 
 // A TokenWish is the token that somebody wants.
 type TokenWish struct {
@@ -279,6 +316,9 @@ func (s *Service) UseToken(ctx context.Context, text string, from Origin) (Reade
 	}
 	return t.Reader(u, from), nil
 }
+
+// ThroughToken is the token that the reader acts through, the zero value if it is none.
+func (r Reader) ThroughToken() Token { return r.token }
 
 // StillGood makes sure that what a token may do is as it was when a request began.
 func (s *Service) StillGood(ctx context.Context, r Reader) error {

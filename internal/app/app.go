@@ -17,6 +17,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"gatehouse/internal/access"
+	"gatehouse/internal/api"
 	"gatehouse/internal/archive"
 	"gatehouse/internal/change"
 	"gatehouse/internal/evidence"
@@ -73,6 +74,7 @@ type Server struct {
 	archive   *archive.Service
 	reviewer  *review.Service
 	sinks     *sink.Service
+	api       *api.Service
 	keys      *secret.Keyring
 	signon    *signon.Service
 	public    *url.URL
@@ -112,6 +114,10 @@ func build(o Options) (http.Handler, *Server, error) {
 		s.signon = signon.NewService(nil, o.Keys, o.PublicURL.String(), o.Now, nil)
 	}
 	s.sessions = newSessionStore(s.secureCookies())
+	s.api = api.New(api.Options{
+		Store: o.Store, Mirror: o.Mirror, Changes: o.Changes, Access: o.Access, Keys: o.Keys, PublicURL: o.PublicURL.String(), Now: o.Now,
+		Allow: s.limits.allow, Search: s.limitedSearch, Read: s.noteRead,
+	})
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.fail
@@ -137,7 +143,7 @@ func (s *Server) wrap(h http.Handler) (http.Handler, error) {
 	if err := cross.AddTrustedOrigin(s.public.Scheme + "://" + s.public.Host); err != nil {
 		return nil, err
 	}
-	zip, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.CompressionLevel(1), gzhttp.ContentTypes([]string{"text/html"}))
+	zip, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.CompressionLevel(1), gzhttp.ContentTypes([]string{"text/html", "application/json"}))
 	if err != nil {
 		return nil, err
 	}

@@ -3,13 +3,9 @@ package app
 import (
 	"errors"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
-	"gatehouse/internal/change"
-	"gatehouse/internal/mirror"
 	ql "gatehouse/internal/query"
 	"gatehouse/internal/store"
 	"gatehouse/web/templates"
@@ -35,7 +31,7 @@ func (s *Server) changesSearch(c echo.Context, inbox store.Inbox) error {
 		v.Search.Query, v.Search.Wrong = text, wrongView(text, wrong)
 		return again(c, templates.Changes(v))
 	}
-	found, err := s.foundRequests(c, q, later)
+	found, err := s.store.FindRequests(c.Request().Context(), q, reader(c).User, later, changesPerPage+1, nil)
 	if err != nil {
 		return err
 	}
@@ -68,86 +64,4 @@ func (n names) known(value string) string {
 		return name
 	}
 	return value
-}
-
-// requestsAtOnce is how many requests are looked through at a time.
-const requestsAtOnce = 500
-
-// foundRequests are the newest requests that a query finds, one more than a page.
-func (s *Server) foundRequests(c echo.Context, q ql.Query, before int64) ([]change.Line, error) {
-	ctx := c.Request().Context()
-	projects, err := s.store.Projects(ctx)
-	if err != nil {
-		return nil, err
-	}
-	l := lineQuery{query: q, reader: reader(c).ID, projects: projects}
-	l.from, l.to = q.Span(s.now())
-	var found []change.Line
-	for {
-		some, err := s.store.Requests(ctx, store.RequestQuery{Reader: l.reader, Before: before, Limit: requestsAtOnce})
-		if err != nil {
-			return nil, err
-		}
-		for _, one := range some {
-			if q.Match(func(t ql.Term) bool { return l.holds(t, one) }) {
-				found = append(found, one)
-			}
-		}
-		if len(some) < requestsAtOnce || len(found) > changesPerPage {
-			return found[:min(len(found), changesPerPage+1)], nil
-		}
-		before = some[len(some)-1].CreatedAt.UnixMicro()
-	}
-}
-
-// A lineQuery compares requests with a search.
-type lineQuery struct {
-	query    ql.Query
-	reader   string
-	projects []mirror.Project
-	from, to time.Time
-}
-
-func (l lineQuery) holds(t ql.Term, one change.Line) bool {
-	has := func(s string) bool { return strings.Contains(strings.ToLower(s), strings.ToLower(t.Value)) }
-	switch t.Key {
-	case "state":
-		return string(one.State) == t.Value
-	case "author":
-		return one.Author.ID == t.Value || has(one.Author.Name)
-	case "project":
-		return one.Project != "" && l.projectIs(one.Project, t.Value)
-	case "request":
-		return one.ID == t.Value
-	case ql.After:
-		return !one.CreatedAt.Before(l.from)
-	case ql.Before:
-		return one.CreatedAt.Before(l.to)
-	case ql.Is:
-		return l.is(t.Value, one)
-	}
-	return has(one.Title) || has(one.ID) || has(one.Author.Name)
-}
-
-func (l lineQuery) projectIs(id, name string) bool {
-	for _, p := range l.projects {
-		if p.ID == id {
-			return id == name || strings.EqualFold(p.Slug, name) || strings.EqualFold(p.Name, name)
-		}
-	}
-	return id == name
-}
-
-func (l lineQuery) is(property string, one change.Line) bool {
-	switch property {
-	case "open":
-		return !one.State.Terminal()
-	case "done":
-		return one.State.Terminal()
-	case "mine":
-		return one.Author.ID == l.reader
-	case "rules":
-		return one.Project == ""
-	}
-	return false
 }

@@ -41,7 +41,11 @@ func TestForgedForms(t *testing.T) {
 				for k, v := range headers {
 					r.Header.Set(k, v)
 				}
-				if got := b.do(r); got.status != 403 {
+				got := b.do(r)
+				if route.bearer() && got.status == 401 { // cookies are nothing there
+					continue
+				}
+				if got.status != 403 {
 					t.Errorf("POST %s with %v and token %q: %d, want 403", path, headers, token, got.status)
 				}
 			}

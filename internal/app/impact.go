@@ -1,8 +1,6 @@
 package app
 
 import (
-	"context"
-
 	"github.com/labstack/echo/v4"
 
 	"gatehouse/internal/change"
@@ -127,22 +125,9 @@ func (s *Server) switchConfig(c echo.Context, do change.Operation) error {
 	return s.followed(c, r, "")
 }
 
-// countImpact counts the connections that a change touches, as a record of what
-// was known; where Composio can't be asked, the mirror's number stands.
+// countImpact counts the connections that a change touches.
 func (s *Server) countImpact(c echo.Context, p mirror.Project, all ...mirror.AuthConfig) map[string]change.Impact {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), liveTimeout)
-	defer cancel()
-	out := map[string]change.Impact{}
-	for _, a := range all {
-		out[a.ID] = change.Impact{Counted: true, Connections: a.Connections}
-		if len(all) > 1 {
-			continue
-		}
-		if counts, err := s.mirror.Connections(ctx, p.ID, a.ID); err == nil {
-			out[a.ID] = change.Impact{Counted: true, Connections: counts.Total, ByStatus: counts.ByStatus}
-		}
-	}
-	return out
+	return s.changes.CountImpact(c.Request().Context(), p.ID, all...)
 }
 
 func (s *Server) configDelete(c echo.Context) error {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/problem"
 	ql "gatehouse/internal/query"
@@ -91,7 +93,12 @@ func beforeShown(c echo.Context) error {
 
 // recordRead records a page that is about to be shown: what its path names exists.
 func (s *Server) recordRead(c echo.Context) error {
-	who, path, text := reader(c), c.Request().URL.Path, readText(c)
+	return s.noteRead(c.Request().Context(), reader(c), c.Request().URL.Path, readText(c))
+}
+
+// noteRead records that somebody reads a page, and what they searched for.
+func (s *Server) noteRead(ctx context.Context, who access.Reader, path, text string) error {
+	text = cut(text, ql.MaxBytes+mostText)
 	first, last := s.reads.first(who.ID, path+"?"+text)
 	if !first {
 		return nil
@@ -100,7 +107,7 @@ func (s *Server) recordRead(c echo.Context) error {
 	if last {
 		e.Detail["more"] = "what follows within 10 minutes is not recorded"
 	}
-	if err := s.store.AddRead(c.Request().Context(), e); err != nil {
+	if err := s.store.AddRead(ctx, e); err != nil {
 		s.reads.forget(who.ID, path+"?"+text)
 		return problem.New(problem.Unavailable, "That history is read can't be recorded now, so it isn't shown. An operator has to look at the server's log.").Because(err)
 	}

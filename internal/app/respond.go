@@ -17,6 +17,7 @@ import (
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
+	"gatehouse/internal/api"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/store"
 	"gatehouse/web/templates"
@@ -175,6 +176,10 @@ func (s *Server) fail(err error, c echo.Context) {
 		c.Response().Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(p.RetryAfter.Seconds()))))
 	}
 	noStore(c)
+	if isAPI(c.Request().URL.Path) {
+		s.failAPI(c, code, p, err)
+		return
+	}
 	if c.Request().Method == http.MethodHead {
 		_ = c.NoContent(code) // the reader is gone if this fails
 		return
@@ -193,6 +198,16 @@ func (s *Server) fail(err error, c echo.Context) {
 	}
 	if err := show(c, code, templates.Error(view)); err != nil {
 		s.log.Error("draw an error page", "request", requestID(c), "err", err)
+	}
+}
+
+// failAPI answers a program.
+func (s *Server) failAPI(c echo.Context, code int, p *problem.Error, err error) {
+	if words := api.Words(err); words != nil {
+		p = words
+	}
+	if err := api.Problem(c, code, p); err != nil {
+		s.log.Error("answer with a problem", "request", requestID(c), "err", err)
 	}
 }
 

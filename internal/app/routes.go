@@ -2,6 +2,7 @@ package app
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -216,12 +217,33 @@ func (s *Server) routes() []route {
 		{get, tokensPath, signedIn, s.accountTokens},
 		{post, tokensPath, signedIn, s.tokenMake},
 		{post, tokensPath + "/:id/revoke", signedIn, s.tokenRevoke},
+
+		{get, descriptionPath, anyone, s.api.Description},
+		{get, apiPath + "/me", signedIn, s.api.Me},
+		{get, apiPath + "/projects", access.ViewConfigs, s.api.Projects},
+		{get, apiPath + configs, access.ViewConfigs, s.api.AuthConfigs},
+		{get, apiPath + config, access.ViewConfigs, s.api.AuthConfig},
+		{post, apiPath + "/projects/:slug/changes", access.ProposeChange, s.api.Propose},
+		{get, apiPath + changesPath, access.ViewConfigs, s.api.Changes},
+		{get, apiPath + changesPath + "/:id", access.ViewConfigs, s.api.Change},
+		{get, apiPath + historyPath, access.ViewHistory, s.api.History},
+		{get, apiPath + historyPath + "/:seq", access.ViewHistory, s.api.HistoryEntry},
 	}
 }
+
+// bearer reports whether the route is the JSON API's: tokens count there and
+// cookies don't.
+func (r route) bearer() bool { return isAPI(r.path) }
+
+func isAPI(path string) bool { return strings.HasPrefix(path, "/api/") }
 
 func (s *Server) addRoutes() {
 	for _, r := range s.routes() {
 		h := r.handler
+		if r.bearer() {
+			s.addAPI(r)
+			continue
+		}
 		if r.method == http.MethodPost {
 			h = s.takeForm(r.needs, h)
 		}
@@ -231,9 +253,26 @@ func (s *Server) addRoutes() {
 			s.echo.Add(http.MethodHead, r.path, s.withSession(r.needs != anyone, h))
 		}
 	}
+	s.echo.RouteNotFound("/api/*", func(echo.Context) error { return echo.ErrNotFound })
 	s.echo.RouteNotFound("/*", s.withSession(false, func(echo.Context) error {
 		return problem.New(problem.NotFound, "There is no page at this address.")
 	}))
+}
+
+// addAPI adds a route of the JSON API.
+func (s *Server) addAPI(r route) {
+	h := r.handler
+	switch r.needs {
+	case anyone:
+	case signedIn:
+		h = s.api.Guard("", h)
+	default:
+		h = s.api.Guard(r.needs, h)
+	}
+	s.echo.Add(r.method, r.path, h)
+	if r.method == http.MethodGet {
+		s.echo.Add(http.MethodHead, r.path, h)
+	}
 }
 
 // permit lets through who has the permission. What one may not see isn't there;

@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"gatehouse/internal/access"
 	ql "gatehouse/internal/query"
 )
 
@@ -74,19 +75,23 @@ func (s *searchers) count(person string) {
 // limited looks for what a page of history shows; a search, within what one may
 // cost. One that took too long is wrong.
 func (s *Server) limited(c echo.Context, search bool, look func(context.Context) error) error {
-	r, who := c.Request().Context(), reader(c).ID
 	if !search {
-		return look(r)
+		return look(c.Request().Context())
 	}
-	if !s.limits.search(who) {
+	return s.limitedSearch(c.Request().Context(), reader(c), look)
+}
+
+// limitedSearch looks within what a search may cost.
+func (s *Server) limitedSearch(r context.Context, who access.Reader, look func(context.Context) error) error {
+	if !s.limits.search(who.ID) {
 		return tooManySearches()
 	}
 	ctx, cancel := context.WithTimeout(r, s.searchers.limit)
 	defer cancel()
-	if !s.searchers.enter(ctx, who) {
+	if !s.searchers.enter(ctx, who.ID) {
 		return tooManySearches()
 	}
-	defer s.searchers.leave(who)
+	defer s.searchers.leave(who.ID)
 	err := look(ctx)
 	if err != nil && ctx.Err() != nil && r.Err() == nil {
 		return &ql.Error{Message: fmt.Sprintf("That search took more than %.0f seconds and was stopped. Choose a shorter period, or fewer terms.", s.searchers.limit.Seconds())}

@@ -17,6 +17,9 @@ import (
 
 // fill puts real values into a route's path.
 func (s *site) fill(path, config, request string, person access.Reader, slug string) string {
+	if rest, ok := strings.CutPrefix(path, apiPath); ok {
+		return apiPath + s.fill(rest, config, request, person, slug)
+	}
 	switch {
 	case strings.HasPrefix(path, groupsPath+"/:id"), strings.HasPrefix(path, policiesPath+"/:id"), strings.HasPrefix(path, freezesPath+"/:id"):
 		rules := s.someRules()
@@ -37,6 +40,7 @@ func (s *site) fill(path, config, request string, person access.Reader, slug str
 	path = strings.ReplaceAll(path, ":slug", slug)
 	path = strings.ReplaceAll(path, ":id", config)
 	path = strings.ReplaceAll(path, ":seq", "1")
+	path = strings.ReplaceAll(path, ":token", "tok_none")
 	return strings.ReplaceAll(path, ":file", "nothing.js")
 }
 
@@ -73,6 +77,10 @@ func TestRoutePermissions(t *testing.T) {
 			got := b.do(b.request(route.method, path, form))
 			name := route.method + " " + route.path + " as " + role
 			switch {
+			case route.bearer() && route.needs != anyone: // who is signed in, is so on pages
+				if got.status != 401 || got.header.Get("WWW-Authenticate") == "" {
+					t.Errorf("%s: %d, want 401", name, got.status)
+				}
 			case route.needs == anyone:
 				if route.method == "GET" && got.status >= 500 {
 					t.Errorf("%s: %d", name, got.status)

@@ -292,7 +292,7 @@ func (t table) asNow(by access.Reader, r *Request) (access.Reader, error) {
 	if i < 0 || t.people[i].State != access.Active {
 		return by, problem.New(problem.Forbidden, "Your account may not be used any more.")
 	}
-	by.User = r.At(t.people[i])
+	by.User = r.At(by.Renew(t.people[i]))
 	return by, nil
 }
 

@@ -97,9 +97,12 @@ func (s *Store) AddRequest(ctx context.Context, r *change.Request, sealed []chan
 		if err := errors.Join(t.countApprovals(r), t.addRequest(r, sealed)); err != nil {
 			return err
 		}
-		return t.record(events...)
+		return errors.Join(t.opLed(changesAt+r.ID), t.record(events...))
 	})
 }
+
+// changesAt is where change requests are, as the answers to forms lead there.
+const changesAt = "/changes/"
 
 // countApprovals notes how far approval has come, for lists.
 func (t *tx) countApprovals(r *change.Request) error {

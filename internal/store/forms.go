@@ -67,6 +67,15 @@ func (t *tx) useOp(ctx context.Context) error {
 	return formOpTaken(op.FormOp, t.row(formOpQuery, op.ID))
 }
 
+// opLed remembers what a program's request led to, in the transaction of that: it
+// gets the same answer when it asks again, whatever happened between.
+func (t *tx) opLed(location string) error {
+	if t.op == nil || t.op.Token == "" {
+		return nil
+	}
+	return t.exec("UPDATE form_op SET location = $2 WHERE id = $1", t.op.ID, location)
+}
+
 // stillIs makes sure that who sent a form still may what they might when the
 // request began.
 func (t *tx) stillIs(op FormOp) error {

@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"strings"
 
 	"gatehouse/internal/access"
+	"gatehouse/internal/query"
 )
 
 // Readable narrows a query to what somebody may read: nothing that is about
@@ -24,4 +26,15 @@ func (s *Store) Readable(ctx context.Context, u access.User, q HistoryQuery) (Hi
 		}
 	}
 	return q, nil
+}
+
+// AddressAsked refuses a search by what not everybody may see: the addresses of
+// people. It is for who may not.
+func AddressAsked(q query.Query) *query.Error {
+	for _, t := range q.Terms {
+		if t.Key == "ip" || t.Key == "actor" && strings.Contains(t.Value, "@") {
+			return t.Wrong("You may not see people's addresses, so you can't search for them. Auditors and admins can.")
+		}
+	}
+	return nil
 }

@@ -27,6 +27,8 @@ type HistoryQuery struct {
 	Limit   int
 	Public  bool // nothing of people: addresses, sign-ins, accounts, reviews, and what they read
 
+	Only []string // ids of projects of which alone entries are found; none means all
+
 	// Hidden are ids of projects of which only what a person did is found.
 	Hidden []string
 	But    string // that person's id
@@ -36,7 +38,7 @@ type HistoryQuery struct {
 // else.
 func (q HistoryQuery) aboutRequest() bool {
 	return q.Request != "" && q.Where.Empty() && q.Text+q.Project+q.Actor+q.Action+q.Object == "" &&
-		q.From.IsZero() && q.To.IsZero() && q.Before == 0 && !q.Public && len(q.Hidden) == 0
+		q.From.IsZero() && q.To.IsZero() && q.Before == 0 && !q.Public && len(q.Hidden)+len(q.Only) == 0
 }
 
 // History finds entries. Those that are not indexed yet are looked through one
