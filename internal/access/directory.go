@@ -151,7 +151,7 @@ func outOfReach() error {
 // follow makes the account's state what the directory says. It enables only what
 // it disabled itself.
 func (p Profile) follow(c Client, a *Account, d *DirectoryUser) []audit.Event {
-	action := ""
+	var action string
 	switch {
 	case !p.Active && a.State != Disabled:
 		a.State, d.Ended, action = Disabled, true, "user.disabled"

@@ -17,11 +17,15 @@ import (
 
 var groupCrumbs = []templates.LinkView{{Text: "People", URL: "/people"}, {Text: "Groups", URL: groupsPath}}
 
-func peopleTabs(current string) []templates.TabView {
-	return []templates.TabView{
+func peopleTabs(c echo.Context, current string) []templates.TabView {
+	tabs := []templates.TabView{
 		{Text: "People", URL: "/people", Current: current == "People"},
 		{Text: "Groups", URL: groupsPath, Current: current == "Groups"},
 	}
+	if reader(c).May(access.ManagePeople) {
+		tabs = append(tabs, templates.TabView{Text: "Directories", URL: directoriesPath, Current: current == "Directories"})
+	}
+	return tabs
 }
 
 // groups lists the groups that policies may name.
@@ -35,7 +39,7 @@ func (s *Server) groups(c echo.Context) error {
 		return err
 	}
 	may := reader(c).May(access.ManagePeople)
-	v := templates.GroupsView{Page: frame, Tabs: peopleTabs("Groups")}
+	v := templates.GroupsView{Page: frame, Tabs: peopleTabs(c, "Groups")}
 	if may {
 		v.New = groupsPath + "/new"
 	}
@@ -47,8 +51,8 @@ func (s *Server) groups(c echo.Context) error {
 
 func (b rulebook) groupRow(g access.Group, may bool) templates.RuleRowView {
 	v := templates.RuleRowView{Name: g.Name, Text: "Nobody is in it."}
-	if len(g.Members) > 0 {
-		v.Text = listed(ruleWords("members", g.Members, b.names), "and")
+	if all := g.All(); len(all) > 0 {
+		v.Text = listed(ruleWords("members", all, b.names), "and")
 	}
 	if b.named(g.ID) {
 		v.Badge = templates.BadgeView{Text: "In a policy", Tone: "info"}

@@ -50,7 +50,9 @@ const (
 	freezesPath  = "/policies/freezes"
 	glassPath    = "/policies/break-glass"
 	groupsPath   = "/people/groups"
-	rolesPath    = "/people/roles"
+
+	directoriesPath = "/people/directories"
+	rolesPath       = "/people/roles"
 )
 
 func policyPath(id string) string { return policiesPath + "/" + url.PathEscape(id) }

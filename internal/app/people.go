@@ -44,7 +44,7 @@ func (s *Server) peoplePage(c echo.Context, in personForm, link templates.OneTim
 	if err != nil {
 		return err
 	}
-	v := templates.PeopleView{Page: frame, Tabs: peopleTabs("People"), MayInvite: reader(c).May(access.ManagePeople) && !s.access.LocalClosed(), Link: link}
+	v := templates.PeopleView{Page: frame, Tabs: peopleTabs(c, "People"), MayInvite: reader(c).May(access.ManagePeople) && !s.access.LocalClosed(), Link: link}
 	for _, u := range users {
 		v.Rows = append(v.Rows, personRow(u, addressFor(reader(c), u), s.now()))
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/labstack/echo/v4"
+
+	"gatehouse/internal/problem"
 )
 
 const (
@@ -86,7 +88,7 @@ func (s *Service) Schema(c echo.Context) error { return s.described(c, s.schemas
 func (s *Service) described(c echo.Context, all []object) error {
 	i := slices.IndexFunc(all, func(o object) bool { return o["id"] == c.Param("id") })
 	if i < 0 {
-		return s.NotFound(c)
+		return problem.New(problem.NotFound, "There is nothing at this address.")
 	}
 	return send(c, http.StatusOK, all[i])
 }

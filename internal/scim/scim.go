@@ -76,18 +76,13 @@ func client(c echo.Context) access.Client {
 	return one
 }
 
-// Guard lets through who has the token of a client, and answers errors in the form
-// of SCIM. Cookies count for nothing.
+// Guard lets through who has the token of a client. Cookies count for nothing.
 func (s *Service) Guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		err := s.recognize(c)
-		if err == nil {
-			err = next(c)
+		if err := s.recognize(c); err != nil {
+			return err
 		}
-		if err != nil {
-			return s.refuse(c, err)
-		}
-		return nil
+		return next(c)
 	}
 }
 
@@ -121,12 +116,15 @@ var statuses = map[problem.Kind]int{
 
 var kinds = map[problem.Kind]string{problem.Invalid: "invalidValue", problem.Conflict: "uniqueness"}
 
-// refuse answers an error.
-func (s *Service) refuse(c echo.Context, err error) error {
+// Refuse answers an error in the form of SCIM.
+func (s *Service) Refuse(c echo.Context, err error) error {
 	p := problem.Of(err)
 	var r *refusal
+	var he *echo.HTTPError
 	switch {
 	case errors.As(err, &r):
+	case errors.As(err, &he):
+		r = &refusal{he.Code, "", problem.New(problem.Invalid, "This address doesn't take such a request: %s.", strings.ToLower(http.StatusText(he.Code)))}
 	case p != nil:
 		r = &refusal{statuses[p.Kind], kinds[p.Kind], p}
 	default:
@@ -153,11 +151,6 @@ func send(c echo.Context, status int, v object) error {
 		return err
 	}
 	return c.Blob(status, mediaType, b)
-}
-
-// NotFound answers what isn't there.
-func (s *Service) NotFound(echo.Context) error {
-	return problem.New(problem.NotFound, "There is nothing at this address.")
 }
 
 // body reads the object that was sent.
