@@ -93,6 +93,26 @@ func (u User) MayWithin(p Permission, at Place) bool {
 	return u.given(p, func(s Scope) bool { return s.meets(at) })
 }
 
+// In are the grants of the user, if they are active, that hold in all of a place.
+func (u User) In(at Place) []Grant {
+	if u.State != Active {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(u.Grants), func(g Grant) bool { return !g.Scope.covers(at) })
+}
+
+// Toolkits are those that any of the user's grants is narrowed to, sorted.
+func (u User) Toolkits() []string {
+	var all []string
+	for _, g := range u.Grants {
+		if g.Scope.Toolkit != "" {
+			all = append(all, g.Scope.Toolkit)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // Has reports whether the user holds the role somewhere.
 func (u User) Has(r Role) bool {
 	return slices.ContainsFunc(u.Grants, func(g Grant) bool { return g.Role == r })

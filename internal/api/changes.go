@@ -166,7 +166,7 @@ func (s *Service) findRequest(c echo.Context, id string) (change.Request, map[st
 		return change.Request{}, nil, err
 	}
 	r, err := s.o.Store.Request(c.Request().Context(), id)
-	if problem.Is(err, problem.NotFound) || err == nil && (!seen(r.Project) || r.Private() && r.Author.ID != reader(c).ID) {
+	if problem.Is(err, problem.NotFound) || err == nil && (!seen(r.Project) || !r.ReadBy(reader(c).User)) {
 		err = problem.New(problem.NotFound, "There is no such change request, or this token may not see it.")
 	}
 	return r, slugs, err

@@ -164,10 +164,11 @@ func (s *Service) AuthConfigs(c echo.Context) error {
 		return invalid("managed", "Give managed or own.")
 	}
 	ctx := c.Request().Context()
-	snapshot, err := s.o.Store.Snapshot(ctx, p.ID)
+	all, err := s.o.Store.Snapshot(ctx, p.ID)
 	if err != nil {
 		return err
 	}
+	snapshot := all.SeenBy(reader(c).User, p)
 	drifts, err := s.o.Store.Drifts(ctx, p.ID)
 	if err != nil {
 		return err

@@ -147,7 +147,7 @@ func (s *Server) selection(c echo.Context, p mirror.Project, in bulkForm) ([]mir
 	if len(in.IDs) > bulkMost {
 		return nil, problem.New(problem.Invalid, "At most %d auth configs can be changed at once. Nothing was changed.", bulkMost)
 	}
-	snapshot, err := s.store.Snapshot(c.Request().Context(), p.ID)
+	snapshot, err := s.snapshot(c, p)
 	if err != nil {
 		return nil, err
 	}

@@ -60,11 +60,11 @@ func (s *Server) changePage(c echo.Context, r change.Request, state changeState)
 	return page(c, templates.Change(v))
 }
 
-// findRequest returns a change request that the reader may see: drafts are their
-// author's alone.
+// findRequest returns a change request that the reader may see where it is; drafts
+// are their author's alone.
 func (s *Server) findRequest(c echo.Context, id string) (change.Request, error) {
 	r, err := s.store.Request(c.Request().Context(), id)
-	if err == nil && r.Private() && r.Author.ID != reader(c).ID {
+	if err == nil && !r.ReadBy(reader(c).User) {
 		err = problem.New(problem.NotFound, "There is no such change request, or you may not see it.")
 	}
 	return r, err
@@ -73,7 +73,7 @@ func (s *Server) findRequest(c echo.Context, id string) (change.Request, error) 
 // changeBuilder gathers what the page of a request shows.
 func (s *Server) changeBuilder(c echo.Context, r change.Request) (b changeBuilder, err error) {
 	ctx := c.Request().Context()
-	b = changeBuilder{request: r, reader: reader(c), now: s.now(), configs: map[string]mirror.AuthConfig{}, prints: map[string][]store.Fingerprint{}, form: func(action string) templates.FormView { return s.newForm(c, action) }}
+	b = changeBuilder{request: r, reader: reader(c), here: here(c), now: s.now(), configs: map[string]mirror.AuthConfig{}, prints: map[string][]store.Fingerprint{}, form: func(action string) templates.FormView { return s.newForm(c, action) }}
 	if b.names, err = s.names(c); err != nil {
 		return b, err
 	}

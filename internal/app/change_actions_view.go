@@ -11,7 +11,7 @@ import (
 // actions offers what this reader may do next.
 func (b changeBuilder) actions(v *templates.ChangeCardView) {
 	r, path := b.request, changePath(b.request.ID)
-	mine, may := b.reader.ID == r.Author.ID, b.reader.May(r.Takes())
+	mine, may := b.reader.ID == r.Author.ID, b.here.May(r.Takes())
 	v.Rebase = b.rebase()
 	if r.State == change.Draft && mine && may {
 		v.Submit = templates.ActionView{Form: b.form(path + "/submit"), Text: "Send for approval", Hint: "Others see it from then on."}
@@ -21,7 +21,7 @@ func (b changeBuilder) actions(v *templates.ChangeCardView) {
 		v.Revert = templates.ActionView{Form: b.form(path + "/revert"), Text: "Revert what was done", Hint: "Opens a new change request that undoes it. Deleted configs and earlier credentials can't be brought back."}
 	}
 	b.linking(v, may)
-	if (mine || b.reader.May(access.CancelChange)) && (r.State.Waiting() || r.State == change.Failed || r.State == change.Partial) && (r.State != change.Approved || r.ApplyAfter.IsZero()) {
+	if (mine || b.here.May(access.CancelChange)) && (r.State.Waiting() || r.State == change.Failed || r.State == change.Partial) && (r.State != change.Approved || r.ApplyAfter.IsZero()) {
 		v.Cancel = templates.ActionView{Form: b.form(path + "/cancel"), Text: "Cancel request", Hint: "Nothing more is sent, and credentials that wait are destroyed."}
 		if r.Project == "" {
 			v.Cancel.Hint = "Nothing is changed."

@@ -29,10 +29,10 @@ func (b changeBuilder) decisions(v *templates.ChangeCardView) {
 	}
 	why := r.WhyNotApprove(b.reader.User, b.people)
 	contributed := slices.Contains(r.Revision.Contributors, b.reader.ID)
-	if reviewing && b.reader.May(access.ApproveChange) || contributed {
+	if reviewing && b.here.May(access.ApproveChange) || contributed {
 		v.WhyNot = why
 	}
-	if contributed || !b.reader.May(access.ApproveChange) {
+	if contributed || !b.here.May(access.ApproveChange) {
 		return
 	}
 	if reviewing && why == "" {

@@ -43,7 +43,7 @@ func valueWords(v []string) string {
 // rebase offers to bring the request up to date.
 func (b changeBuilder) rebase() templates.RebaseView {
 	r := b.request
-	if !b.waits() || !b.stale() && r.Note == "" || r.Project == "" || !b.reader.May(access.ProposeChange) || r.State == change.Suspended && !b.stale() {
+	if !b.waits() || !b.stale() && r.Note == "" || r.Project == "" || !b.here.May(access.ProposeChange) || r.State == change.Suspended && !b.stale() {
 		return templates.RebaseView{}
 	}
 	v := templates.RebaseView{

@@ -20,6 +20,7 @@ type changeBuilder struct {
 	request   change.Request
 	project   mirror.Project // zero for a change of the rules
 	reader    access.Reader
+	here      access.User // the reader where the request is
 	people    []access.User
 	awaited   []access.User // those of them who can bring the request further
 	rules     change.Rules
@@ -245,7 +246,7 @@ func (b changeBuilder) item(i int) templates.ItemView {
 	for _, c := range it.Credentials {
 		v.Secret = append(v.Secret, b.secret(i, c))
 	}
-	if p.Decide && b.reader.May(access.SettleChange) {
+	if p.Decide && b.here.May(access.SettleChange) {
 		v.Decide = b.form(changePath(b.request.ID) + "/settle")
 		v.Wanted, v.Found = b.wanted(it), b.live[i]
 		if v.Found == "" {
@@ -326,7 +327,7 @@ func (b changeBuilder) secret(item int, c change.Credential) templates.SecretVie
 	}
 	key := strconv.Itoa(item) + " " + c.Field
 	v.Outcome = b.state.matched[key]
-	if b.waits() && b.reader.May(access.ApproveChange) && !slices.Contains(b.request.Revision.Contributors, b.reader.ID) {
+	if b.waits() && b.here.May(access.ApproveChange) && !slices.Contains(b.request.Revision.Contributors, b.reader.ID) {
 		v.Form = b.form(changePath(b.request.ID) + "/match")
 		v.Input = secretInput("secret.value", "Value to compare", "", "")
 		if b.state.action == "match "+key {

@@ -52,12 +52,12 @@ func (s *Server) changesPage(c echo.Context) error {
 func (s *Server) listed(c echo.Context, tab string, before int64, inbox store.Inbox) ([]change.Line, string, error) {
 	me := reader(c).ID
 	yes, no := true, false
-	q := store.RequestQuery{Reader: me, Limit: changesPerPage + 1, Before: before}
+	q := store.RequestQuery{Reader: reader(c).User, Limit: changesPerPage + 1, Before: before}
 	switch tab {
 	case "mine":
 		q.Author = me
 	case "watching":
-		found, err := s.store.Watched(c.Request().Context(), me, before, q.Limit)
+		found, err := s.store.Watched(c.Request().Context(), reader(c).User, before, q.Limit)
 		return found, tab, err
 	case "done":
 		q.Open = &no

@@ -21,7 +21,7 @@ func (s *Server) findConfig(c echo.Context) (mirror.Project, mirror.AuthConfig, 
 	if err != nil {
 		return p, mirror.AuthConfig{}, err
 	}
-	snapshot, err := s.store.Snapshot(c.Request().Context(), p.ID)
+	snapshot, err := s.snapshot(c, p)
 	if err != nil {
 		return p, mirror.AuthConfig{}, err
 	}
@@ -37,11 +37,11 @@ func (s *Server) configPage(c echo.Context, tab string) (p mirror.Project, a mir
 	if p, a, err = s.findConfig(c); err != nil {
 		return
 	}
-	open, err := s.store.ConfigRequests(c.Request().Context(), p.ID)
+	open, err := s.openRequests(c, p)
 	if err != nil {
 		return
 	}
-	drifts, err := s.store.Drifts(c.Request().Context(), p.ID)
+	drifts, err := s.seenDrifts(c, p)
 	if err != nil {
 		return
 	}
@@ -160,7 +160,7 @@ func (s *Server) configRequests(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := s.store.Requests(c.Request().Context(), store.RequestQuery{Reader: reader(c).ID, Project: p.ID, Config: a.ID, Limit: 100})
+	found, err := s.store.Requests(c.Request().Context(), store.RequestQuery{Reader: reader(c).User, Project: p.ID, Config: a.ID, Limit: 100})
 	if err != nil {
 		return err
 	}

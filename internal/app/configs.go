@@ -7,6 +7,7 @@ import (
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
+	"gatehouse/internal/access"
 	"gatehouse/internal/mirror"
 	ql "gatehouse/internal/query"
 	"gatehouse/web/templates"
@@ -60,18 +61,19 @@ func (s *Server) configList(c echo.Context, p mirror.Project) (templ.Component, 
 	ctx, now := c.Request().Context(), s.now()
 	as := listKey{project: p.ID, query: configQuery(c), mayPropose: mayPropose(c, p), lookBack: p.ReadBy(reader(c).User), dense: cookie(c, densityCookie) == "dense"}
 	at := listTime{version: s.store.Version(), minute: now.Unix() / 60}
-	if html, ok := s.lists.get(at, as); ok {
+	whole := reader(c).MayIn(access.ViewConfigs, p.Place())
+	if html, ok := s.lists.get(at, as); ok && whole {
 		return html, nil
 	}
-	snapshot, err := s.store.Snapshot(ctx, p.ID)
+	snapshot, err := s.snapshot(c, p)
 	if err != nil {
 		return nil, err
 	}
-	open, err := s.store.ConfigRequests(ctx, p.ID)
+	open, err := s.openRequests(c, p)
 	if err != nil {
 		return nil, err
 	}
-	drifts, err := s.store.Drifts(ctx, p.ID)
+	drifts, err := s.seenDrifts(c, p)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +82,7 @@ func (s *Server) configList(c echo.Context, p mirror.Project) (templ.Component, 
 	b := configsBuilder{drifts: drifts, project: p, base: configsPath(p.Slug), query: asked, now: now, open: open, mayPropose: as.mayPropose, lookBack: as.lookBack, dense: as.dense}
 	v := b.build(snapshot)
 	list := templates.ConfigList(v, templates.ConfigRows(v.Rows, v.Bulk != ""))
-	if as.query.After != "" {
+	if as.query.After != "" || !whole {
 		return list, nil
 	}
 	return s.lists.put(ctx, at, as, list)

@@ -37,7 +37,7 @@ func (s *Server) driftDecide(c echo.Context, adopt bool, done string) error {
 	if err := decode(c, &in); err != nil {
 		return err
 	}
-	decision := mirror.DriftDecision{Adopt: adopt, Reason: in.Reason}
+	decision := mirror.DriftDecision{Adopt: adopt, Reason: in.Reason, Toolkit: p.now.Toolkit}
 	decision.Seen, _ = strconv.ParseInt(in.Seen, 10, 64)    // what isn't a number is no entry, and is refused as such
 	decision.Until, _ = time.Parse(time.DateOnly, in.Until) // what isn't a day is none
 	err = s.mirror.DecideDrift(c.Request().Context(), reader(c), p.project.ID, p.id, decision)
@@ -50,7 +50,7 @@ func (s *Server) driftDecide(c echo.Context, adopt bool, done string) error {
 	switch {
 	case p.exists:
 		return s.see(c, p.path(), done)
-	case !p.project.ReadBy(reader(c).User):
+	case !looksBack(c, p.project):
 		return s.see(c, driftsPath(p.project.Slug), done)
 	}
 	return s.see(c, p.versionsPath(), done)
@@ -90,7 +90,7 @@ func (s *Server) driftView(c echo.Context, p mirror.Project, id string, state dr
 		Title: "Changed at Composio directly", Badge: severityBadge(d.Severity(p.Environment)), All: templates.Local(driftsPath(p.Slug)), Say: driftWords(d), Since: ago(d.FoundAt, s.now()),
 		Diff: changesDiff(d.Changes), Seen: strconv.FormatInt(d.Last, 10),
 	}
-	lookBack := p.ReadBy(reader(c).User)
+	lookBack := looksBack(c, p)
 	if lookBack {
 		v.Entry = templates.LinkView{Text: "entry #" + strconv.FormatInt(d.Last, 10), URL: templates.Local(entryPath(d.Last))}
 	}
@@ -100,7 +100,7 @@ func (s *Server) driftView(c echo.Context, p mirror.Project, id string, state dr
 	if mayPropose(c, p) {
 		v.Revert = s.revertLinks(p, d, lookBack)
 	}
-	if !mirror.MayDecideDrift(reader(c).User, p) {
+	if !mirror.MayDecideDrift(here(c), p) {
 		v.Why = "Approvers and admins may adopt or ignore it."
 		if p.Environment != mirror.Production {
 			v.Why = "Editors, approvers and admins may adopt or ignore it."

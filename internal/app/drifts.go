@@ -44,7 +44,7 @@ func (s *Server) drifts(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := s.store.Drifts(c.Request().Context(), p.ID)
+	found, err := s.seenDrifts(c, p)
 	if err != nil {
 		return err
 	}

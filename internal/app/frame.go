@@ -81,7 +81,7 @@ func (s *Server) frame(c echo.Context, at place) (templates.PageView, error) {
 		ThemeForm: templates.FormView{Action: "/theme", Token: s.csrfToken(c)}, // anyone may, as often as they like
 		Crumbs:    append(at.crumbs, templates.LinkView{Text: at.title}),
 	}
-	projects, err := s.store.Projects(c.Request().Context())
+	projects, err := s.seenProjects(c)
 	if err != nil {
 		return v, err
 	}
@@ -140,6 +140,9 @@ func (s *Server) bypassNotices(c echo.Context) ([]templates.NoticeView, error) {
 	}
 	var out []templates.NoticeView
 	for _, r := range due {
+		if !r.ReadBy(reader(c).User) {
+			continue
+		}
 		out = append(out, templates.NoticeView{
 			Tone: "warn", Title: r.Bypass.By.Name + " applied a change without approval.", Text: "Somebody who had no part in it, an approver or an auditor, has to review it.",
 			Link: templates.LinkView{Text: r.Title, URL: templates.Local(changePath(r.ID))},
@@ -237,7 +240,7 @@ func (s *Server) syncView(c echo.Context, p mirror.Project) templates.SyncView {
 		v.Poll = templates.Local(c.Request().URL.RequestURI())
 		return v
 	}
-	if reader(c).May(access.SyncProject) && !p.Archived() {
+	if reader(c).MayWithin(access.SyncProject, p.Place()) && !p.Archived() {
 		v.Now = s.newForm(c, syncPath(p.Slug))
 	}
 	return v
@@ -275,19 +278,24 @@ func (s *Server) projectNotices(c echo.Context, p mirror.Project) ([]templates.N
 	return out, nil
 }
 
-// findProject returns the project that the URL names.
+// findProject returns the project that the URL names, if the reader sees it or a part
+// of it.
 func (s *Server) findProject(c echo.Context) (mirror.Project, error) {
 	slug := c.Param("slug")
 	if slug == "" || strings.ContainsRune(slug, 0) {
 		return mirror.Project{}, problem.New(problem.NotFound, "There is no such project.")
 	}
-	return s.store.ProjectBySlug(c.Request().Context(), slug)
+	p, err := s.store.ProjectBySlug(c.Request().Context(), slug)
+	if err == nil && !reader(c).MayWithin(access.ViewConfigs, p.Place()) {
+		return mirror.Project{}, problem.New(problem.NotFound, "There is no such project.")
+	}
+	return p, err
 }
 
 // mayPropose reports whether the reader may change configs of a project, and
 // the project can take changes.
 func mayPropose(c echo.Context, p mirror.Project) bool {
-	return reader(c).May(access.ProposeChange) && !p.Archived() && !p.ReadOnly
+	return here(c).May(access.ProposeChange) && !p.Archived() && !p.ReadOnly
 }
 
 // syncWait is how long an answer waits for a sync before it shows its progress.

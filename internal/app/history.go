@@ -11,6 +11,7 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/problem"
+	"gatehouse/internal/store"
 	"gatehouse/web/templates"
 )
 
@@ -89,11 +90,10 @@ func goOn(v *templates.HistoryView, a asked, before int64) {
 // searchBuilder gathers what a search is shown with.
 func (s *Server) searchBuilder(c echo.Context, a asked) (b searchBuilder, err error) {
 	b.asked = a
-	ctx := c.Request().Context()
 	if b.names, err = s.names(c); err != nil {
 		return b, err
 	}
-	b.projects, err = s.store.Projects(ctx)
+	b.projects, err = s.seenProjects(c)
 	return b, err
 }
 
@@ -142,9 +142,13 @@ func (s *Server) entryBuilder(c echo.Context) (entryBuilder, error) {
 	for _, p := range projects {
 		b.projects[p.ID] = projectOf{p.Slug, p.Name, !p.ReadBy(who.User)}
 	}
-	if err == nil {
-		b.names, err = s.names(c)
+	if err != nil {
+		return b, err
 	}
+	if b.readable, err = s.readable(c, store.HistoryQuery{}); err != nil {
+		return b, err
+	}
+	b.names, err = s.names(c)
 	return b, err
 }
 

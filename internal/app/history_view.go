@@ -9,6 +9,7 @@ import (
 
 	"gatehouse/internal/audit"
 	"gatehouse/internal/mirror"
+	"gatehouse/internal/store"
 	"gatehouse/web/templates"
 )
 
@@ -175,6 +176,7 @@ type entryBuilder struct {
 	personal bool   // the reader may see addresses
 	reviews  bool   // and reviews
 	projects map[string]projectOf
+	readable store.HistoryQuery
 	names    names
 }
 

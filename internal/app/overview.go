@@ -57,7 +57,7 @@ func (s *Server) overview(c echo.Context) error {
 func (s *Server) overviewState(c echo.Context) (b overviewBuilder, err error) {
 	ctx := c.Request().Context()
 	b = overviewBuilder{now: s.now(), reader: reader(c), sync: func(p mirror.Project) templates.SyncView { return s.syncView(c, p) }}
-	projects, err := s.store.Projects(ctx)
+	projects, err := s.seenProjects(c)
 	if err != nil {
 		return b, err
 	}
@@ -65,11 +65,11 @@ func (s *Server) overviewState(c echo.Context) (b overviewBuilder, err error) {
 		if p.Archived() {
 			continue
 		}
-		snapshot, err := s.store.Snapshot(ctx, p.ID)
+		snapshot, err := s.snapshot(c, p)
 		if err != nil {
 			return b, err
 		}
-		drifts, err := s.store.Drifts(ctx, p.ID)
+		drifts, err := s.seenDrifts(c, p)
 		if err != nil {
 			return b, err
 		}

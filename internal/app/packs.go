@@ -12,7 +12,7 @@ import (
 // evidenceLink leads to the evidence about what a page shows, for those who may
 // take it away.
 func (s *Server) evidenceLink(c echo.Context, page string) templates.URL {
-	if s.witness == nil || !reader(c).May(access.ExportHistory) {
+	if s.witness == nil || !here(c).May(access.ExportHistory) {
 		return ""
 	}
 	return templates.Local(evidencePath(page))

@@ -123,7 +123,7 @@ func pastTabs(all []templates.TabView) []templates.TabView {
 
 // tabsFor leaves out what isn't the reader's to see.
 func tabsFor(c echo.Context, p mirror.Project, all []templates.TabView) []templates.TabView {
-	if p.ReadBy(reader(c).User) {
+	if looksBack(c, p) {
 		return all
 	}
 	return slices.DeleteFunc(all, func(t templates.TabView) bool { return t.Text == "Versions" })

@@ -6,6 +6,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"gatehouse/internal/access"
+	"gatehouse/internal/problem"
 	"gatehouse/web/templates"
 )
 
@@ -70,7 +71,11 @@ func (s *Server) peoplePage(c echo.Context, in personForm, link templates.OneTim
 }
 
 func (s *Server) findPerson(c echo.Context) (access.User, error) {
-	a, err := s.store.Account(c.Request().Context(), c.Param("id"))
+	id := c.Param("id")
+	if id != reader(c).ID && !reader(c).May(access.ViewPeople) {
+		return access.User{}, problem.New(problem.NotFound, "There is no such person, or you may not see them.")
+	}
+	a, err := s.store.Account(c.Request().Context(), id)
 	return a.User, err
 }
 

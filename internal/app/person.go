@@ -95,7 +95,7 @@ func (s *Server) personActions(c echo.Context, u access.User, v *templates.Perso
 // roleRequests tells of open requests for other roles of somebody.
 func (s *Server) roleRequests(c echo.Context, u access.User, n names) ([]templates.NoticeView, error) {
 	open := true
-	found, err := s.store.Requests(c.Request().Context(), store.RequestQuery{Config: u.ID, Open: &open, Limit: 10})
+	found, err := s.store.Requests(c.Request().Context(), store.RequestQuery{Reader: reader(c).User, Config: u.ID, Open: &open, Limit: 10})
 	if err != nil {
 		return nil, err
 	}

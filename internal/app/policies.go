@@ -25,7 +25,7 @@ func (s *Server) policies(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	v := b.policiesView(mayRule(c), s.now())
+	v := b.seenBy(reader(c).User).policiesView(mayRule(c), s.now())
 	v.Page = frame
 	return page(c, templates.Policies(v))
 }

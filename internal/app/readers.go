@@ -27,17 +27,24 @@ func mayRead(who access.Reader, e audit.Entry) bool {
 	return who.May(access.ViewPersonal) || e.Actor.ID == who.ID || (store.HistoryQuery{Public: true}).Matches(e)
 }
 
+// looksBack reports whether the reader may read the whole history of a project, or
+// on a page of one of its auth configs that of its toolkit.
+func looksBack(c echo.Context, p mirror.Project) bool {
+	toolkit, _ := c.Get(keyToolkit).(string)
+	return p.PartReadBy(reader(c).User, toolkit)
+}
+
 // mayLookBack returns a problem of kind NotFound unless the reader may read the
 // whole history of a project.
 func mayLookBack(c echo.Context, p mirror.Project) error {
-	if p.ReadBy(reader(c).User) {
+	if looksBack(c, p) {
 		return nil
 	}
 	return problem.New(problem.NotFound, "There is no page at this address, or you may not see it.")
 }
 
-// A projectOf is what entries show of a project. The history of a closed one isn't
-// the reader's to read, but for what they did themselves.
+// A projectOf is what entries show of a project. Of a closed one not all of history
+// is the reader's to read.
 type projectOf struct {
 	slug, name string
 	closed     bool
@@ -45,13 +52,11 @@ type projectOf struct {
 
 // hides reports whether an entry is of a project whose history isn't the reader's
 // to read, and of somebody else.
-func (b entryBuilder) hides(e audit.Entry) bool {
-	return b.projects[e.Project].closed && e.Actor.ID != b.reader
-}
+func (b entryBuilder) hides(e audit.Entry) bool { return !b.readable.Reads(e) }
 
 // quietText is said where the history of an auth config has nothing for the reader.
 func quietText(c echo.Context, p mirror.Project) string {
-	if p.ReadBy(reader(c).User) {
+	if looksBack(c, p) {
 		return "Nothing has happened to it since Gatehouse knows it."
 	}
 	return "You may not read the history of " + p.Name + ", but for what you do yourself."

@@ -308,8 +308,8 @@ func (s *Server) addBearer(r route) {
 	}
 }
 
-// permit lets through who has the permission. What one may not see isn't there;
-// what one sees and may not do is forbidden.
+// permit lets through who has the permission where the page is. What one may not see
+// isn't there; what one sees and may not do is forbidden.
 func (s *Server) permit(needs access.Permission, next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		switch needs {
@@ -318,12 +318,16 @@ func (s *Server) permit(needs access.Permission, next echo.HandlerFunc) echo.Han
 		case anyone, signedIn:
 			return next(c)
 		}
-		if reader(c).May(needs) {
+		if err := s.locate(c); err != nil {
+			return err
+		}
+		u := here(c)
+		if u.May(needs) {
 			return next(c)
 		}
-		if c.Request().Method != http.MethodPost {
+		if c.Request().Method != http.MethodPost || !u.May(access.ViewConfigs) && reader(c).May(access.ViewConfigs) {
 			return problem.New(problem.NotFound, "There is no page at this address, or you may not see it.")
 		}
-		return reader(c).Check(needs)
+		return u.Check(needs)
 	}
 }

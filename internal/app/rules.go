@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -34,6 +35,21 @@ func (s *Server) rulebook(c echo.Context) (rulebook, error) {
 	}
 	b.names, err = s.names(c)
 	return b, err
+}
+
+// seenBy is the rulebook without what is about projects that somebody doesn't see.
+func (b rulebook) seenBy(u access.User) rulebook {
+	if !u.Scoped() {
+		return b
+	}
+	hidden := map[string]bool{}
+	b.projects = slices.DeleteFunc(slices.Clone(b.projects), func(p mirror.Project) bool {
+		hidden[p.ID] = !u.MayWithin(access.ViewConfigs, p.Place())
+		return hidden[p.ID]
+	})
+	b.rules.Policies = slices.DeleteFunc(slices.Clone(b.rules.Policies), func(p change.Policy) bool { return hidden[p.Project] })
+	b.rules.Freezes = slices.DeleteFunc(slices.Clone(b.rules.Freezes), func(f change.Freeze) bool { return hidden[f.Project] })
+	return b
 }
 
 // askView says what becomes of a change of the rules that the reader sends.

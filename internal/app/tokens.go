@@ -192,8 +192,3 @@ func (s *Server) personTokens(c echo.Context, u access.User, v *templates.Person
 	v.Tokens = tokenRows(all, projects, s, func(id string) templates.FormView { return s.newForm(c, personTokenPath(u.ID, id)) })
 	return err
 }
-
-// seenProjects are the projects that the reader sees.
-func (s *Server) seenProjects(c echo.Context) ([]mirror.Project, error) {
-	return s.store.Projects(c.Request().Context())
-}

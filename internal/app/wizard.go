@@ -126,7 +126,7 @@ func (w *wizard) gallery() error {
 	if err != nil {
 		return err
 	}
-	snapshot, err := w.s.store.Snapshot(ctx, w.project.ID)
+	snapshot, err := w.s.snapshot(w.c, w.project)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (w *wizard) schemes() error {
 
 // existing lists the project's configs of the toolkit.
 func (w *wizard) existing() ([]templates.LinkView, error) {
-	snapshot, err := w.s.store.Snapshot(w.c.Request().Context(), w.project.ID)
+	snapshot, err := w.s.snapshot(w.c, w.project)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +191,7 @@ func (w *wizard) detailsView(complaint error) (templates.DetailsView, error) {
 	if err != nil {
 		return templates.DetailsView{}, err
 	}
-	snapshot, err := w.s.store.Snapshot(w.c.Request().Context(), w.project.ID)
+	snapshot, err := w.s.snapshot(w.c, w.project)
 	if err != nil {
 		return templates.DetailsView{}, err
 	}

@@ -157,7 +157,7 @@ func (w *wizard) review(in detailsForm, complaint error) error {
 
 // sameName returns the id of a config with this very name, if there is one.
 func (w *wizard) sameName(name string) (string, error) {
-	snapshot, err := w.s.store.Snapshot(w.c.Request().Context(), w.project.ID)
+	snapshot, err := w.s.snapshot(w.c, w.project)
 	if err != nil {
 		return "", err
 	}

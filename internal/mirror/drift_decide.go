@@ -31,10 +31,11 @@ func MayDecideDrift(u access.User, p Project) bool {
 
 // A DriftDecision is what somebody decides about a drift.
 type DriftDecision struct {
-	Adopt  bool      // else it is ignored
-	Until  time.Time // if it is ignored
-	Reason string
-	Seen   int64 // the last entry of the drift that they looked at
+	Adopt   bool      // else it is ignored
+	Until   time.Time // if it is ignored
+	Reason  string
+	Toolkit string // of the config
+	Seen    int64  // the last entry of the drift that they looked at
 }
 
 const (
@@ -79,7 +80,7 @@ func (s *Service) DecideDrift(ctx context.Context, by access.Reader, projectID, 
 		return err
 	}
 	return s.store.DecideDrift(ctx, projectID, config, by.ID, func(d *Drift, p Project, user access.User) (bool, audit.Event, error) {
-		if !MayDecideDrift(user, p) {
+		if !MayDecideDrift(user.At(p.At(decision.Toolkit)), p) {
 			return false, audit.Event{}, problem.New(problem.Forbidden, "In %s, only approvers and admins adopt or ignore what was changed outside. Nothing was changed.", p.Environment)
 		}
 		if d.Last != decision.Seen {

@@ -72,9 +72,22 @@ func (p Project) At(toolkit string) access.Place {
 // ReaderRoles lists the roles that a project's history may be kept from.
 func ReaderRoles() []access.Role { return []access.Role{access.Viewer, access.Editor, access.Approver} }
 
-// ReadBy reports whether somebody may read the project's history.
-func (p Project) ReadBy(u access.User) bool {
-	return u.May(access.ViewPersonal) || u.May(access.ViewHistory) && slices.ContainsFunc(p.Readers, u.Has)
+// ReadBy reports whether somebody may read all of the project's history.
+func (p Project) ReadBy(u access.User) bool { return p.PartReadBy(u, "") }
+
+// PartReadBy reports whether somebody may read what the project's history tells of
+// a toolkit. Roles that people made read where no role is left out.
+func (p Project) PartReadBy(u access.User, toolkit string) bool {
+	return slices.ContainsFunc(u.In(p.At(toolkit)), func(g access.Grant) bool {
+		return g.Allowing(access.ViewPersonal) || g.Allowing(access.ViewHistory) && p.readBy(g.Role)
+	})
+}
+
+func (p Project) readBy(r access.Role) bool {
+	if r.Custom() {
+		return len(p.Readers) == len(ReaderRoles())
+	}
+	return slices.Contains(p.Readers, r) || r == access.Auditor || r == access.Admin
 }
 
 func roleNames(roles []access.Role) []string {

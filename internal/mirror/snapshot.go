@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"gatehouse/internal/access"
 )
 
 // A Snapshot is all auth configs of a project, held in memory in the orders that
@@ -275,4 +277,18 @@ func (s *Snapshot) summarize() {
 			s.facets.Schemes = append(s.facets.Schemes, e.Scheme)
 		}
 	}
+}
+
+// SeenBy is the snapshot with those auth configs alone that somebody may see.
+func (s *Snapshot) SeenBy(u access.User, p Project) *Snapshot {
+	if u.MayIn(access.ViewConfigs, p.Place()) {
+		return s
+	}
+	return NewSnapshot(func(yield func(AuthConfig) bool) {
+		for a := range s.All {
+			if u.MayIn(access.ViewConfigs, p.At(a.Toolkit)) && !yield(a) {
+				return
+			}
+		}
+	})
 }

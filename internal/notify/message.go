@@ -88,7 +88,7 @@ func (s *Service) messageTo(ctx context.Context, u access.User, e audit.Entry, w
 		return m, err
 	}
 	p, err := s.store.Project(ctx, e.Project)
-	if err != nil || p.ReadBy(u) {
+	if err != nil || p.ReadBy(u.At(p.At(e.Detail["toolkit"]))) {
 		return m, err
 	}
 	m.Title, m.subject, m.Path = "an auth config", "drift", "/projects/"+p.Slug+"/drift"

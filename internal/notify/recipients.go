@@ -44,7 +44,7 @@ func (s *Service) recipients(ctx context.Context, e audit.Entry) ([]Recipient, e
 			found = because(NeedsMe, r.Awaited(people))
 		}
 	case bypassed:
-		found = because(BreakGlass, slices.DeleteFunc(slices.Clone(people), func(u access.User) bool { return !u.Has(access.Approver) && !u.Has(access.Auditor) }))
+		found = because(BreakGlass, slices.DeleteFunc(slices.Clone(people), func(u access.User) bool { return !r.At(u).May(access.ReviewBypass) }))
 	default:
 		if found, err = s.involved(ctx, r, people, acts[e.Action].outcome); err != nil {
 			return nil, err
@@ -66,7 +66,8 @@ func (s *Service) addressed(ctx context.Context, e audit.Entry, people []access.
 	if acts[e.Action].topic == Drift {
 		p, err := s.store.Project(ctx, e.Project)
 		return because(Outside, slices.DeleteFunc(people, func(u access.User) bool {
-			return !u.Has(access.Approver) && !u.Has(access.Admin) || !p.ReadBy(u)
+			there := u.At(p.At(e.Detail["toolkit"]))
+			return !there.Has(access.Approver) && !there.Has(access.Admin) || !p.ReadBy(there)
 		})), err
 	}
 	return certain(Asked, people, func(u access.User) bool { return u.ID == e.Detail["assignee"] }), nil
@@ -129,6 +130,7 @@ func (s *Service) involved(ctx context.Context, r change.Request, people []acces
 	var out []Recipient
 	for _, u := range people {
 		switch {
+		case !r.ReadBy(u):
 		case u.ID == r.Author.ID:
 			out = append(out, Recipient{User: u, Why: Mine, Certain: outcome})
 		case slices.Contains(watchers, u.ID):

@@ -48,6 +48,9 @@ func (q HistoryQuery) conditions() []condition {
 	if len(q.Hidden) > 0 {
 		all = append(all, q.hidden())
 	}
+	if len(q.Barred) > 0 {
+		all = append(all, condition{not: true, any: projectChoices(q.Barred)})
+	}
 	if len(q.Only) > 0 {
 		all = append(all, q.only())
 	}
@@ -78,16 +81,29 @@ func (q HistoryQuery) only() condition {
 	return c
 }
 
-// hidden leaves out projects, but for what a person did.
+// hidden leaves out projects, but for what a person did and some toolkits.
 func (q HistoryQuery) hidden() condition {
-	c := condition{not: true}
-	for _, id := range q.Hidden {
-		c.any = append(c.any, exactly(filter{byProject, id})...)
-	}
+	c := condition{not: true, any: projectChoices(q.Hidden)}
 	if q.But != "" {
 		c.but = exactly(filter{byActor, q.But})
 	}
+	for _, p := range q.Parts {
+		c.but = append(c.but, choice{atoms: []atom{{token: filterToken(byProject, p.Project)}, {token: filterToken(byOneToolkit, p.Toolkit)}}})
+	}
 	return c
+}
+
+// projectChoices are what is of some projects; that of an empty id is of none.
+func projectChoices(ids []string) []choice {
+	var all []choice
+	for _, id := range ids {
+		if id == "" {
+			all = append(all, choice{atoms: []atom{{token: nowhere}}})
+			continue
+		}
+		all = append(all, exactly(filter{byProject, id})...)
+	}
+	return all
 }
 
 // aboutPeople are the actions that not everybody may read of: what happened to
@@ -209,20 +225,27 @@ type matcher struct {
 func (q HistoryQuery) matcher(now time.Time) matcher {
 	m := matcher{conditions: q.conditions()}
 	m.from, m.to = q.span(now)
-	guards := HistoryQuery{Public: q.Public, Hidden: q.Hidden, But: q.But}
+	guards := HistoryQuery{Public: q.Public, Hidden: q.Hidden, But: q.But, Parts: q.Parts, Barred: q.Barred}
 	if n := len(guards.conditions()); n > 0 && n == len(m.conditions) && m.from.IsZero() && m.to.IsZero() {
 		m.little = guards.open
 	}
 	return m
 }
 
-// open reports whether Public and Hidden leave an entry, without taking it to
+// Reads reports whether an entry is not of what Hidden and Barred keep away.
+func (q HistoryQuery) Reads(e audit.Entry) bool {
+	q.Public = false
+	return q.open(e)
+}
+
+// open reports whether Public, Hidden and Barred leave an entry, without taking it to
 // pieces.
 func (q HistoryQuery) open(e audit.Entry) bool {
-	if q.Public && isAboutPeople(e.Action) {
+	if q.Public && isAboutPeople(e.Action) || slices.Contains(q.Barred, e.Project) {
 		return false
 	}
-	return !slices.Contains(q.Hidden, e.Project) || q.But != "" && e.Actor.ID == q.But
+	return !slices.Contains(q.Hidden, e.Project) || q.But != "" && e.Actor.ID == q.But ||
+		slices.Contains(q.Parts, Part{e.Project, strings.ToLower(e.Detail["toolkit"])}) // several are none of them
 }
 
 func (m matcher) narrows() bool { return len(m.conditions) > 0 || !m.from.IsZero() || !m.to.IsZero() }

@@ -26,6 +26,9 @@ type document struct {
 // every is the token that all entries have.
 const every = "all."
 
+// nowhere is the token of those that are of no project.
+const nowhere = "nowhere."
+
 // open is the token of those that everybody may read.
 const open = "open."
 
@@ -33,6 +36,9 @@ func newDocument(e audit.Entry) document {
 	d := document{tokens: map[string]bool{every: true}}
 	if !isAboutPeople(e.Action) {
 		d.tokens[open] = true
+	}
+	if e.Project == "" {
+		d.tokens[nowhere] = true
 	}
 	for _, text := range e.Words(false) {
 		d.texts = d.add(d.texts, text, "")
@@ -83,6 +89,7 @@ const (
 	byOutcome    = "out"
 	byIP         = "ip"
 	byToolkit    = "tk"
+	byOneToolkit = "tk1" // of those that are about no other
 	byProperty   = "is"
 )
 
@@ -102,8 +109,12 @@ func entryFilters(e audit.Entry) []filter {
 	if e.Object.Kind == "auth_config" {
 		all = append(all, filter{byConfig, e.Object.ID}, filter{byConfigName, strings.ToLower(e.Object.Name)})
 	}
-	for _, slug := range strings.Fields(e.Detail["toolkit"]) {
-		all = append(all, filter{byToolkit, strings.ToLower(slug)})
+	toolkits := strings.Fields(strings.ToLower(e.Detail["toolkit"]))
+	for _, slug := range toolkits {
+		all = append(all, filter{byToolkit, slug})
+	}
+	if len(toolkits) == 1 {
+		all = append(all, filter{byOneToolkit, toolkits[0]})
 	}
 	for property, has := range properties {
 		if has(e) {

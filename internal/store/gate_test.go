@@ -194,7 +194,7 @@ func TestGateChangePlans(t *testing.T) {
 		{}, {Project: "prj_1"}, {Author: "usr_1"}, {Open: &yes}, {Open: &no}, {Config: "ac_1", Project: "prj_1"},
 		{Before: 9}, {Author: "usr_1", Before: 9}, {Open: &yes, Before: 9}, {Open: &no, Before: 9},
 	} {
-		q.Reader, q.Limit = "usr_1", 50
+		q.Reader, q.Limit = access.User{ID: "usr_1"}, 50
 		if _, err := s.Requests(t.Context(), q); err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +202,7 @@ func TestGateChangePlans(t *testing.T) {
 	for _, read := range []func(context.Context) error{
 		func(ctx context.Context) error { _, err := s.readRequest(ctx, "chg_1"); return ignoreMissing(err) },
 		func(ctx context.Context) error { _, err := s.Inbox(ctx, access.User{ID: "usr_1"}); return err },
-		func(ctx context.Context) error { _, err := s.Watched(ctx, "usr_1", 0, 50); return err },
+		func(ctx context.Context) error { _, err := s.Watched(ctx, access.User{ID: "usr_1"}, 0, 50); return err },
 		func(ctx context.Context) error { _, err := s.lines(ctx, []string{"chg_1"}); return err },
 		func(ctx context.Context) error { _, err := s.Unfinished(ctx, time.Now()); return err },
 		func(ctx context.Context) error { _, err := s.NextDue(ctx); return err },

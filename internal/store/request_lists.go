@@ -7,12 +7,14 @@ import (
 	"sort"
 	"strings"
 
+	"gatehouse/internal/access"
 	"gatehouse/internal/change"
+	"gatehouse/internal/mirror"
 )
 
 // A RequestQuery narrows a list of change requests, the newest first.
 type RequestQuery struct {
-	Reader  string // user id; drafts of others are left out
+	Reader  access.User // drafts of others are left out, and what is where they see nothing
 	Project string
 	Author  string // user id
 	Config  string // auth config id
@@ -23,12 +25,49 @@ type RequestQuery struct {
 
 // Requests lists change requests.
 func (s *Store) Requests(ctx context.Context, q RequestQuery) ([]change.Line, error) {
+	var all []change.Line
+	for {
+		found, err := s.requests(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		seen, err := s.seenBy(ctx, q.Reader, found)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, seen...)
+		if len(all) >= q.Limit || len(found) < q.Limit {
+			return all[:min(len(all), q.Limit)], nil
+		}
+		q.Before = micros(found[len(found)-1].CreatedAt)
+	}
+}
+
+// seenBy leaves of requests those that are where somebody may see them.
+func (s *Store) seenBy(ctx context.Context, u access.User, found []change.Line) ([]change.Line, error) {
+	if !u.Scoped() {
+		return found, nil
+	}
+	projects, err := s.Projects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(found, func(l change.Line) bool {
+		at := slices.IndexFunc(projects, func(p mirror.Project) bool { return p.ID == l.Project })
+		if at < 0 {
+			return !u.MayIn(access.ViewConfigs, access.Place{})
+		}
+		return !u.At(l.Places(projects[at])...).May(access.ViewConfigs)
+	}), nil
+}
+
+func (s *Store) requests(ctx context.Context, q RequestQuery) ([]change.Line, error) {
 	where, args := []string{}, []any{}
 	add := func(condition string, arg any) {
 		args = append(args, arg)
 		where = append(where, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(args))))
 	}
-	add("(r.policies <> 'null' OR r.author_id = ?)", q.Reader) // never handed in
+	add("(r.policies <> 'null' OR r.author_id = ?)", q.Reader.ID) // never handed in
 	if q.Project != "" {
 		add("r.project_id = ?", q.Project)
 	}
@@ -58,8 +97,8 @@ func (s *Store) Requests(ctx context.Context, q RequestQuery) ([]change.Line, er
 
 // Watched lists what somebody took part in, was named in or watches and didn't
 // propose, the newest first.
-func (s *Store) Watched(ctx context.Context, userID string, before int64, limit int) ([]change.Line, error) {
-	left, err := s.watchedBy(ctx, userID)
+func (s *Store) Watched(ctx context.Context, u access.User, before int64, limit int) ([]change.Line, error) {
+	left, err := s.watchedBy(ctx, u.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +113,9 @@ func (s *Store) Watched(ctx context.Context, userID string, before int64, limit 
 		}
 		found, err := s.lines(ctx, ids)
 		if err != nil {
+			return nil, err
+		}
+		if found, err = s.seenBy(ctx, u, found); err != nil {
 			return nil, err
 		}
 		all = append(all, slices.DeleteFunc(found, func(l change.Line) bool { return l.State == change.Draft })...)

@@ -26,7 +26,7 @@ func (s *Store) FindRequests(ctx context.Context, q query.Query, by access.User,
 	l.from, l.to = q.Span(s.now())
 	var found []change.Line
 	for {
-		some, err := s.Requests(ctx, RequestQuery{Reader: l.reader, Before: before, Limit: requestsAtOnce})
+		some, err := s.Requests(ctx, RequestQuery{Reader: by, Before: before, Limit: requestsAtOnce})
 		if err != nil {
 			return nil, err
 		}

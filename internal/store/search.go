@@ -29,16 +29,22 @@ type HistoryQuery struct {
 
 	Only []string // ids of projects of which alone entries are found; none means all
 
-	// Hidden are ids of projects of which only what a person did is found.
+	// Hidden are ids of projects, empty for what is of none, of which only what a
+	// person did is found, and what is about some toolkits.
 	Hidden []string
 	But    string // that person's id
+	Parts  []Part
+	Barred []string // ids of projects of which nothing is found
 }
+
+// A Part is what history tells of one toolkit of a project.
+type Part struct{ Project, Toolkit string }
 
 // aboutRequest reports whether the query asks for all of one request and nothing
 // else.
 func (q HistoryQuery) aboutRequest() bool {
 	return q.Request != "" && q.Where.Empty() && q.Text+q.Project+q.Actor+q.Action+q.Object == "" &&
-		q.From.IsZero() && q.To.IsZero() && q.Before == 0 && !q.Public && len(q.Hidden)+len(q.Only) == 0
+		q.From.IsZero() && q.To.IsZero() && q.Before == 0 && !q.Public && len(q.Hidden)+len(q.Barred)+len(q.Only) == 0
 }
 
 // History finds entries. Those that are not indexed yet are looked through one
