@@ -129,8 +129,6 @@ func (r *Request) reviewed(t table) []audit.Event {
 		return []audit.Event{r.event(audit.System(), "change.superseded")}
 	case r.State == ChangesRequested, r.State == InReview && !t.stale():
 		return r.count(t) // who blocked it may be gone
-	case r.State == Approved && r.ApplyAfter.IsZero() && !r.bypassed() && !r.Tally(t.people).Met:
-		return r.count(t) // who approved it may be gone
 	}
 	return nil
 }
