@@ -49,6 +49,28 @@ type behaviour struct {
 	MetricsAddr  string        `env:"CONSOLE_METRICS_ADDR" help:"Has no effect in this version."`
 }
 
+// factors say who has to have a second factor.
+type factors struct {
+	SecondFactor string `env:"CONSOLE_SECOND_FACTOR" default:"approver,admin" help:"Roles that ask for a second factor, comma separated, or none."`
+}
+
+// required are the names of the roles that ask for a second factor. All must be
+// known.
+func (f factors) required(known []string) ([]string, error) {
+	if strings.TrimSpace(f.SecondFactor) == "none" {
+		return nil, nil
+	}
+	var names []string
+	for _, name := range strings.Split(f.SecondFactor, ",") {
+		name = strings.TrimSpace(name)
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("CONSOLE_SECOND_FACTOR: there is no role %q; roles are %s. Write none if nobody has to have a second factor", name, strings.Join(known, ", "))
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
 // signing says how people sign in.
 type signing struct {
 	OIDCFile    string `name:"oidc-file" env:"CONSOLE_OIDC_FILE" type:"path" help:"File (JSON) of the identity providers that people may sign in through; see docs/people.md."`

@@ -36,12 +36,13 @@ type serveCommand struct {
 	notifications
 	witnessing
 	retention
+	factors
 	remote
 }
 
 // Run serves the console until ctx ends.
 func (s serveCommand) Run(ctx context.Context, t terminal) error {
-	return console{directory: s.directory, web: s.web, behaviour: s.behaviour, signing: s.signing, notifications: s.notifications, witnessing: s.witnessing, retention: s.retention, prepare: s.firstProject}.run(ctx, t)
+	return console{directory: s.directory, web: s.web, behaviour: s.behaviour, signing: s.signing, factors: s.factors, notifications: s.notifications, witnessing: s.witnessing, retention: s.retention, prepare: s.firstProject}.run(ctx, t)
 }
 
 // firstProject makes the project that the environment describes.
@@ -62,6 +63,7 @@ type console struct {
 	notifications
 	witnessing
 	retention
+	factors
 	demo    []app.DemoUser
 	prepare func(context.Context, *services) error // before the first request
 }
@@ -131,6 +133,19 @@ func checkKey(dir string, keys *secret.Keyring) error {
 	return errors.Join(st.VerifyKey(context.Background(), keys), st.Close())
 }
 
+// roleNames are the names of all roles that somebody may have.
+func roleNames(ctx context.Context, st *store.Store) ([]string, error) {
+	rules, err := st.Rules(ctx)
+	var names []string
+	for _, r := range access.Roles() {
+		names = append(names, string(r))
+	}
+	for _, r := range rules.Roles {
+		names = append(names, r.Name)
+	}
+	return names, err
+}
+
 // now is the clock: microseconds, UTC.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
@@ -181,10 +196,18 @@ func (k console) run(ctx context.Context, t terminal) (err error) {
 			return err
 		}
 	}
+	roles, err := roleNames(ctx, c.store)
+	if err != nil {
+		return err
+	}
+	required, err := k.required(roles)
+	if err != nil {
+		return err
+	}
 	handler, err := app.New(app.Options{
 		Store: c.store, Mirror: c.mirror, Changes: c.changes, Access: c.access, Notify: c.notify, Sinks: c.sinks, Witness: c.witness, Archive: c.archive, Keys: c.keys,
 		SignOn:    signon.NewService(providers, c.keys, c.public, now, c.noteProvider),
-		PublicURL: public, TrustedProxies: proxies, Build: version, Demo: k.demo, Now: now, Log: log, Stop: ctx.Done(),
+		PublicURL: public, TrustedProxies: proxies, Build: version, Demo: k.demo, SecondFactor: required, Now: now, Log: log, Stop: ctx.Done(),
 	})
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ type toolCall struct {
 	Emergency  bool
 	Passphrase string
 	Path       string
+	Factors    bool
 }
 
 // A toolResult is what it printed, or why it didn't work.

@@ -23,7 +23,7 @@ type userCommand struct {
 	Add     userAddCommand     `cmd:"" help:"Add somebody who may sign in."`
 	List    userListCommand    `cmd:"" help:"List people."`
 	Disable userDisableCommand `cmd:"" help:"Disable an account and end its sessions."`
-	Reset   userResetCommand   `cmd:"" help:"Make a link by which somebody sets a new passphrase; lifts a lock."`
+	Reset   userResetCommand   `cmd:"" help:"Make a link by which somebody sets a new passphrase; lifts a lock, and with --factors takes away second factors."`
 }
 
 type userAddCommand struct {
@@ -48,7 +48,8 @@ type userDisableCommand struct {
 }
 
 type userResetCommand struct {
-	Email string `arg:"" help:"E-mail address."`
+	Email   string `arg:"" help:"E-mail address."`
+	Factors bool   `help:"Take away all second factors too, for who has lost them, and end all sessions."`
 	directory
 	public
 }
@@ -79,7 +80,7 @@ func (c userDisableCommand) Run(ctx context.Context, t terminal) error {
 
 // Run makes a reset link.
 func (c userResetCommand) Run(ctx context.Context, t terminal) error {
-	return c.call(ctx, t, c.PublicURL, toolCall{Command: "user reset", Email: c.Email})
+	return c.call(ctx, t, c.PublicURL, toolCall{Command: "user reset", Email: c.Email, Factors: c.Factors})
 }
 
 // readPassphrase reads from a file or asks; a passphrase is never an argument.
@@ -139,6 +140,11 @@ func runTool(ctx context.Context, c *services, call toolCall) (string, error) {
 		})
 	case "user reset":
 		return withUser(ctx, c, call.Email, func(u access.User) (string, error) {
+			if call.Factors {
+				if err := c.access.ResetFactors(ctx, access.Operator(), u.ID); err != nil {
+					return "", err
+				}
+			}
 			token, err := c.access.ResetPassphrase(ctx, access.Operator(), u.ID)
 			return "Hand this link to " + u.Name + ". It works once.\n  " + c.public + "/link?" + url.Values{"token": {token}}.Encode() + "\n", err
 		})

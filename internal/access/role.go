@@ -24,8 +24,11 @@ var duties = []struct {
 }{
 	{"proposing changes", []Permission{ProposeChange}},
 	{"approving or reviewing", []Permission{ApproveChange, ReviewBypass, ReviewHistory}},
-	{"managing people, policies, projects, notifications or sinks", []Permission{ManagePeople, ManageRules, ManageProjects, ManageNotifications, ManageSinks}},
+	{"managing people, policies, projects, notifications or sinks", managing},
 }
+
+// managing are the permissions to manage what the console does and for whom.
+var managing = []Permission{ManagePeople, ManageRules, ManageProjects, ManageNotifications, ManageSinks}
 
 // implied are the permissions without which another is of no use.
 var implied = map[Permission][]Permission{

@@ -24,6 +24,7 @@ type Account struct {
 // that take events write them in the transaction of the change. A missing
 // account or link is a problem of kind NotFound.
 type Store interface {
+	FactorStore
 	Users(ctx context.Context) ([]User, error)
 	Account(ctx context.Context, id string) (Account, error)
 	AccountByEmail(ctx context.Context, email string) (Account, error)
@@ -127,28 +128,39 @@ func (s *Service) SignInAs(ctx context.Context, email string, from Origin) (toke
 	return s.StartSession(ctx, a.User, Proof{Method: MethodDemo}, from)
 }
 
-// StartSession signs somebody in who proved who they are. The token belongs into
-// the cookie.
+// StartSession signs somebody in who proved who they are. Who has a second factor
+// and didn't give it yet is asked for that first. The token belongs into the cookie.
 func (s *Service) StartSession(ctx context.Context, u User, p Proof, from Origin) (token string, err error) {
+	if u.SecondFactor && !p.Strong && p.Method != MethodDemo {
+		return s.await(ctx, u, p, from)
+	}
+	token, one := s.newSession(u, p, from)
+	return token, s.store.AddSession(ctx, one, s.deviceHash(u.ID, from), p.verified, p.guesses, signedInEvent(u, one))
+}
+
+func (s *Service) newSession(u User, p Proof, from Origin) (token string, one Session) {
 	token, now := NewToken(), s.now()
-	one := Session{
+	return token, Session{
 		ID: "ses_" + secret.Code(16), Key: HashToken(token), UserID: u.ID, CreatedAt: now, LastSeen: now, Origin: from,
 		Method: p.Method, ProvedAt: cmp.Or(p.At, now), Strong: p.Strong,
 	}
-	action := "session.signed_in"
-	if u.Emergency && one.Local() {
-		action = EmergencyAction
+}
+
+func signedInEvent(u User, one Session) audit.Event {
+	e := audit.Event{
+		Actor: u.Actor(one.Origin), Action: "session.signed_in", Object: audit.Object{Kind: "session", ID: one.ID, Name: u.Name},
+		Detail: map[string]string{"method": one.Method},
 	}
-	return token, s.store.AddSession(ctx, one, s.deviceHash(u.ID, from), p.verified, p.guesses, audit.Event{
-		Actor: u.Actor(from), Action: action, Object: audit.Object{Kind: "session", ID: one.ID, Name: u.Name},
-		Detail: map[string]string{"method": p.Method},
-	})
+	if u.Emergency && one.Local() {
+		e.Action = EmergencyAction
+	}
+	return e
 }
 
 // failed records a failed sign-in and returns the answer to it.
 func (s *Service) failed(ctx context.Context, email string, u User, from Origin) error {
 	e := audit.Event{
-		Actor:   audit.Actor{Kind: audit.ActorUnknown, Email: email, IP: from.IP, Agent: from.Agent},
+		Actor:   unknown(email, from),
 		Action:  "session.refused",
 		Object:  audit.Object{Kind: "user", ID: u.ID, Name: u.Name},
 		Outcome: audit.Denied,

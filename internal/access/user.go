@@ -45,6 +45,8 @@ type User struct {
 	CreatedAt  time.Time
 	LastSignIn time.Time // zero if never
 	Emergency  bool      // may sign in with a passphrase where others may not
+
+	SecondFactor bool // has one, which every sign-in asks for
 }
 
 // Actor is the user as history names them, acting from an address.

@@ -50,6 +50,7 @@ func (s *Server) accountPage(c echo.Context, name string, complaint error) error
 func (s *Server) accountTabs(current string) []templates.TabView {
 	tabs := []templates.TabView{
 		{Text: "Account", URL: "/account", Current: current == "Account"},
+		{Text: "Second factors", URL: factorsPath, Current: current == "Second factors"},
 		{Text: "Notifications", URL: "/account/notifications", Current: current == "Notifications"},
 		{Text: "Sessions", URL: sessionsPath, Current: current == "Sessions"},
 		{Text: "API tokens", URL: tokensPath, Current: current == "API tokens"},

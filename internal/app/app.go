@@ -51,6 +51,7 @@ type Options struct {
 	TrustedProxies []*net.IPNet
 	Build          string // names the version of the program
 	Demo           []DemoUser
+	SecondFactor   []string // names of the roles that ask for one
 	Now            func() time.Time
 	Log            *slog.Logger
 	Stop           <-chan struct{} // closed when the server is to stop; event streams end then
@@ -78,6 +79,7 @@ type Server struct {
 	api       *api.Service
 	scim      *scim.Service
 	keys      *secret.Keyring
+	prover    *access.Prover
 	signon    *signon.Service
 	public    *url.URL
 	build     string
@@ -114,6 +116,10 @@ func build(o Options) (http.Handler, *Server, error) {
 	}
 	if s.signon == nil {
 		s.signon = signon.NewService(nil, o.Keys, o.PublicURL.String(), o.Now, nil)
+	}
+	var err error
+	if s.prover, err = access.NewProver(o.Access, access.ProverSettings{Public: o.PublicURL, Required: o.SecondFactor}); err != nil {
+		return nil, nil, err
 	}
 	s.sessions = newSessionStore(s.secureCookies())
 	s.api = api.New(api.Options{

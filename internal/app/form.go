@@ -71,8 +71,20 @@ func (s *Server) csrfToken(c echo.Context) string {
 }
 
 func (s *Server) boundToken(c echo.Context) []byte {
-	cookie, _ := c.Get(keyToken).(string)
-	return s.keys.Digest([]byte("csrf\x00" + cookie))[:16]
+	return s.keys.Digest([]byte("csrf\x00" + s.binding(c)))[:16]
+}
+
+// binding names the browser that asks: by its session, which may go on under
+// another token, or before there is one by the token itself.
+func (s *Server) binding(c echo.Context) string {
+	if r := reader(c); r.Session != "" {
+		return r.Session
+	}
+	if expired, ok := c.Get(keyExpired).(access.Session); ok {
+		return expired.ID
+	}
+	token, _ := c.Get(keyToken).(string)
+	return token
 }
 
 func (s *Server) csrfValid(c echo.Context, sent string) bool {

@@ -75,12 +75,13 @@ func (s *Server) frame(c echo.Context, at place) (templates.PageView, error) {
 	asOf, _ := c.Get(keyAsOf).(string)
 	v := templates.PageView{
 		AsOf:  asOf,
-		Title: at.title, Theme: theme(c), Keys: cookie(c, keysCookie) != "off", Strip: s.strip(), Done: s.takeNotice(c), Narrow: at.narrow,
+		Title: at.title, Theme: theme(c), Keys: cookie(c, keysCookie) != "off", Strip: s.strip(), Narrow: at.narrow,
 		Reader:    templates.ReaderView{Name: who.Name, Roles: rolesOf(who.User), Avatar: face(who.Name, who.ID), URL: "/account"},
 		SignOut:   s.newForm(c, "/signout"),
 		ThemeForm: templates.FormView{Action: "/theme", Token: s.csrfToken(c)}, // anyone may, as often as they like
-		Crumbs:    append(at.crumbs, templates.LinkView{Text: at.title}),
+		Crumbs:    append(slices.Clip(at.crumbs), templates.LinkView{Text: at.title}),
 	}
+	v.Done, v.DoneLink = s.takeNotice(c)
 	projects, err := s.seenProjects(c)
 	if err != nil {
 		return v, err

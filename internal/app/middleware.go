@@ -111,6 +111,13 @@ func (s *Server) askToSignIn(c echo.Context) error {
 	if wantsEvents(c) {
 		return c.NoContent(http.StatusNoContent) // the browser doesn't ask again
 	}
+	next := localPath(r.URL.RequestURI())
+	if r.Method == http.MethodPost {
+		next = refererPath(r)
+	}
+	if asked, err := s.askForFactor(c, next); asked || err != nil {
+		return err
+	}
 	if r.Method != http.MethodPost {
 		return c.Redirect(http.StatusSeeOther, "/signin?next="+url.QueryEscape(localPath(r.URL.RequestURI())))
 	}

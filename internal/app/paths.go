@@ -13,6 +13,11 @@ import (
 const (
 	eventsPath = "/events"
 	draftsPath = "/drafts"
+
+	factorPath  = "/signin/factor"
+	stepUpPath  = "/stepup"
+	factorsPath = "/account/factors"
+	appPath     = factorsPath + "/app"
 )
 
 func configsPath(slug string) string { return "/projects/" + url.PathEscape(slug) + "/auth-configs" }
@@ -87,6 +92,8 @@ func revokeTokenPath(id string) string { return tokensPath + "/" + url.PathEscap
 func personTokenPath(person, id string) string {
 	return personPath(person) + "/tokens/" + url.PathEscape(id) + "/revoke"
 }
+
+func passkeyPath(id string) string { return factorsPath + "/passkeys/" + url.PathEscape(id) }
 
 // query adds parameters to a path; empty values are left out.
 func query(path string, pairs ...string) string {

@@ -70,9 +70,13 @@ func (s *Server) personPage(c echo.Context, u access.User, in personEdit, compla
 // personActions offers what an admin may do with an account.
 func (s *Server) personActions(c echo.Context, u access.User, v *templates.PersonView) {
 	path := personPath(u.ID)
+	v.Facts = append(v.Facts, templates.FactView{Name: "Second factor", Text: yesNo(u.SecondFactor)})
 	v.RolesForm = s.newForm(c, path+"/roles")
 	if u.State != access.Disabled && s.access.MayComeLocally(u) {
 		v.Reset = templates.ActionView{Form: s.newForm(c, path+"/reset"), Text: "Create a reset link", Hint: "Lets them set a new passphrase and lifts a lock. The old passphrase works until the link is used."}
+	}
+	if u.SecondFactor && u.ID != reader(c).ID {
+		v.Factors = templates.ActionView{Form: s.newForm(c, path+"/factors/reset"), Text: "Reset second factors", Hint: "For who has lost them all. Takes them away and ends all sessions; the passphrase stays."}
 	}
 	if u.State == access.Invited {
 		v.Reset.Text, v.Reset.Hint = "Create a new invitation link", "The one before stops working."

@@ -70,27 +70,37 @@ func (s *Server) see(c echo.Context, path, done string) error {
 const noticeCookie = "done"
 
 func (s *Server) setNotice(c echo.Context, text string) {
+	s.setNoticeLink(c, text, templates.LinkView{})
+}
+
+// setNoticeLink is [Server.setNotice] with a link to follow.
+func (s *Server) setNoticeLink(c echo.Context, text string, link templates.LinkView) {
+	parts := strings.Join([]string{text, link.Text, string(link.URL)}, "\n")
 	http.SetCookie(c.Response(), &http.Cookie{
-		Name: noticeCookie, Value: base64.RawURLEncoding.EncodeToString([]byte(text)), Path: "/", MaxAge: 60,
+		Name: noticeCookie, Value: base64.RawURLEncoding.EncodeToString([]byte(parts)), Path: "/", MaxAge: 60,
 		HttpOnly: true, Secure: s.secureCookies(), SameSite: http.SameSiteLaxMode,
 	})
 }
 
-// takeNotice returns the word that the last answer left, once.
-func (s *Server) takeNotice(c echo.Context) string {
+// takeNotice returns the word that the last answer left, once, and its link.
+func (s *Server) takeNotice(c echo.Context) (string, templates.LinkView) {
 	value := cookie(c, noticeCookie)
 	if value == "" || polling(c) { // it is for a page that comes
-		return ""
+		return "", templates.LinkView{}
 	}
 	http.SetCookie(c.Response(), &http.Cookie{
 		Name: noticeCookie, Path: "/", MaxAge: -1, HttpOnly: true, Secure: s.secureCookies(), SameSite: http.SameSiteLaxMode,
 	})
 	noStore(c)
 	text, err := base64.RawURLEncoding.DecodeString(value)
-	if err != nil || len(text) > 300 {
-		return ""
+	parts := strings.Split(string(text), "\n")
+	switch {
+	case err != nil || len(text) > 2000 || len(parts) == 0:
+		return "", templates.LinkView{}
+	case len(parts) != 3 || parts[2] == "":
+		return parts[0], templates.LinkView{}
 	}
-	return string(text)
+	return parts[0], templates.LinkView{Text: parts[1], URL: templates.Local(localPath(parts[2]))}
 }
 
 // unchanged answers 304 where the browser has the page as it is now: nothing was

@@ -148,6 +148,9 @@ func (s *Server) searchEdit(c echo.Context) error {
 }
 
 func (s *Server) searchRemove(c echo.Context) error {
+	if err := decode(c, &struct{}{}); err != nil {
+		return err
+	}
 	err := s.notify.RemoveSearch(c.Request().Context(), reader(c), c.Param("id"))
 	return s.searchSaved(c, searchForm{}, "", err, "Search deleted.")
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gorilla/sessions"
@@ -92,8 +93,28 @@ func (s *Server) withSession(required bool, next echo.HandlerFunc) echo.HandlerF
 		if required && reader(c).ID == "" {
 			return s.askToSignIn(c)
 		}
+		if required && s.prover.Lacks(reader(c)) && !withoutFactor(c.Path()) {
+			return s.askToEnrol(c)
+		}
 		return next(c)
 	}
+}
+
+// withoutFactor reports whether a route is open to who has to set up a second
+// factor: to do that, and to leave.
+func withoutFactor(route string) bool {
+	return strings.HasPrefix(route, factorsPath) || route == stepUpPath || route == "/signout"
+}
+
+// askToEnrol leads who needs a second factor and has none to where it is set up.
+func (s *Server) askToEnrol(c echo.Context) error {
+	switch {
+	case wantsEvents(c):
+		return c.NoContent(http.StatusNoContent)
+	case c.Request().Method == http.MethodPost:
+		return problem.New(problem.Forbidden, "Your role asks for a second factor. Nothing was changed. Set one up first, under Account, Second factors.")
+	}
+	return c.Redirect(http.StatusSeeOther, factorsPath)
 }
 
 // recognize puts the reader into the context if the session is good.

@@ -18,6 +18,9 @@ func (s *Server) signInPage(c echo.Context) error {
 	if reader(c).ID != "" {
 		return s.see(c, localPath(c.QueryParam("next")), "")
 	}
+	if asked, err := s.askForFactor(c, localPath(c.QueryParam("next"))); asked || err != nil {
+		return err
+	}
 	if err := s.giveToken(c); err != nil {
 		return err
 	}
@@ -46,10 +49,14 @@ func (s *Server) signInView(c echo.Context, email, next string, complaint error)
 	if c.QueryParam("kept") != "" {
 		v.Notice = templates.NoticeView{Tone: "info", Text: "Your session ended. Nothing was sent. What you typed is kept, except for credentials: sign in to go on."}
 	}
+	if c.QueryParam("late") != "" {
+		v.Notice = templates.NoticeView{Tone: "warn", Text: "The second factor has to come within 5 minutes of the passphrase. Sign in again."}
+	}
 	for _, p := range s.signon.Choices() {
 		v.Providers = append(v.Providers, templates.LinkView{Text: "Sign in with " + p.Name, URL: templates.Local(leavePath(p.ID, signon.SignIn, next))})
 	}
 	v.Fold = len(v.Providers) > 0 && s.access.LocalClosed() && complaint == nil
+	s.offerPasskey(c, next, &v)
 	v.Email.Focus, v.Passphrase.Focus = v.Email.Focus && len(v.Providers) == 0, v.Passphrase.Focus && !v.Fold
 	if len(s.demo) > 0 {
 		v.DemoForm = s.newForm(c, "/signin/demo")
@@ -58,6 +65,22 @@ func (s *Server) signInView(c echo.Context, email, next string, complaint error)
 		v.Demo = append(v.Demo, templates.DemoUserView{Email: d.Email, Role: d.Role, Hint: d.Hint, Avatar: face(d.Role, d.Email)})
 	}
 	return v
+}
+
+// offerPasskey lets who has a passkey sign in by it alone.
+func (s *Server) offerPasskey(c echo.Context, next string, v *templates.SignInView) {
+	if s.passkeyAway(c).Text != "" {
+		return
+	}
+	challenge, err := s.prover.SignInChallenge(s.binding(c))
+	if err != nil {
+		s.log.Error("make a challenge", "request", requestID(c), "err", err) // there are other ways in
+		return
+	}
+	v.Passkey = templates.PasskeyFormView{
+		Form: s.newForm(c, "/signin/passkey"), Options: challenge.Options, Sealed: challenge.Sealed, Next: next,
+		Button: "Sign in with a passkey", Else: "Use your passphrase.",
+	}
 }
 
 // signIn checks the passphrase and starts a session under a new token.

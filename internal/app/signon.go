@@ -96,6 +96,8 @@ func (s *Server) signInArrive(c echo.Context) error {
 		return s.notArrived(c, err)
 	case in.Purpose == signon.Link:
 		return s.identityArrived(c, in)
+	case in.Purpose == signon.Prove:
+		return s.stepUpArrived(c, in)
 	}
 	w, err := s.access.SignInThrough(c.Request().Context(), in.Arrival, origin(c))
 	if errors.Is(err, access.ErrReplayed) {

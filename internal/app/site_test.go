@@ -41,10 +41,7 @@ func openSite(t testing.TB, r *rig.Rig, demo []DemoUser, change ...func(*Options
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{
-		Store: r.Store, Mirror: r.Mirror, Changes: r.Changes, Access: r.Access, Witness: r.Witness, Archive: r.Archive, Notify: notifier(r, notify.Settings{PublicURL: public.String()}), Sinks: streamer(r, sink.Settings{}), Keys: r.Keys, PublicURL: public, Build: "test", Demo: demo,
-		Now: rig.Now, Log: slog.New(slog.NewTextHandler(r.Log, nil)),
-	}
+	o := options(r, public, demo)
 	for _, c := range change {
 		c(&o)
 	}
@@ -58,6 +55,14 @@ func openSite(t testing.TB, r *rig.Rig, demo []DemoUser, change ...func(*Options
 	t.Cleanup(ts.Close)
 	s.url = ts.URL
 	return s
+}
+
+// options are those of a server over the parts of a rig.
+func options(r *rig.Rig, public *url.URL, demo []DemoUser) Options {
+	return Options{
+		Store: r.Store, Mirror: r.Mirror, Changes: r.Changes, Access: r.Access, Witness: r.Witness, Archive: r.Archive, Notify: notifier(r, notify.Settings{PublicURL: public.String()}), Sinks: streamer(r, sink.Settings{}), Keys: r.Keys, PublicURL: public, Build: "test", Demo: demo,
+		Now: rig.Now, Log: slog.New(slog.NewTextHandler(r.Log, nil)),
+	}
 }
 
 // notifier tells nobody until it is run.

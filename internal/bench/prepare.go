@@ -37,7 +37,7 @@ func (b *bench) dataDir() string { return filepath.Join(b.dir, "data") }
 // env is what the measured console is started with. The key file is the default
 // one, which prepare has written.
 func (b *bench) env() []string {
-	return []string{"CONSOLE_DATA_DIR=" + b.dataDir(), "CONSOLE_SYNC_INTERVAL=24h"}
+	return []string{"CONSOLE_DATA_DIR=" + b.dataDir(), "CONSOLE_SYNC_INTERVAL=24h", "CONSOLE_SECOND_FACTOR=none"}
 }
 
 // prepare fills the data directory: a person, a project with its auth configs,

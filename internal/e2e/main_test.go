@@ -153,7 +153,7 @@ func prepare(t *testing.T, o sandbox.Options, people []person) *console {
 	c.args = []string{"serve"}
 	c.env = []string{
 		"PATH=" + os.Getenv("PATH"), "CONSOLE_ADDR=" + addr, "CONSOLE_DATA_DIR=" + c.dir, "COMPOSIO_BASE_URL=" + c.box.URL,
-		"COMPOSIO_API_KEY=" + sandbox.StagingKey, "CONSOLE_ENVIRONMENT=staging", "CONSOLE_SYNC_INTERVAL=1h", "CONSOLE_APPLY_GRACE=2s",
+		"COMPOSIO_API_KEY=" + sandbox.StagingKey, "CONSOLE_ENVIRONMENT=staging", "CONSOLE_SYNC_INTERVAL=1h", "CONSOLE_APPLY_GRACE=2s", "CONSOLE_SECOND_FACTOR=none",
 	}
 	file := filepath.Join(t.TempDir(), "passphrase")
 	must(t, os.WriteFile(file, []byte(passphrase+"\n"), 0o600))

@@ -46,7 +46,7 @@ var mutants = []mutant{
 		{request, "case !tally(today, r.voters(Approve, today, t.people)).Met:", "case len(today) == 0:"},
 	}},
 	one("roles as the session knew them", "change", "TestRoleRevokedMeanwhile", vote,
-		"by.User = r.At(t.people[i])", "_ = i"),
+		"by.User = r.At(by.Renew(t.people[i]))", "_ = i"),
 	one("a policy that was loosened in flight", "change", "TestPolicyInFlight/loosened", vote,
 		"met := r.Tally(t.people).Met", "now, _ := t.rules.For(t.project, r.Revision.Items, t.people, nil)\n\tmet := tally(now, r.voters(Approve, now, t.people)).Met"),
 	one("a policy that was tightened in flight", "change", "TestPolicyInFlight/tightened", request,
@@ -114,4 +114,20 @@ var mutants = []mutant{
 	{"commits that a power cut takes back", "store", "TestGateSettings", []edit{
 		{"store/sqlite.go", "_synchronous=FULL", "_synchronous=NORMAL"}, {"store/sqlite.go", `"synchronous": "2"`, `"synchronous": "1"`},
 	}},
+
+	// Holes in the walls.
+	one("a route without permission", "app", "TestEveryRouteIsGuarded", "app/routes.go",
+		"{post, \"/people/:id/erase\", access.ManagePeople, s.personErase},", "{post, \"/people/:id/erase\", signedIn, s.personErase},"),
+	one("a route beside the table", "app", "TestEveryRouteIsGuarded", "app/routes.go",
+		"func (s *Server) addRoutes() {", "func (s *Server) addRoutes() {\n\ts.echo.GET(\"/debug\", s.people)"),
+	one("a cookie without its flag", "app", "TestHeadersEverywhere", "app/session.go",
+		"HttpOnly: true, Secure: secure,", "HttpOnly: secure, Secure: secure,"),
+	one("a form that binds role", "app", "TestSlippedIn", "app/account.go",
+		"Name string `form:\"name\"`", "Name string `form:\"name\"`\n\t\tRole string `form:\"role\"`"),
+	one("next leads away", "app", "TestNobodyIsLedAway", "app/middleware.go",
+		"|| strings.HasPrefix(p, \"//\") ||", "||"),
+	one("a kept form with its credentials", "app", "TestCredentialsTurnUpNowhere", "app/drafts.go",
+		"if !strings.HasPrefix(name, secretPrefix) && ", "if "),
+	one("no wall against other sites", "app", "TestForgedForms", "app/app.go",
+		"return zip(cross.Handler(h)), nil", "return zip(h), nil"),
 }

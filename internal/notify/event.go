@@ -95,6 +95,12 @@ var acts = map[string]act{
 	access.TokenExpiresAction: {"", false, "Your API token expires soon"},
 	access.EmergencyAction:    {"", false, "An emergency account was signed in to"},
 
+	access.FactorAddedAction:   {"", false, "A second factor was added to your account"},
+	access.FactorRemovedAction: {"", false, "A second factor was removed from your account"},
+	access.FactorsResetAction:  {"", false, "All your second factors were taken away"},
+	access.CodeUsedAction:      {"", false, "A recovery code of your account was used"},
+	access.ClonedAction:        {"", false, "There seems to be a copy of one of your passkeys"},
+
 	flagged:    {"", false, "%s asks you about an entry of history"},
 	askedAgain: {"", false, "%s asks you again about an entry of history"},
 }

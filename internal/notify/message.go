@@ -63,6 +63,9 @@ func (s *Service) message(ctx context.Context, e audit.Entry, why Why) (Message,
 	return m, nil
 }
 
+// factorNames are the kinds of second factors.
+var factorNames = map[string]string{access.FactorPasskey: "a passkey", access.FactorTOTP: "an authenticator app"}
+
 // secure words what is about somebody's own account.
 func (m *Message) secure(e audit.Entry) {
 	switch e.Action {
@@ -72,6 +75,18 @@ func (m *Message) secure(e audit.Entry) {
 			m.Title += ", " + e.Actor.IP
 		}
 		m.Advice = "If it was not you, end that session, change your passphrase, and tell your admin."
+	case access.FactorAddedAction, access.FactorRemovedAction:
+		m.Title = factorNames[e.Detail["factor"]]
+		m.Advice = "If it was not you, change your passphrase, look at your second factors, and tell your admin."
+	case access.CodeUsedAction:
+		m.Title = clean(e.Detail["left"]) + " left"
+		m.Advice = "If it was not you, make new codes, change your passphrase, and tell your admin."
+	case access.FactorsResetAction:
+		m.Title = "by " + who(e.Actor)
+		m.Advice = "You can sign in with your passphrase and set up new ones. If you did not ask for this, tell another admin."
+	case access.ClonedAction:
+		m.Title = "it is refused from now on"
+		m.Advice = "Remove it from your account, and tell your admin."
 	case access.EmergencyAction:
 		m.Title = who(e.Actor)
 		m.Advice = "Find out what the emergency is. If there is none, disable the account and end its sessions."
@@ -105,6 +120,8 @@ func page(e audit.Entry, p mirror.Project) (subject, path string) {
 		return "question", "/reviews"
 	case e.Action == access.NewDeviceAction:
 		return "list of your sessions", "/account/sessions"
+	case e.Object.Kind == "user":
+		return "list of your second factors", "/account/factors"
 	case e.Action == access.EmergencyAction:
 		return "page of the account", "/people/" + e.Actor.ID
 	case e.Action == access.TokenExpiresAction:

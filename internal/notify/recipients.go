@@ -81,6 +81,8 @@ func account(e audit.Entry) string {
 		return e.Actor.ID
 	case access.TokenExpiresAction:
 		return e.Detail["owner"]
+	case access.FactorAddedAction, access.FactorRemovedAction, access.FactorsResetAction, access.CodeUsedAction, access.ClonedAction:
+		return e.Object.ID
 	}
 	return ""
 }

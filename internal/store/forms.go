@@ -135,6 +135,7 @@ func (s *Store) FinishFormOp(ctx context.Context, op FormOp, location, page stri
 const (
 	opLife      = 7 * 24 * time.Hour
 	sessionKeep = 7 * 24 * time.Hour // after its creation
+	pendingKeep = 24 * time.Hour
 	guessKeep   = 30 * 24 * time.Hour
 	noticeKeep  = 90 * 24 * time.Hour
 	givenUpKeep = 30 * 24 * time.Hour
@@ -173,6 +174,8 @@ func (s *Store) tidy(ctx context.Context) error {
 			t.exec("DELETE FROM session WHERE created_at < $1", before(sessionKeep)),
 			t.exec("DELETE FROM device WHERE seen_at < $1", before(access.DeviceLife)),
 			t.exec("DELETE FROM one_time_link WHERE expires_at < $1", micros(t.now)),
+			t.exec("DELETE FROM pending_sign_in WHERE created_at < $1", before(pendingKeep)),
+			t.exec("DELETE FROM spent_challenge WHERE expires_at < $1", micros(t.now)),
 			t.exec("DELETE FROM api_token WHERE expires_at < $1", before(access.TokenKept)),
 			t.exec("DELETE FROM guess WHERE last < $1", before(guessKeep)),
 			t.exec("DELETE FROM spent_ticket WHERE expires_at < $1", micros(t.now)),

@@ -10,6 +10,7 @@ import (
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/problem"
 )
 
 // sessions keeps what every request needs in memory. A commit that touches
@@ -141,34 +142,51 @@ func (s *Store) AddSession(ctx context.Context, one access.Session, from access.
 		if err != nil {
 			return err
 		}
-		if a.State != access.Active {
-			return access.BadLink()
-		}
-		if verified != "" && a.Passphrase != verified {
-			return access.Wrong()
-		}
-		crowded, err := t.crowdOut(one, e)
-		if err != nil {
+		if err := mayEnter(a, verified); err != nil {
 			return err
 		}
-		unknown, err := t.noteDevice(a, from, e)
-		if err != nil {
-			return err
+		if a.SecondFactor && !one.Strong && one.Method != access.MethodDemo {
+			return problem.New(problem.Conflict, "A second factor was added to this account at this very moment. Sign in again.")
 		}
-		t.people = true
-		err = errors.Join(
-			t.exec("INSERT INTO session ("+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-				one.Key[:], one.ID, one.UserID, micros(one.CreatedAt), micros(one.LastSeen), one.Origin.IP, one.Origin.Agent, one.Method, micros(one.ProvedAt), one.Strong),
-			t.exec("UPDATE users SET last_sign_in = $2 WHERE id = $1", one.UserID, micros(one.CreatedAt)),
-		)
+		more, err := t.addSession(a, one, from, e)
 		if err != nil {
 			return err
 		}
 		if err := t.exec("DELETE FROM guess WHERE key = $1", guesses); err != nil {
 			return err
 		}
-		return t.record(slices.Concat(crowded, []audit.Event{e}, unknown)...)
+		return t.record(more...)
 	})
+}
+
+// mayEnter refuses accounts that may not sign in, and a passphrase that was
+// replaced since it was verified.
+func mayEnter(a access.Account, verified string) error {
+	switch {
+	case a.State != access.Active:
+		return access.BadLink()
+	case verified != "" && a.Passphrase != verified:
+		return access.Wrong()
+	}
+	return nil
+}
+
+// addSession keeps a new session and returns what is to be recorded of that.
+func (t *tx) addSession(a access.Account, one access.Session, from access.DeviceHash, e audit.Event) ([]audit.Event, error) {
+	t.people = true
+	crowded, err := t.crowdOut(one, e)
+	if err != nil {
+		return nil, err
+	}
+	unknown, err := t.noteDevice(a, from, e)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(crowded, []audit.Event{e}, unknown), errors.Join(
+		t.exec("INSERT INTO session ("+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+			one.Key[:], one.ID, one.UserID, micros(one.CreatedAt), micros(one.LastSeen), one.Origin.IP, one.Origin.Agent, one.Method, micros(one.ProvedAt), one.Strong),
+		t.exec("UPDATE users SET last_sign_in = $2 WHERE id = $1", one.UserID, micros(one.CreatedAt)),
+	)
 }
 
 // crowdOut ends the sessions that have to make place for a new one.

@@ -12,12 +12,13 @@ import (
 	"gatehouse/internal/problem"
 )
 
-const userColumns = "id, email, name, passphrase, state, created_at, last_sign_in, emergency, EXISTS (SELECT 1 FROM identity WHERE user_id = users.id)"
+const userColumns = `id, email, name, passphrase, state, created_at, last_sign_in, emergency, EXISTS (SELECT 1 FROM identity WHERE user_id = users.id),
+	EXISTS (SELECT 1 FROM passkey WHERE user_id = users.id) OR EXISTS (SELECT 1 FROM totp WHERE user_id = users.id)`
 
 func scanAccount(row scanner) (access.Account, error) {
 	var a access.Account
 	var created, last int64
-	err := row.Scan(&a.ID, &a.Email, &a.Name, &a.Passphrase, &a.State, &created, &last, &a.Emergency, &a.Linked)
+	err := row.Scan(&a.ID, &a.Email, &a.Name, &a.Passphrase, &a.State, &created, &last, &a.Emergency, &a.Linked, &a.SecondFactor)
 	if a.Email == a.ID {
 		a.Email = "" // the column is unique: see addAccount
 	}
@@ -181,7 +182,7 @@ func (s *Store) UpdateAccount(ctx context.Context, id string, fn func(*access.Ac
 // and those that it may no longer make.
 func (t *tx) endLinks(before, after access.Account) error {
 	if before.State != after.State || before.Passphrase != after.Passphrase {
-		if err := t.exec("DELETE FROM one_time_link WHERE user_id = $1", after.ID); err != nil {
+		if err := errors.Join(t.exec("DELETE FROM one_time_link WHERE user_id = $1", after.ID), t.endPending(after.ID)); err != nil {
 			return err
 		}
 	}
@@ -249,7 +250,9 @@ func (s *Store) UseLink(ctx context.Context, key access.TokenHash, now time.Time
 		if _, err := t.endSessions(a.ID, func(access.Session) bool { return true }); err != nil {
 			return err
 		}
-		if err := errors.Join(t.saveAccount(a), t.exec("DELETE FROM one_time_link WHERE user_id = $1", a.ID)); err != nil {
+		err = errors.Join(t.saveAccount(a), t.exec("DELETE FROM one_time_link WHERE user_id = $1", a.ID), t.endPending(a.ID),
+			t.exec("DELETE FROM guess WHERE key = $1", access.FactorKey(a.ID)))
+		if err != nil {
 			return err
 		}
 		if err := t.record(events...); err != nil {

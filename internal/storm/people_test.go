@@ -196,7 +196,7 @@ func (p *person) decides(path string, r *rand.Rand) (string, answer) {
 		form.Set("confirm", strings.TrimSpace(name))
 	}
 	status, _, err := p.post(path+"/"+action, form)
-	a := answer{known: outcome(status, err)}
+	a := answer{known: p.outcome(status, err)}
 	if _, voted := form["effect"]; voted {
 		a.decision, a.effect = strings.ReplaceAll(action, "-", "_"), form.Get("effect")
 	}

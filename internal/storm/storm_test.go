@@ -96,7 +96,7 @@ func newCrowd(t *testing.T, o sandbox.Options, names []string, roles map[string]
 	v.url = "http://" + addr
 	v.env = []string{
 		"PATH=" + os.Getenv("PATH"), "CONSOLE_ADDR=" + addr, "CONSOLE_DATA_DIR=" + v.dir, "COMPOSIO_BASE_URL=" + v.box.URL, "COMPOSIO_API_KEY=" + sandbox.StagingKey,
-		"CONSOLE_ENVIRONMENT=staging", "CONSOLE_SYNC_INTERVAL=1h", "CONSOLE_APPLY_GRACE=" + grace.String(), "COMPOSIO_TIMEOUT=300ms",
+		"CONSOLE_ENVIRONMENT=staging", "CONSOLE_SYNC_INTERVAL=1h", "CONSOLE_APPLY_GRACE=" + grace.String(), "COMPOSIO_TIMEOUT=300ms", "CONSOLE_SECOND_FACTOR=none",
 	}
 	file := filepath.Join(t.TempDir(), "passphrase")
 	must(t, os.WriteFile(file, []byte(passphrase), 0o600))
@@ -346,11 +346,13 @@ type deed struct {
 	location string // where the answer led
 }
 
-// outcome sorts an answer.
-func outcome(status int, err error) string {
+// outcome sorts an answer to a form. Who is asked to prove who they are has done nothing yet.
+func (p *person) outcome(status int, err error) string {
 	switch {
 	case err != nil || status >= 500:
 		return lost
+	case strings.HasPrefix(p.led, "/stepup?"):
+		return refused
 	case status == http.StatusSeeOther:
 		return acknowledged
 	}
@@ -382,7 +384,7 @@ func (p *person) do(d *deed) {
 			form.Set("skip_disable", "1")
 		}
 		status, _, err := p.post(path+"/"+d.kind, form)
-		d.known = outcome(status, err)
+		d.known = p.outcome(status, err)
 	case "update":
 		path := list + "/" + d.target
 		p.reviewed(d, path+"/edit", path+"/review", path, map[string]string{"field.name": d.name})
@@ -409,5 +411,5 @@ func (p *person) reviewed(d *deed, first, review, last string, values map[string
 	form.Set("reason", d.reason)
 	form.Set("secret.cred.client_secret", "storm-secret-"+d.reason)
 	status, _, err = p.post(last, form)
-	d.known = outcome(status, err)
+	d.known = p.outcome(status, err)
 }

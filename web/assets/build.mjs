@@ -23,7 +23,7 @@ const write = (name, data) => {
 const pkg = (name) => path.join('node_modules', name);
 
 // htmx and our own few lines travel together: one request less.
-const scripts = [pkg('htmx.org/dist/htmx.min.js'), 'app.js', 'live.js', 'draft.js', 'search.js'].map((f) => fs.readFileSync(f, 'utf8').replace(/\/\/# sourceMappingURL=.*$/m, ''));
+const scripts = [pkg('htmx.org/dist/htmx.min.js'), 'app.js', 'live.js', 'draft.js', 'search.js', 'passkey.js'].map((f) => fs.readFileSync(f, 'utf8').replace(/\/\/# sourceMappingURL=.*$/m, ''));
 write('app.js', scripts.join('\n;\n'));
 write('inter-latin.woff2', fs.readFileSync(pkg('@fontsource-variable/inter/files/inter-latin-wght-normal.woff2')));
 
