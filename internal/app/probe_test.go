@@ -51,7 +51,11 @@ func (s *site) probe(name string, roles ...access.Role) *probe {
 
 // csrf is a token that the forms of the probe's session may carry.
 func (p *probe) csrf() string {
-	bound := p.site.Keys.Digest([]byte("csrf\x00" + p.token))[:16]
+	to := p.token
+	if one, _, err := p.site.Store.Session(p.site.T.Context(), access.HashToken(p.token)); err == nil {
+		to = one.ID
+	}
+	bound := p.site.Keys.Digest([]byte("csrf\x00" + to))[:16]
 	return base64.RawURLEncoding.EncodeToString(append(make([]byte, len(bound)), bound...))
 }
 

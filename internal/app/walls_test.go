@@ -296,7 +296,7 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-func TestMalformedRequests(t *testing.T) {
+func TestOddAddresses(t *testing.T) {
 	s := newSite(t, sandbox.Options{})
 	b := s.as("Ada", access.Admin, access.Editor, access.Auditor)
 	for _, path := range []string{

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/mirror"
@@ -103,10 +104,11 @@ func initial(texts ...string) string {
 
 // capital writes a text with a capital first letter.
 func capital(s string) string {
-	for i, r := range s {
-		return string(unicode.ToUpper(r)) + s[i+len(string(r)):]
+	r, size := utf8.DecodeRuneInString(s)
+	if size == 0 {
+		return s
 	}
-	return s
+	return string(unicode.ToUpper(r)) + s[size:]
 }
 
 func environment(p mirror.Project) templates.EnvironmentView {
