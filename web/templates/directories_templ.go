@@ -168,7 +168,7 @@ func Directories(v DirectoriesView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "</div><p class=\"muted small\">Authentication: bearer token (OAuth bearer token in Okta, secret token in Entra). When somebody is deactivated or leaves a group there, their sessions and API tokens end here and open approvals are counted anew without them. A directory that disabled somebody may enable them again; whom an admin disabled stays so.</p></div></section>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "</div><p class=\"muted small\">Authentication: bearer token (OAuth bearer token in Okta, secret token in Entra). When somebody is deactivated there, their sessions and API tokens end here at once. Who leaves a group there loses what the group gives here. Open approvals are counted anew without them. A directory that disabled somebody may enable them again; whom an admin disabled stays so.</p></div></section>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
