@@ -117,7 +117,7 @@ var mutants = []mutant{
 
 	// Holes in the walls.
 	one("a route without permission", "app", "TestEveryRouteIsGuarded", "app/routes.go",
-		"{post, \"/people/:id/erase\", access.ManagePeople, s.personErase},", "{post, \"/people/:id/erase\", signedIn, s.personErase},"),
+		"{post, \"/people/:id/erase\", access.ManagePeople, s.proven(s.personErase)},", "{post, \"/people/:id/erase\", signedIn, s.proven(s.personErase)},"),
 	one("a route beside the table", "app", "TestEveryRouteIsGuarded", "app/routes.go",
 		"func (s *Server) addRoutes() {", "func (s *Server) addRoutes() {\n\ts.echo.GET(\"/debug\", s.people)"),
 	one("a cookie without its flag", "app", "TestHeadersEverywhere", "app/session.go",
