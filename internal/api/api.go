@@ -141,11 +141,9 @@ func (s *Service) answer(c echo.Context, status int, v any) error {
 	if err != nil {
 		return err
 	}
-	if status == http.StatusOK { // after a write the token was looked at by the write
-		if err := s.o.Access.StillGood(c.Request().Context(), reader(c)); err != nil {
-			challenge(c, "invalid_token")
-			return err
-		}
+	if err := s.o.Access.StillGood(c.Request().Context(), reader(c)); err != nil {
+		challenge(c, "invalid_token")
+		return err
 	}
 	return c.Blob(status, echo.MIMEApplicationJSON, append(body, '\n'))
 }

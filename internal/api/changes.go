@@ -97,18 +97,6 @@ func filled(v mirror.Values) mirror.Values {
 	return out
 }
 
-// seesRequests reports whether the reader may see change requests of a project;
-// those of the rules are of none.
-func (s *Service) seesRequests(c echo.Context) (func(project string) bool, map[string]string, error) {
-	projects, err := s.o.Store.Projects(c.Request().Context())
-	who, slugs, seen := reader(c), map[string]string{}, map[string]bool{"": len(reader(c).ThroughToken().Projects) == 0}
-	for _, p := range projects {
-		slugs[p.ID] = p.Slug
-		seen[p.ID] = sees(who, p)
-	}
-	return func(project string) bool { return seen[project] }, slugs, err
-}
-
 // Changes lists change requests, the newest first.
 func (s *Service) Changes(c echo.Context) error {
 	p, err := params(c, "q", "limit", "cursor")
@@ -127,11 +115,12 @@ func (s *Service) Changes(c echo.Context) error {
 	if err != nil {
 		return invalid("q", err.Error())
 	}
-	seen, slugs, err := s.seesRequests(c)
+	ctx := c.Request().Context()
+	slugs, err := s.slugs(ctx)
 	if err != nil {
 		return err
 	}
-	found, err := s.o.Store.FindRequests(c.Request().Context(), q, reader(c).User, before, n+1, func(l change.Line) bool { return seen(l.Project) })
+	found, err := s.o.Store.FindRequests(ctx, q, reader(c).User, before, n+1)
 	if err != nil {
 		return err
 	}
@@ -161,12 +150,12 @@ func (s *Service) Change(c echo.Context) error {
 
 // findRequest returns a change request that the reader may see.
 func (s *Service) findRequest(c echo.Context, id string) (change.Request, map[string]string, error) {
-	seen, slugs, err := s.seesRequests(c)
+	slugs, err := s.slugs(c.Request().Context())
 	if err != nil {
 		return change.Request{}, nil, err
 	}
 	r, err := s.o.Store.Request(c.Request().Context(), id)
-	if problem.Is(err, problem.NotFound) || err == nil && (!seen(r.Project) || !r.ReadBy(reader(c).User)) {
+	if problem.Is(err, problem.NotFound) || err == nil && !r.ReadBy(reader(c).User) {
 		err = problem.New(problem.NotFound, "There is no such change request, or this token may not see it.")
 	}
 	return r, slugs, err

@@ -85,12 +85,12 @@ func (s *Service) slugs(ctx context.Context) (map[string]string, error) {
 }
 
 // readable narrows a search to what the token may read: its owner's part of
-// history, of the token's projects alone.
+// history, and of the token's projects alone where it is for some.
 func (s *Service) readable(c echo.Context, q store.HistoryQuery) (store.HistoryQuery, error) {
 	who := reader(c)
 	q, err := s.o.Store.Readable(c.Request().Context(), who.User, q)
-	if only := who.ThroughToken().Projects; len(only) > 0 {
-		q.Only, q.But = only, ""
+	if len(who.ThroughToken().Projects) > 0 {
+		q.Barred = append(q.Barred, "") // what is of no project
 	}
 	return q, err
 }

@@ -150,14 +150,15 @@ func (s *Service) proposed(c echo.Context, id string) error {
 		return err
 	}
 	c.Response().Header().Set(echo.HeaderLocation, "/api/v1/changes/"+r.ID)
-	return s.answer(c, http.StatusCreated, s.request(r, slugs))
+	err = s.answer(c, http.StatusCreated, s.request(r, slugs))
+	if problem.Is(err, problem.SignIn) {
+		return problem.New(problem.SignIn, "The change was proposed, as %s, and then this token ended, or what it may do changed.", r.ID)
+	}
+	return err
 }
 
 // proposedBefore answers what was sent before with what it led to.
 func (s *Service) proposedBefore(c echo.Context, r *store.RepeatedError) error {
-	if err := s.o.Access.StillGood(c.Request().Context(), reader(c)); err != nil {
-		return err
-	}
 	id, ok := strings.CutPrefix(r.Location, "/changes/")
 	if !ok {
 		return problem.New(problem.Conflict, "This was sent before and counted. Look among the change requests for what came of it.")

@@ -76,6 +76,71 @@ func TestAPIScope(t *testing.T) {
 	s.caller(wide).get("/history?limit=200").is(200).hasNot("ada@example.com", "192.0.2.1", "session.", "user.")
 }
 
+// What is out of the owner's scope isn't there for their tokens; what they see and
+// may not do is forbidden.
+func TestAPIOwnersScope(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	other := s.AddProject("production", sandbox.ProductionKey, mirror.Production)
+	mine := s.Config(rig.Enabled)
+	foreign := s.Config(func(a mirror.AuthConfig) bool { return a.Enabled() && a.Toolkit != mine.Toolkit })
+	ada := s.Person("Ada", access.Viewer)
+	grants := func(all ...access.Grant) *caller {
+		t.Helper()
+		_, err := s.Store.UpdateAccount(t.Context(), ada.ID, func(a *access.Account) ([]audit.Event, error) {
+			a.Grants = all
+			return []audit.Event{{Actor: audit.System(), Action: "user.roles_set", Object: audit.Object{Kind: "user", ID: a.ID}}}, nil
+		}, nil)
+		s.must(err)
+		_, token := s.tokenOf(ada, nil, allRights...)
+		return s.caller(token)
+	}
+	root := s.Person("Root", access.Editor)
+	for _, a := range []mirror.AuthConfig{mine, foreign} {
+		r, err := s.Changes.ProposeSwitch(t.Context(), root, proposal(s), []string{a.ID}, false)
+		s.must(err)
+		s.Settled(r.ID)
+	}
+	list, changes := "/projects/"+s.Project.Slug+"/auth-configs", "/projects/"+s.Project.Slug+"/changes"
+	enable := func(a mirror.AuthConfig) string { return `{"operation":"enable","targets":["` + a.ID + `"]}` }
+
+	part := grants(access.NewGrant(access.Editor, access.Scope{Project: s.Project.ID, Toolkit: mine.Toolkit}))
+	for _, one := range part.get(list + "?limit=200").is(200).items() {
+		if one["toolkit"] != mine.Toolkit {
+			t.Errorf("a token sees %v", one)
+		}
+	}
+	part.get(list + "/" + foreign.ID).is(404)
+	part.post(changes, enable(foreign)).is(404)
+	part.get("/projects/" + other.Slug + "/auth-configs").is(404)
+	for path, key := range map[string]string{"/changes": "title", "/history": "object"} {
+		all := part.get(path).is(200).hasNot(foreign.ID, foreign.Name).items()
+		if len(all) == 0 {
+			t.Errorf("%s has no %s", path, key)
+		}
+	}
+	part.post(changes, enable(mine)).is(201)
+
+	split := grants(access.NewGrant(access.Viewer, access.Scope{Project: s.Project.ID}), access.NewGrant(access.Editor, access.Scope{Project: other.ID}))
+	split.get(list + "/" + foreign.ID).is(200)
+	split.post(changes, enable(foreign)).is(403)
+	if n := s.historyOf("change.submitted"); n != 3 {
+		t.Errorf("%d changes were proposed", n)
+	}
+}
+
+// An auditor's token reads what auditors read, without people's addresses.
+func TestAPIAuditor(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	a := s.Config(rig.Enabled)
+	r, err := s.Changes.ProposeSwitch(t.Context(), s.Person("Emil", access.Editor), proposal(s), []string{a.ID}, false)
+	s.must(err)
+	s.Settled(r.ID)
+	s.must(s.Mirror.SetReaders(t.Context(), access.Operator(), s.Project.ID, nil))
+	one := s.calling("Ayo", access.Auditor)
+	one.get("/history?q=action:change.submitted").is(200).has(`"name":"Emil"`).hasNot("@example.com", "192.0.2.1")
+	one.get("/history?limit=200").is(200).hasNot(`"action":"user.`, `"action":"session.`, "@example.com")
+}
+
 // take takes all rights from somebody.
 func (s *site) take(who access.Reader) {
 	s.T.Helper()

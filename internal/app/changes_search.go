@@ -31,7 +31,7 @@ func (s *Server) changesSearch(c echo.Context, inbox store.Inbox) error {
 		v.Search.Query, v.Search.Wrong = text, wrongView(text, wrong)
 		return again(c, templates.Changes(v))
 	}
-	found, err := s.store.FindRequests(c.Request().Context(), q, reader(c).User, later, changesPerPage+1, nil)
+	found, err := s.store.FindRequests(c.Request().Context(), q, reader(c).User, later, changesPerPage+1)
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,9 @@ func (s *Server) draftKeep(c echo.Context) error {
 		return malformed("it doesn't say which page it is on")
 	}
 	_, err := s.store.KeepFormDraft(c.Request().Context(), store.FormDraft{UserID: reader(c).ID, Path: path, Fields: withoutSecrets(form)})
+	if err == nil {
+		err = beforeShown(c)
+	}
 	if err != nil {
 		return err
 	}

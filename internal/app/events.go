@@ -74,6 +74,9 @@ func polling(c echo.Context) bool {
 // events tells the browser whenever what pages show may have changed, as long as
 // the session lasts. Who doesn't ask for a stream is told once.
 func (s *Server) events(c echo.Context) error {
+	if err := beforeShown(c); err != nil {
+		return err
+	}
 	h := c.Response().Header()
 	h.Set("X-Accel-Buffering", "no") // for proxies
 	if !wantsEvents(c) || c.Request().Method == http.MethodHead {

@@ -47,6 +47,9 @@ type handout interface {
 // recorded that it will.
 func (s *Server) handOut(c echo.Context, kind, name string, begin func() (handout, error)) error {
 	if c.Request().Method == http.MethodHead {
+		if err := beforeShown(c); err != nil {
+			return err
+		}
 		attach(c, kind, name)
 		return c.NoContent(http.StatusOK)
 	}
@@ -54,6 +57,9 @@ func (s *Server) handOut(c echo.Context, kind, name string, begin func() (handou
 		return tooManyExports()
 	}
 	e, err := begin()
+	if err == nil {
+		err = beforeShown(c)
+	}
 	if err != nil {
 		return err
 	}

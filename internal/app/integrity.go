@@ -195,6 +195,9 @@ func (s *Server) checkpoint(c echo.Context) error {
 	if last.ID == 0 {
 		return problem.New(problem.NotFound, "There is no checkpoint yet. One is signed within a minute.")
 	}
+	if err := beforeShown(c); err != nil {
+		return err
+	}
 	noStore(c)
 	c.Response().Header().Set(echo.HeaderContentDisposition, `attachment; filename="checkpoint.txt"`)
 	return c.Blob(http.StatusOK, "text/plain; charset=utf-8", last.Note)

@@ -80,11 +80,19 @@ func (s *Server) recorded(page echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// readKey is where a request keeps what is to be done before it is shown a page.
-const readKey = "read"
+// readKey is where a request keeps what is to be done before it is shown a page,
+// and stillKey how it finds out that its reader is still signed in.
+const (
+	readKey  = "read"
+	stillKey = "still"
+)
 
-// beforeShown does that.
+// beforeShown stands before every answer that holds something: who was signed out
+// or disabled while it was made doesn't get it.
 func beforeShown(c echo.Context) error {
+	if still, ok := c.Get(stillKey).(func() bool); ok && !still() {
+		return problem.New(problem.SignIn, "Your session ended while this was on its way. Sign in again.")
+	}
 	if record, ok := c.Get(readKey).(func() error); ok {
 		return record()
 	}

@@ -37,6 +37,9 @@ func (s *Server) closedReview(c echo.Context) (r review.Review, sheet review.She
 // reviewReportFile sends the report as the file whose hash history holds.
 func (s *Server) reviewReportFile(c echo.Context) error {
 	_, _, report, err := s.closedReview(c)
+	if err == nil {
+		err = beforeShown(c)
+	}
 	if err != nil {
 		return err
 	}

@@ -134,6 +134,7 @@ func (s *Server) recognize(c echo.Context, key access.TokenHash) error {
 	if !polling(c) && now.Sub(one.LastSeen) >= time.Second {
 		s.store.TouchSession(key, now)
 	}
+	c.Set(stillKey, func() bool { return s.goodSession(c, key) })
 	c.Set(keyReader, access.Reader{User: user, Session: one.ID, Origin: origin(c), Method: one.Method, ProvedAt: one.ProvedAt, Strong: one.Strong})
 	return nil
 }

@@ -21,6 +21,7 @@ const (
 	claim   = "change/claim.go"
 	apply   = "change/apply.go"
 	store   = "store/changes.go"
+	tokens  = "access/token.go"
 )
 
 var mutants = []mutant{
@@ -114,6 +115,22 @@ var mutants = []mutant{
 	{"commits that a power cut takes back", "store", "TestGateSettings", []edit{
 		{"store/sqlite.go", "_synchronous=FULL", "_synchronous=NORMAL"}, {"store/sqlite.go", `"synchronous": "2"`, `"synchronous": "1"`},
 	}},
+
+	// The JSON API.
+	one("an operation without its permission", "app", "TestAPIPermissions", "api/api.go",
+		"if needs != \"\" && !who.May(needs) {", "if needs == \"never\" {"),
+	one("a token may what its owner may", "app", "TestAPIPermissions", tokens,
+		"\tu.Grants = cut\n", "\t_ = cut\n"),
+	one("a token of one project is one of all", "app", "TestAPIScope", tokens,
+		"case len(t.Projects) == 0:\n\t\treturn []Scope{s}", "case t.ID != \"\":\n\t\treturn []Scope{s}"),
+	one("a token that was revoked", "app", "TestAPITokenEnds", tokens,
+		"if !t.Good(now) || u.State != Active {", "if u.State != Active {"),
+	one("a token that ends meanwhile is answered", "app", "TestAPITokenEndsMeanwhile", "api/api.go",
+		"if err := s.o.Access.StillGood(c.Request().Context(), reader(c)); err != nil {", "if err := error(nil); err != nil {"),
+	one("a token that ends meanwhile proposes", "app", "TestAPITokenEndsMeanwhile", "store/forms.go",
+		"return t.stillGood(op, a.User)", "return nil"),
+	one("a session that ends meanwhile is shown a page", "app", "TestSessionEndsMeanwhile", "app/reads.go",
+		"if still, ok := c.Get(stillKey).(func() bool); ok && !still() {", "if c.Get(stillKey) == \"never\" {"),
 
 	// Holes in the walls.
 	one("a route without permission", "app", "TestEveryRouteIsGuarded", "app/routes.go",

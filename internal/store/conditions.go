@@ -51,9 +51,6 @@ func (q HistoryQuery) conditions() []condition {
 	if len(q.Barred) > 0 {
 		all = append(all, condition{not: true, any: projectChoices(q.Barred)})
 	}
-	if len(q.Only) > 0 {
-		all = append(all, q.only())
-	}
 	same := map[string]int{} // key → the condition that its choices go to
 	for _, t := range q.Where.Terms {
 		if t.Key == query.After || t.Key == query.Before {
@@ -70,15 +67,6 @@ func (q HistoryQuery) conditions() []condition {
 		all = append(all, condition{not: t.Not, any: q.choices(t)})
 	}
 	return all
-}
-
-// only leaves out what is of other projects, and of none.
-func (q HistoryQuery) only() condition {
-	var c condition
-	for _, id := range q.Only {
-		c.any = append(c.any, exactly(filter{byProject, id})...)
-	}
-	return c
 }
 
 // hidden leaves out projects, but for what a person did and some toolkits.

@@ -15,9 +15,8 @@ import (
 const requestsAtOnce = 500
 
 // FindRequests returns the newest change requests that a query finds among those
-// that somebody may see, created before a moment in microseconds; 0 is now. Where
-// seen isn't nil, it narrows them further.
-func (s *Store) FindRequests(ctx context.Context, q query.Query, by access.User, before int64, limit int, seen func(change.Line) bool) ([]change.Line, error) {
+// that somebody may see, created before a moment in microseconds; 0 is now.
+func (s *Store) FindRequests(ctx context.Context, q query.Query, by access.User, before int64, limit int) ([]change.Line, error) {
 	projects, err := s.Projects(ctx)
 	if err != nil {
 		return nil, err
@@ -31,7 +30,7 @@ func (s *Store) FindRequests(ctx context.Context, q query.Query, by access.User,
 			return nil, err
 		}
 		for _, one := range some {
-			if (seen == nil || seen(one)) && q.Match(func(t query.Term) bool { return l.holds(t, one) }) {
+			if q.Match(func(t query.Term) bool { return l.holds(t, one) }) {
 				found = append(found, one)
 			}
 		}

@@ -27,8 +27,6 @@ type HistoryQuery struct {
 	Limit   int
 	Public  bool // nothing of people: addresses, sign-ins, accounts, reviews, and what they read
 
-	Only []string // ids of projects of which alone entries are found; none means all
-
 	// Hidden are ids of projects, empty for what is of none, of which only what a
 	// person did is found, and what is about some toolkits.
 	Hidden []string
@@ -44,7 +42,7 @@ type Part struct{ Project, Toolkit string }
 // else.
 func (q HistoryQuery) aboutRequest() bool {
 	return q.Request != "" && q.Where.Empty() && q.Text+q.Project+q.Actor+q.Action+q.Object == "" &&
-		q.From.IsZero() && q.To.IsZero() && q.Before == 0 && !q.Public && len(q.Hidden)+len(q.Barred)+len(q.Only) == 0
+		q.From.IsZero() && q.To.IsZero() && q.Before == 0 && !q.Public && len(q.Hidden)+len(q.Barred) == 0
 }
 
 // History finds entries. Those that are not indexed yet are looked through one
