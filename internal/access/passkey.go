@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"net"
 	"net/url"
@@ -20,16 +17,6 @@ import (
 	"gatehouse/internal/secret"
 )
 
-// challengeLife is how long a browser may take to answer a challenge.
-const challengeLife = 5 * time.Minute
-
-// What a challenge is for. One can't be answered in place of another.
-const (
-	forRegistration = "register"
-	forSignIn       = "sign in"
-	forFactor       = "factor"
-)
-
 // Why a passkey is not taken, beside what is wrong with codes.
 const (
 	keyElsewhere = "elsewhere" // the challenge was given to another browser
@@ -41,12 +28,6 @@ const (
 	keyBlocked   = "blocked" // it was found to be cloned before
 	keyUnread    = "unreadable"
 )
-
-// A Challenge is put to an authenticator by a page.
-type Challenge struct {
-	Options string // for the browser: JSON
-	Sealed  string // comes back with the answer
-}
 
 // newRelying returns how authenticators know the console: by the host that people
 // type. On this machine that is localhost, since an address of numbers has no
@@ -100,65 +81,6 @@ func (h keyHolder) descriptors() []protocol.CredentialDescriptor {
 	return all
 }
 
-// A given challenge is what is remembered of one, within its page.
-type given struct {
-	Session webauthn.SessionData
-	Until   time.Time
-}
-
-// seal binds a challenge to a browser and a purpose.
-func (p *Prover) seal(options any, session webauthn.SessionData, browser, purpose string) (Challenge, error) {
-	text, err := json.Marshal(options)
-	if err != nil {
-		return Challenge{}, err
-	}
-	kept, err := json.Marshal(given{session, p.people.now().Add(challengeLife)})
-	if err != nil {
-		return Challenge{}, err
-	}
-	sealed := p.people.keys.Seal(secret.New(string(kept)), "challenge", browserName(browser), purpose)
-	return Challenge{string(text), base64.RawURLEncoding.EncodeToString(sealed)}, nil
-}
-
-func browserName(browser string) string {
-	sum := sha256.Sum256([]byte(browser))
-	return hex.EncodeToString(sum[:])
-}
-
-// open reads a challenge that came back, or says what is wrong with it.
-func (p *Prover) open(sealed secret.Value, browser, purpose string) (g given, wrong string) {
-	raw, err := base64.RawURLEncoding.DecodeString(sealed.Reveal())
-	if err != nil {
-		return g, keyUnread
-	}
-	text, err := p.people.keys.Open(raw, "challenge", browserName(browser), purpose)
-	if err != nil {
-		return g, keyElsewhere
-	}
-	if err := json.Unmarshal([]byte(text.Reveal()), &g); err != nil {
-		return g, keyUnread
-	}
-	now := p.people.now()
-	if !now.Before(g.Until) || g.Until.Sub(now) > challengeLife {
-		return g, keyLate
-	}
-	return g, ""
-}
-
-// unseal takes a challenge back, once. It says what is wrong with it, if
-// anything is.
-func (p *Prover) unseal(ctx context.Context, sealed secret.Value, browser, purpose string) (session webauthn.SessionData, wrong string, err error) {
-	g, wrong := p.open(sealed, browser, purpose)
-	if wrong != "" {
-		return session, wrong, nil
-	}
-	err = p.people.store.SpendChallenge(ctx, HashToken(g.Session.Challenge), g.Until)
-	if problem.Is(err, problem.Conflict) {
-		return g.Session, keyReplayed, nil
-	}
-	return g.Session, "", err
-}
-
 // Passkeys reports whether passkeys can be used, and at which origin.
 func (p *Prover) Passkeys() (origin string, ok bool) {
 	if p.web == nil {
@@ -170,57 +92,6 @@ func (p *Prover) Passkeys() (origin string, ok bool) {
 // errNoPasskeys is for who asks nevertheless.
 func errNoPasskeys() error {
 	return problem.New(problem.Conflict, "Passkeys need a host with a name, and this console's address has none.")
-}
-
-// SignInChallenge lets somebody sign in by a passkey that knows its owner.
-func (p *Prover) SignInChallenge(browser string) (Challenge, error) {
-	if p.web == nil {
-		return Challenge{}, errNoPasskeys()
-	}
-	options, session, err := p.web.BeginDiscoverableLogin(webauthn.WithUserVerification(protocol.VerificationRequired))
-	if err != nil {
-		return Challenge{}, err
-	}
-	return p.seal(options.Response, *session, browser, forSignIn)
-}
-
-// FactorChallenge lets somebody prove who they are by one of their passkeys. It is
-// empty if they have none.
-func (p *Prover) FactorChallenge(ctx context.Context, u User, browser string) (Challenge, error) {
-	f, err := p.people.store.Factors(ctx, u.ID)
-	if err != nil || p.web == nil {
-		return Challenge{}, err
-	}
-	holder := keyHolder{u, f.Passkeys}
-	may := holder.descriptors()
-	if len(may) == 0 {
-		return Challenge{}, nil
-	}
-	options, session, err := p.web.BeginLogin(holder, webauthn.WithAllowedCredentials(may), webauthn.WithUserVerification(protocol.VerificationPreferred))
-	if err != nil {
-		return Challenge{}, err
-	}
-	return p.seal(options.Response, *session, browser, forFactor)
-}
-
-// RegisterChallenge lets the reader's browser make a passkey.
-func (p *Prover) RegisterChallenge(ctx context.Context, r Reader, browser string) (Challenge, error) {
-	if p.web == nil {
-		return Challenge{}, errNoPasskeys()
-	}
-	f, err := p.people.store.Factors(ctx, r.ID)
-	if err != nil {
-		return Challenge{}, err
-	}
-	holder := keyHolder{r.User, f.Passkeys}
-	options, session, err := p.web.BeginRegistration(holder,
-		webauthn.WithExclusions(webauthn.Credentials(holder.WebAuthnCredentials()).CredentialDescriptors()),
-		webauthn.WithAuthenticatorSelection(protocol.AuthenticatorSelection{ResidentKey: protocol.ResidentKeyRequirementPreferred, UserVerification: protocol.VerificationPreferred}),
-		webauthn.WithConveyancePreference(protocol.PreferNoAttestation))
-	if err != nil {
-		return Challenge{}, err
-	}
-	return p.seal(options.Response, *session, browser, forRegistration)
 }
 
 // owner is whose passkey answers. An answer that can't be read is a problem of kind

@@ -27,6 +27,7 @@ type probe struct {
 	user    string
 	may     func(access.Permission) bool
 	token   string // of the session
+	browser string // what its forms are bound to
 }
 
 // probe signs in a new person of these roles; without roles it is nobody.
@@ -38,6 +39,7 @@ func (s *site) probe(name string, roles ...access.Role) *probe {
 		s.T.Fatal(err)
 	}
 	p := &probe{site: s, handler: h, token: access.NewToken(), may: func(access.Permission) bool { return false }}
+	p.browser = p.token
 	if len(roles) > 0 {
 		who := s.Person(name, roles...)
 		p.user, p.may = who.ID, func(n access.Permission) bool { return n == signedIn || who.May(n) }
@@ -45,6 +47,11 @@ func (s *site) probe(name string, roles ...access.Role) *probe {
 		if err != nil {
 			s.T.Fatal(err)
 		}
+		session, _, err := s.Store.Session(s.T.Context(), access.HashToken(p.token))
+		if err != nil {
+			s.T.Fatal(err)
+		}
+		p.browser = session.ID
 	}
 	return p
 }

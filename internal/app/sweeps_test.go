@@ -91,10 +91,12 @@ var (
 	openly = []string{
 		"GET /healthz", "GET /readyz", "GET /static/:file", "POST /theme", "GET /signin", "POST /signin", "POST /signin/demo", "GET /setup", "POST /setup",
 		"GET /link", "POST /link", "GET /signin/oidc/:provider", "GET /signin/oidc/:provider/callback", "GET /api/v1/openapi.json",
+		"POST /signin/passkey", "GET " + factorPath, "POST " + factorPath, "POST " + factorPath + "/leave",
 		"POST /signin/passkey", "GET /signin/factor", "POST /signin/factor", "POST /signin/factor/leave",
 	}
 	ownOnly = []string{
 		"POST /signout", "GET /", "GET /api/v1/me", "GET /stepup", "POST /stepup", "GET /events", "POST /drafts", "POST /drafts/:id/discard", "GET /notifications", "POST /notifications/read",
+		"GET " + stepUpPath, "POST " + stepUpPath,
 	}
 	lookers = []string{
 		"POST /projects/:slug/auth-configs/:id/drift/adopt", "POST /projects/:slug/auth-configs/:id/drift/ignore",

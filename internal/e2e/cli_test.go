@@ -119,6 +119,7 @@ func TestBadSettings(t *testing.T) {
 		"not an e-mail address": {"CONSOLE_SMTP_ADDR=mail.example.com:587"},
 		"no such file":          {"CONSOLE_SMTP_PASSWORD_FILE=/nosuchfile"},
 		"chat.internal:443":     {"CONSOLE_NOTIFY_PRIVATE=chat.internal"},
+		"there is no role":      {"CONSOLE_SECOND_FACTOR=boss"},
 		"is it misspelt":        {"CONSOLE_ADRR=127.0.0.1:1", "CONSOLE_DATABASE_URL=postgres://x"},
 		"may be read by others": {"CONSOLE_KEY_FILE=" + looseFile(t)},
 	} {

@@ -119,6 +119,7 @@ func (c *console) scene() map[string]string {
 		"policies-recommended": "/policies/recommended/default", "freeze-new": "/policies/freezes/new", "break-glass": "/policies/break-glass",
 		"groups": "/people/groups", "group-new": "/people/groups/new", "settings": "/settings",
 		"projects": "/settings/projects", "project": "/settings/projects/default", "account": "/account", "sessions": "/account/sessions",
+		"factors": "/account/factors", "app": "/account/factors/app", "step-up": "/stepup?next=/people&sent=1",
 		"notifications": "/notifications", "account-notifications": "/account/notifications", "settings-notifications": "/settings/notifications", "settings-sinks": "/settings/sinks", "not-found": "/nosuchpage",
 		"config-versions": config + "/versions?v=1&a=1&b=2", "config-restore": config + "/restore?version=1", "project-as-of": "/projects/default/as-of",
 		"as-of-wrong": "/projects/default/as-of?at=32", "project-drift": "/projects/default/drift", "history-narrowed": "/history?q=is:drift",

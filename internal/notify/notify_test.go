@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -374,6 +375,34 @@ func TestEmergency(t *testing.T) {
 		t.Errorf("Vera was told %q", got)
 	}
 	if got := h.mails.to(ada); len(got) != 1 || got[0].subject != want[0] || !strings.Contains(got[0].body, public+"/people/"+u.ID) || !strings.Contains(got[0].body, "disable the account") {
+		t.Errorf("mails: %+v", got)
+	}
+}
+
+// Whoever's second factors change hears of it, whatever they chose.
+func TestFactorsAreTold(t *testing.T) {
+	h := newHouse(t)
+	emil := h.Person("Emil", access.Editor)
+	h.run()
+	h.must(h.notify.SetPreferences(t.Context(), emil, notify.Preferences{Digest: notify.Daily}))
+	prover, err := access.NewProver(h.Access, access.ProverSettings{Public: &url.URL{Scheme: "http", Host: "localhost"}})
+	h.must(err)
+	token, _, err := h.Access.SignIn(t.Context(), emil.Email, secret.New(rig.Passphrase), access.Origin{})
+	h.must(err)
+	session, _, err := h.Store.Session(t.Context(), access.HashToken(token))
+	h.must(err)
+	emil.Session = session.ID
+	offer, err := prover.OfferApp(emil)
+	h.must(err)
+	_, err = prover.AddApp(t.Context(), emil, secret.New(offer.Sealed), secret.New(rig.Code(t, offer.Secret, rig.Now())))
+	h.must(err)
+	h.must(prover.RemoveApp(t.Context(), emil))
+	h.quiet()
+	want := []string{"A second factor was removed from your account: an authenticator app", "A second factor was added to your account: an authenticator app"}
+	if diff := cmp.Diff(want, h.told(emil)); diff != "" {
+		t.Error(diff)
+	}
+	if got := h.mails.to(emil); len(got) != 2 || !strings.Contains(got[0].body, public+"/account/factors") || !strings.Contains(got[0].body, "If it was not you") {
 		t.Errorf("mails: %+v", got)
 	}
 }
