@@ -128,3 +128,20 @@ func TestAPIPages(t *testing.T) {
 		t.Errorf("after %s: %v of %v", whole[2], later, whole)
 	}
 }
+
+// What one token may ask at once has an end, and then a time to wait.
+func TestAPIPace(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	ada, bo := s.calling("Ada", access.Editor), s.calling("Bo", access.Editor)
+	var last *response
+	for range 60 {
+		if last = ada.post("/projects/"+s.Project.Slug+"/changes", `{}`, wrongly); last.status == 429 {
+			break
+		}
+	}
+	if last.is(429).header.Get("Retry-After") != "1" {
+		t.Errorf("%v", last.header)
+	}
+	ada.get("/me").is(200)
+	bo.post("/projects/"+s.Project.Slug+"/changes", `{}`, wrongly).is(422)
+}
