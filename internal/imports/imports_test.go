@@ -54,6 +54,7 @@ var may = map[string][]string{
 	"internal/storm":                        {},
 	"internal/bench":                        {"*"},
 	"internal/bench/bare":                   {},
+	"internal/attack":                       {},
 }
 
 // never lists what a package may not import from elsewhere.
