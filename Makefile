@@ -80,6 +80,10 @@ storm: build ## kills and faults at random while people work, then the invariant
 mutants: assets ## plants bugs, wakes one at a time, and requires that a test catches each
 	go test -timeout 20m -count=1 -v -run TestMutants ./internal/mutant
 
+.PHONY: attack
+attack: build ## sqlmap and wapiti against a running demo, as several of its people; takes about fifteen minutes
+	internal/attack/setup.sh && go run ./internal/attack
+
 .PHONY: screenshots
 screenshots: build $(E2E_ENV) ## pictures of every page, both themes, two widths, in docs/screenshots
 	source $(E2E_ENV) && SCREENSHOTS=$(CURDIR)/docs/screenshots go test -count=1 -run 'TestPages$$|TestTeamPages|TestReadingPages|TestReviewInTheBrowser' ./internal/e2e

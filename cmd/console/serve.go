@@ -278,10 +278,7 @@ func (k console) serve(ctx context.Context, c *services, handler http.Handler, l
 	if err != nil {
 		return err
 	}
-	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 90 * time.Second,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
+	server := app.HTTPServer(handler, log)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 

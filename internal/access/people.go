@@ -285,10 +285,8 @@ func (s *Service) SetDisabled(ctx context.Context, by Reader, id string, disable
 		switch {
 		case disabled:
 			a.State, action = Disabled, "user.disabled"
-		case a.Passphrase == "" && !a.Linked:
-			a.State = Invited
 		default:
-			a.State = Active
+			a.State = a.enabled()
 		}
 		return []audit.Event{{Actor: by.Actor(), Action: action, Object: a.object()}}, nil
 	}, func(Session) bool { return !disabled })

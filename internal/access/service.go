@@ -62,6 +62,8 @@ type Store interface {
 	ViewStore
 	ReviewStore
 	TokenStore
+	ClientStore
+	DirectoryStore
 }
 
 // A Service signs people in and looks after their accounts.

@@ -82,10 +82,10 @@ func TestAPITokenEndsMeanwhile(t *testing.T) {
 		}
 	}
 	for _, route := range s.server.routes() {
-		if route.bearer() && route.needs != anyone {
+		if isAPI(route.path) && route.needs != anyone {
 			route.path = strings.Replace(route.path, apiPath, apiPath+"/held", 1)
 			route.handler = held(route.handler)
-			s.server.addAPI(route)
+			s.server.addBearer(route)
 		}
 	}
 	author := s.Person("Author", access.Editor)
@@ -95,7 +95,7 @@ func TestAPITokenEndsMeanwhile(t *testing.T) {
 	before := s.historyOf("change.submitted")
 	for how, end := range s.ends() {
 		for i, route := range s.server.routes() {
-			if !route.bearer() || route.needs == anyone {
+			if !isAPI(route.path) || route.needs == anyone {
 				continue
 			}
 			owner := s.Person(fmt.Sprint(how, i), access.Editor)

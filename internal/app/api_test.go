@@ -26,7 +26,7 @@ func TestAPIDescription(t *testing.T) {
 		}
 	}
 	for _, r := range s.server.routes() {
-		if !r.bearer() {
+		if !isAPI(r.path) {
 			continue
 		}
 		path := strings.TrimPrefix(r.path, apiPath)

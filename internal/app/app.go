@@ -25,6 +25,7 @@ import (
 	"gatehouse/internal/notify"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/review"
+	"gatehouse/internal/scim"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/signon"
 	"gatehouse/internal/sink"
@@ -76,6 +77,7 @@ type Server struct {
 	reviewer  *review.Service
 	sinks     *sink.Service
 	api       *api.Service
+	scim      *scim.Service
 	keys      *secret.Keyring
 	prover    *access.Prover
 	signon    *signon.Service
@@ -123,6 +125,9 @@ func build(o Options) (http.Handler, *Server, error) {
 	s.api = api.New(api.Options{
 		Store: o.Store, Mirror: o.Mirror, Changes: o.Changes, Access: o.Access, Keys: o.Keys, PublicURL: o.PublicURL.String(), Now: o.Now,
 		Allow: s.limits.allow, Search: s.limitedSearch, Read: s.noteRead,
+	})
+	s.scim = scim.New(scim.Options{
+		Access: o.Access, PublicURL: strings.TrimRight(o.PublicURL.String(), "/"), Issuer: s.signon.Issuer, Recheck: o.Changes.Recheck, Allow: s.limits.allow, Log: o.Log,
 	})
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true

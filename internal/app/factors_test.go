@@ -116,7 +116,7 @@ func TestFactorRequiredPages(t *testing.T) {
 	page.at(factorsPath).has("Your role asks for more than a passphrase")
 	person := s.Person("Other", access.Viewer)
 	for _, r := range s.server.routes() {
-		if r.needs == anyone || withoutFactor(r.path) || r.path == eventsPath || isAPI(r.path) {
+		if r.needs == anyone || withoutFactor(r.path) || r.path == eventsPath || r.bearer() {
 			continue
 		}
 		path := s.fill(r.path, "ac_1", "chg_1", person, s.Project.Slug)

@@ -23,6 +23,9 @@ func peopleTabs(c echo.Context, current string) []templates.TabView {
 	if reader(c).May(access.ViewPersonal) {
 		tabs = append(tabs, templates.TabView{Text: "Access reviews", URL: accessReviewsPath})
 	}
+	if reader(c).May(access.ManagePeople) {
+		tabs = append(tabs, templates.TabView{Text: "Directories", URL: directoriesPath})
+	}
 	for i := range tabs {
 		tabs[i].Current = tabs[i].Text == current
 	}
@@ -52,8 +55,8 @@ func (s *Server) groups(c echo.Context) error {
 
 func (b rulebook) groupRow(g access.Group, may bool) templates.RuleRowView {
 	v := templates.RuleRowView{Name: g.Name, Text: "Nobody is in it."}
-	if len(g.Members) > 0 {
-		v.Text = listed(ruleWords("members", g.Members, b.names), "and")
+	if all := g.All(); len(all) > 0 {
+		v.Text = listed(ruleWords("members", all, b.names), "and")
 	}
 	if len(g.Grants) > 0 {
 		v.Note = "Gives " + listed(ruleWords("roles", grantFormOf(g.Grants).Roles, b.names), "and") + "."

@@ -62,7 +62,7 @@ func ruleSentence(e audit.Entry, v *templates.SentenceView) {
 
 // diff shows an entry's changes, those of rules in words.
 func (b entryBuilder) diff(e audit.Entry) templates.DiffView {
-	if !ruleKinds[e.Object.Kind] && e.Action != "user.roles_set" && e.Action != "user.groups_set" {
+	if !ruleKinds[e.Object.Kind] && e.Action != "user.roles_set" && e.Action != "user.groups_set" && e.Action != "user.groups_provisioned" {
 		d := changesDiff(e.Changes)
 		for i, ch := range inPageOrder(e.Changes) {
 			if mirror.WasHidden(e.Event, ch.Field) {

@@ -107,6 +107,16 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"user.passkey_cloned", "Passkey copied", "showed that there is a copy of a passkey of", "which is refused from now on"},
 	{"session.emergency", "Emergency sign-in", "signed in with an emergency account", ""},
 	{"user.arrived", "Person arrived", "came through an identity provider for the first time, as", ""},
+	{"user.provisioned", "Person provisioned", "brought in from the directory", ""},
+	{"user.unprovisioned", "Person left the directory", "took out of the directory", ""},
+	{"user.profile_set", "Profile set by the directory", "changed, as the directory says, the profile of", ""},
+	{"user.groups_provisioned", "Groups set by the directory", "changed, as the directory says, the groups of", ""},
+	{"group.provisioned", "Group provisioned", "brought in from the directory the group", ""},
+	{"group.renamed", "Group renamed by the directory", "renamed, as the directory says, the group", ""},
+	{"group.unprovisioned", "Group left the directory", "took out of the directory the group", ""},
+	{"directory.client_made", "Directory client made", "made a client for a directory:", ""},
+	{"directory.client_revoked", "Directory client revoked", "revoked the client of a directory:", ""},
+	{"directory.client_refused", "Directory client refused", "was refused as a client of a directory", ""},
 	{"user.groups_set", "Groups read at sign-in", "has, by an identity provider, other groups:", ""},
 	{"user.identity_linked", "Identity linked", "linked an identity at a provider to", ""},
 	{"user.identity_unlinked", "Identity unlinked", "unlinked an identity at a provider from", ""},
@@ -228,6 +238,9 @@ func (b entryBuilder) unreadable(e audit.Entry) templates.EntryView {
 // erased.
 func (b entryBuilder) actor(e audit.Entry) string {
 	if e.Actor.TokenName != "" {
+		if e.Actor.Kind == audit.ActorSystem {
+			return "The directory client " + e.Actor.TokenName
+		}
 		return b.person(e) + " through the token " + e.Actor.TokenName
 	}
 	return b.person(e)

@@ -1,13 +1,13 @@
 package app
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -121,7 +121,7 @@ func garbage(r *rand.Rand) string {
 	case 2:
 		return strings.Repeat(pick(r, []string{"A", "../", "%00", "(", "\"", "NOT ", "*", "9", "é", "{\"a\":"}), r.IntN(400))
 	case 3:
-		return fmt.Sprint(r.Int64() - 1<<62)
+		return strconv.FormatInt(r.Int64()-1<<62, 10)
 	}
 	return pick(r, []string{
 		"", "-1", "0", "1", "9223372036854775808", "1e309", "NaN", "null", "true", "on", "2026-13-45", "0000-00-00", "9999-12-31T23:59", "-0001-01-01", "..", "%2e%2e%2f",
@@ -182,11 +182,11 @@ func (g *garbler) request(r *rand.Rand) *http.Request {
 	path := g.path(r, route.path)
 	kind := "application/x-www-form-urlencoded"
 	if method != http.MethodGet {
-		switch n := r.IntN(10); {
-		case n == 0:
+		switch r.IntN(10) {
+		case 0:
 			kind = pick(r, kinds)
 			body = garbage(r)
-		case n == 1:
+		case 1:
 			body = garbage(r) + "&" + garbage(r)
 		default:
 			body = g.typed(r, f, path, &who)

@@ -56,9 +56,10 @@ const (
 	freezesPath  = "/policies/freezes"
 	glassPath    = "/policies/break-glass"
 	groupsPath   = "/people/groups"
-	rolesPath    = "/people/roles"
 
 	accessReviewsPath = "/people/reviews"
+	directoriesPath   = "/people/directories"
+	rolesPath         = "/people/roles"
 )
 
 func policyPath(id string) string { return policiesPath + "/" + url.PathEscape(id) }

@@ -164,6 +164,10 @@ func (s *Server) fail(err error, c echo.Context) {
 		s.log.Error("after the answer began", "request", requestID(c), "err", err)
 		return
 	}
+	if isSCIM(c.Request().URL.Path) {
+		s.failSCIM(c, err)
+		return
+	}
 	var repeated *store.RepeatedError
 	if errors.As(err, &repeated) {
 		err = s.repeated(c, repeated)
@@ -208,6 +212,13 @@ func (s *Server) fail(err error, c echo.Context) {
 	}
 	if err := show(c, code, templates.Error(view)); err != nil {
 		s.log.Error("draw an error page", "request", requestID(c), "err", err)
+	}
+}
+
+// failSCIM answers a directory.
+func (s *Server) failSCIM(c echo.Context, err error) {
+	if err := s.scim.Refuse(c, err); err != nil {
+		s.log.Error("answer a directory", "request", requestID(c), "err", err)
 	}
 }
 

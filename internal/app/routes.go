@@ -9,6 +9,7 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/evidence"
 	"gatehouse/internal/problem"
+	"gatehouse/internal/scim"
 )
 
 // A route is a request that is answered, and the permission it needs.
@@ -22,6 +23,8 @@ type route struct {
 const (
 	anyone   access.Permission = "anyone"    // nobody has to be signed in
 	signedIn access.Permission = "signed in" // whoever it is
+
+	directory access.Permission = "client of a directory" // nobody's permission, see [access.Client]
 )
 
 // routes is the one table of what is answered and who may ask. What s.proven stands
@@ -38,8 +41,10 @@ func (s *Server) routes() []route {
 		oneReview = reviewsPath + "/:id"
 
 		peopleReview = accessReviewsPath + "/:id"
+		scimUsers    = scim.Path + "/Users"
+		scimGroups   = scim.Path + "/Groups"
 	)
-	get, post := http.MethodGet, http.MethodPost
+	get, post, put, patch, remove := http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete
 	return []route{
 		{get, "/healthz", anyone, s.healthz},
 		{get, "/readyz", anyone, s.readyz},
@@ -170,6 +175,9 @@ func (s *Server) routes() []route {
 		{post, peopleReview + "/close", access.ManagePeople, s.proven(s.accessReviewClose)},
 		{get, peopleReview + "/report.csv", access.ViewPersonal, s.proven(s.accessReviewCSV)},
 		{get, peopleReview + "/report.json", access.ViewPersonal, s.proven(s.accessReviewFile)},
+		{get, directoriesPath, access.ManagePeople, s.directories},
+		{post, directoriesPath, access.ManagePeople, s.proven(s.directoryClientMake)},
+		{post, directoriesPath + "/:id/revoke", access.ManagePeople, s.proven(s.directoryClientRevoke)},
 		{get, "/people/:id", access.ViewPeople, s.person},
 		{get, "/people/:id/history", access.ViewHistory, s.recorded(s.personHistory)},
 		{post, "/people/:id/roles", access.ManagePeople, s.proven(s.personRoles)},
@@ -263,20 +271,40 @@ func (s *Server) routes() []route {
 		{get, apiPath + changesPath + "/:id", access.ViewConfigs, s.api.Change},
 		{get, apiPath + historyPath, access.ViewHistory, s.api.History},
 		{get, apiPath + historyPath + "/:seq", access.ViewHistory, s.api.HistoryEntry},
+
+		{get, scim.Path + "/ServiceProviderConfig", directory, s.scim.Config},
+		{get, scim.Path + "/ResourceTypes", directory, s.scim.ResourceTypes},
+		{get, scim.Path + "/ResourceTypes/:id", directory, s.scim.ResourceType},
+		{get, scim.Path + "/Schemas", directory, s.scim.Schemas},
+		{get, scim.Path + "/Schemas/:id", directory, s.scim.Schema},
+		{get, scimUsers, directory, s.scim.Users},
+		{post, scimUsers, directory, s.scim.UserAdd},
+		{get, scimUsers + "/:id", directory, s.scim.User},
+		{put, scimUsers + "/:id", directory, s.scim.UserPut},
+		{patch, scimUsers + "/:id", directory, s.scim.UserPatch},
+		{remove, scimUsers + "/:id", directory, s.scim.UserRemove},
+		{get, scimGroups, directory, s.scim.Groups},
+		{post, scimGroups, directory, s.scim.GroupAdd},
+		{get, scimGroups + "/:id", directory, s.scim.Group},
+		{put, scimGroups + "/:id", directory, s.scim.GroupPut},
+		{patch, scimGroups + "/:id", directory, s.scim.GroupPatch},
+		{remove, scimGroups + "/:id", directory, s.scim.GroupRemove},
 	}
 }
 
-// bearer reports whether the route is the JSON API's: tokens count there and
-// cookies don't.
-func (r route) bearer() bool { return isAPI(r.path) }
+// bearer reports whether the route is for programs: tokens count there and cookies
+// don't.
+func (r route) bearer() bool { return isAPI(r.path) || isSCIM(r.path) }
 
 func isAPI(path string) bool { return strings.HasPrefix(path, "/api/") }
+
+func isSCIM(path string) bool { return strings.HasPrefix(path, "/scim/") }
 
 func (s *Server) addRoutes() {
 	for _, r := range s.routes() {
 		h := r.handler
 		if r.bearer() {
-			s.addAPI(r)
+			s.addBearer(r)
 			continue
 		}
 		if r.method == http.MethodPost {
@@ -288,17 +316,21 @@ func (s *Server) addRoutes() {
 			s.echo.Add(http.MethodHead, r.path, s.withSession(r.needs != anyone, h))
 		}
 	}
-	s.echo.RouteNotFound("/api/*", func(echo.Context) error { return echo.ErrNotFound })
+	for _, all := range []string{"/api/*", "/scim/*"} {
+		s.echo.RouteNotFound(all, func(echo.Context) error { return echo.ErrNotFound })
+	}
 	s.echo.RouteNotFound("/*", s.withSession(false, func(echo.Context) error {
 		return problem.New(problem.NotFound, "There is no page at this address.")
 	}))
 }
 
-// addAPI adds a route of the JSON API.
-func (s *Server) addAPI(r route) {
+// addBearer adds a route for programs.
+func (s *Server) addBearer(r route) {
 	h := r.handler
 	switch r.needs {
 	case anyone:
+	case directory:
+		h = s.scim.Guard(h)
 	case signedIn:
 		h = s.api.Guard("", h)
 	default:

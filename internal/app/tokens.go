@@ -67,10 +67,7 @@ func (s *Server) tokensPage(c echo.Context, in tokenForm, made templates.NewToke
 			v.Projects = append(v.Projects, templates.CheckView{Name: "projects", Value: p.ID, Text: p.Name, Hint: capital(p.Environment), Checked: slices.Contains(in.Projects, p.ID)})
 		}
 	}
-	v.Days = templates.SelectView{Name: "days", Label: "How long it lasts", Complaint: wrong["days"]}
-	for _, n := range access.TokenLives() {
-		v.Days.Options = append(v.Days.Options, templates.OptionView{Value: strconv.Itoa(n), Text: strconv.Itoa(n) + " days", Selected: strconv.Itoa(n) == in.Days})
-	}
+	v.Days = lifeSelect(in.Days, wrong["days"])
 	if complaint != nil {
 		return again(c, templates.Tokens(v))
 	}

@@ -99,6 +99,12 @@ func (p *provider) verify(ctx context.Context, f *found, token *oauth2.Token, t 
 	if err := errors.Join(signed.Claims(&c), signed.Claims(&c.all)); err != nil {
 		return c, p.unbelieved("claims", err)
 	}
+	if p.SubjectClaim != "" {
+		c.Subject = ""
+		if err := json.Unmarshal(c.all[p.SubjectClaim], &c.Subject); err != nil {
+			return c, p.unbelieved("subject", err)
+		}
+	}
 	if signed.AccessTokenHash != "" {
 		if err := signed.VerifyAccessToken(token.AccessToken); err != nil {
 			return c, p.unbelieved("access_token", err)

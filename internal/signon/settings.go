@@ -32,6 +32,7 @@ type Setting struct {
 	Scopes       []string     `json:"scopes"`             // openid is always asked for
 	Hosts        []string     `json:"hosts"`              // beside the issuer's, where its endpoints are
 	GroupsClaim  string       `json:"groups_claim"`       // empty: groups don't come from here
+	SubjectClaim string       `json:"subject_claim"`      // empty: sub; oid where sub differs from what a directory says
 	SecondFactor SecondFactor `json:"second_factor"`
 	TrustEmail   bool         `json:"trust_email"` // addresses are right though the provider doesn't say that it verified them
 	AllowHTTP    bool         `json:"allow_http"`  // for an issuer on a loopback address
@@ -146,6 +147,9 @@ func (p *Setting) check() error {
 	}
 	if u.Scheme != "https" && (!p.AllowHTTP || u.Scheme != "http" || !loopback(u.Hostname())) {
 		return errors.New("issuer must be https; http works only on a loopback address and with allow_http")
+	}
+	if slices.Contains([]string{"email", "preferred_username", "upn", "unique_name", "name", "nickname"}, p.SubjectClaim) {
+		return fmt.Errorf("subject_claim: %q can be given to somebody else; name one that never changes, such as oid", p.SubjectClaim)
 	}
 	for _, scope := range p.Scopes {
 		if !scopePattern.MatchString(scope) {

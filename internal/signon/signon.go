@@ -53,6 +53,14 @@ func (s *Service) Name(id string) string {
 	return id
 }
 
+// Issuer is what a provider calls itself, or "" for one that isn't configured.
+func (s *Service) Issuer(id string) string {
+	if p, err := s.provider(id); err == nil {
+		return p.Issuer
+	}
+	return ""
+}
+
 func (s *Service) provider(id string) (*provider, error) {
 	for _, p := range s.providers {
 		if p.ID == id {

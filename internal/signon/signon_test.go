@@ -123,6 +123,22 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
+// Where a provider calls people otherwise to each of its clients, another claim that
+// never changes tells who they are. Without it nobody is.
+func TestSubjectClaim(t *testing.T) {
+	d := newDoor(t, func(s *signon.Setting) { s.SubjectClaim = "oid" })
+	d.op.Person(map[string]any{"oid": "object-7"})
+	if a, err := d.signIn(); err != nil || a.Subject != "object-7" {
+		t.Errorf("%+v %v", a, err)
+	}
+	for _, bad := range []any{nil, "", 7, "a\nb"} {
+		d.op.Person(map[string]any{"oid": bad})
+		if _, err := d.signIn(); signon.Check(err) != "subject" {
+			t.Errorf("%v: %v", bad, err)
+		}
+	}
+}
+
 // Each thing that a provider may say wrongly is refused, by its own name.
 func TestRefused(t *testing.T) {
 	now := time.Now().Unix()
@@ -416,6 +432,7 @@ func TestLoad(t *testing.T) {
 			return file(func(m map[string]any) { m["issuer"], m["allow_http"] = "http://10.0.0.1", true })
 		},
 		"issuer should":       func() string { return set("issuer", "https://u:p@login.example.com") },
+		"never changes":       func() string { return set("subject_claim", "email") },
 		"is no scope":         func() string { return set("scopes", []string{"a b"}) },
 		"hosts:":              func() string { return set("hosts", []string{"https://x"}) },
 		"client_secret_file":  func() string { return set("client_secret_file", "nosuch") },

@@ -32,7 +32,7 @@ func (s *Store) EraseAccount(ctx context.Context, id string, fn func(a *access.A
 		}
 		err = errors.Join(t.saveAccount(a), t.exec("UPDATE users SET email = $2 WHERE id = $1", id, a.Email),
 			t.exec("DELETE FROM session WHERE user_id = $1", id), t.exec("DELETE FROM form_draft WHERE user_id = $1", id), t.exec("DELETE FROM device WHERE user_id = $1", id), t.exec("DELETE FROM api_token WHERE user_id = $1", id),
-			t.exec("DELETE FROM identity WHERE user_id = $1", id), t.dropFactors(id), t.endPending(id))
+			t.exec("DELETE FROM identity WHERE user_id = $1", id), t.exec("DELETE FROM scim_user WHERE user_id = $1", id), t.dropFactors(id), t.endPending(id))
 		if err != nil {
 			return err
 		}

@@ -167,7 +167,7 @@ func (t *tx) saveGroup(g access.Group) error {
 func (t *tx) deleteGroup(id string) error {
 	t.people = true
 	var errs []error
-	for _, table := range []string{"group_member", "group_grant", "group_external"} {
+	for _, table := range []string{"group_member", "group_grant", "group_external", "scim_group"} {
 		errs = append(errs, t.exec("DELETE FROM "+table+" WHERE group_id = $1", id))
 	}
 	return errors.Join(append(errs, t.exec("DELETE FROM user_group WHERE id = $1", id))...)

@@ -1,0 +1,132 @@
+package app
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"gatehouse/internal/access"
+	"gatehouse/internal/problem"
+	"gatehouse/internal/scim"
+	"gatehouse/internal/signon"
+	"gatehouse/web/templates"
+)
+
+// directoryForm is the client of a directory that an admin wants.
+type directoryForm struct {
+	Name      string `form:"name"`
+	Directory string `form:"directory"`
+	Days      string `form:"days"`
+}
+
+// directories lists the clients of directories, which keep people in step.
+func (s *Server) directories(c echo.Context) error {
+	in := directoryForm{Days: "365"}
+	if typed := s.typed(c); typed != nil {
+		in = directoryForm{}
+		if err := decodeValues(typed, &in); err != nil {
+			return err
+		}
+	}
+	return s.directoriesPage(c, in, templates.NewTokenView{}, nil)
+}
+
+func (s *Server) directoriesPage(c echo.Context, in directoryForm, made templates.NewTokenView, complaint error) error {
+	frame, err := s.frame(c, place{title: "Directories", nav: "People", narrow: true, crumbs: groupCrumbs[:1]})
+	if err != nil {
+		return err
+	}
+	all, err := s.access.Clients(c.Request().Context(), reader(c))
+	if err != nil {
+		return err
+	}
+	wrong := fieldComplaints(complaint)
+	v := templates.DirectoriesView{
+		Page: frame, Tabs: peopleTabs(c, "Directories"), New: made, Form: s.newForm(c, directoriesPath), Complaints: complaintsView(complaint, fieldLabels),
+		Address: s.public.Scheme + "://" + s.public.Host + scim.Path,
+		Name:    templates.InputView{Name: "name", Label: "Name", Value: in.Name, Required: true, Complete: "off", Complaint: wrong["name"], Hint: "What will use it, such as Okta. It stands in history."},
+		Days:    lifeSelect(in.Days, wrong["days"]),
+		Of:      s.directorySelect(in.Directory, wrong["directory"]),
+		Empty:   templates.EmptyView{Title: "No clients", Text: "Make one for the program at your company that knows who joins and who leaves."},
+	}
+	for _, one := range all {
+		v.Rows = append(v.Rows, s.clientRow(c, one))
+	}
+	if complaint != nil {
+		return again(c, templates.Directories(v))
+	}
+	noStore(c)
+	return page(c, templates.Directories(v))
+}
+
+// lifeSelect asks how long a token is to last.
+func lifeSelect(chosen, complaint string) templates.SelectView {
+	v := templates.SelectView{Name: "days", Label: "How long it lasts", Complaint: complaint}
+	for _, n := range access.TokenLives() {
+		v.Options = append(v.Options, templates.OptionView{Value: strconv.Itoa(n), Text: strconv.Itoa(n) + " days", Selected: strconv.Itoa(n) == chosen})
+	}
+	return v
+}
+
+func (s *Server) directorySelect(chosen, complaint string) templates.SelectView {
+	v := templates.SelectView{
+		Name: "directory", Label: "Whose people it tells of", Complaint: complaint,
+		Hint: "With a provider, externalId must be what that provider tells as the subject: people then sign in through it as those who were made here.",
+	}
+	for _, p := range s.signon.Choices() {
+		v.Options = append(v.Options, templates.OptionView{Value: p.ID, Text: "Those of " + p.Name, Selected: p.ID == chosen})
+	}
+	v.Options = append(v.Options, templates.OptionView{Text: "Of no provider here", Selected: chosen == ""})
+	return v
+}
+
+func (s *Server) clientRow(c echo.Context, one access.Client) templates.TokenView {
+	now := s.now()
+	v := templates.TokenView{
+		Name: one.Name, May: "Keeps people and groups", Where: "of no provider", Made: ago(one.CreatedAt, now), Expires: ago(one.ExpiresAt, now), Used: ago(one.LastUsedAt, now), UsedIP: one.LastUsedIP,
+	}
+	if one.Directory != "" {
+		v.Where = "those of " + s.signon.Name(one.Directory)
+	}
+	switch {
+	case !one.RevokedAt.IsZero():
+		v.State = templates.BadgeView{Text: "Revoked"}
+	case !one.Good(now):
+		v.State = templates.BadgeView{Text: "Expired", Tone: "warn"}
+	default:
+		v.Revoke = s.newForm(c, directoriesPath+"/"+one.ID+"/revoke")
+	}
+	return v
+}
+
+// directoryClientMake makes a client and shows its token, once.
+func (s *Server) directoryClientMake(c echo.Context) error {
+	var in directoryForm
+	if err := decode(c, &in); err != nil {
+		return err
+	}
+	known := slices.ContainsFunc(s.signon.Choices(), func(p signon.Choice) bool { return p.ID == in.Directory })
+	if in.Directory != "" && !known {
+		return malformed("it names a provider that there isn't")
+	}
+	days, _ := strconv.Atoi(in.Days) // what is no number is none of those listed
+	one, text, err := s.access.MakeClient(c.Request().Context(), reader(c), in.Name, in.Directory, days)
+	if problem.Is(err, problem.Invalid) {
+		return s.directoriesPage(c, in, templates.NewTokenView{}, err)
+	}
+	if err != nil {
+		return err
+	}
+	return s.directoriesPage(c, directoryForm{Days: "365"}, templates.NewTokenView{Name: one.Name, Text: text.Reveal()}, nil)
+}
+
+func (s *Server) directoryClientRevoke(c echo.Context) error {
+	if err := decode(c, &struct{}{}); err != nil {
+		return err
+	}
+	if err := s.access.RevokeClient(c.Request().Context(), reader(c), c.Param("id")); err != nil {
+		return err
+	}
+	return s.see(c, directoriesPath, "Revoked. It works no more; people and groups stay as they are.")
+}
