@@ -59,6 +59,8 @@ type Store interface {
 	// event is written if there was any.
 	EndSessions(ctx context.Context, userID string, end func(Session) bool, e audit.Event) (int, error)
 	IdentityStore
+	ViewStore
+	ReviewStore
 	TokenStore
 	ClientStore
 	DirectoryStore

@@ -30,6 +30,7 @@ type Session struct {
 	Method    string    // how it began
 	ProvedAt  time.Time // when the person last proved who they are; signing in counts
 	Strong    bool      // by a second factor, or a passkey that knew its owner
+	View      View      // of one that is asked for by its token
 }
 
 // Ways to sign in, beside identity providers: those are named by [ProviderMethod].

@@ -155,7 +155,7 @@ func (s *Server) takeForm(needs access.Permission, next echo.HandlerFunc) echo.H
 			return problem.New(problem.Forbidden, "This form is not one that was made for you. Nothing was changed. Open the page again and send it once more.")
 		}
 		ctx := c.Request().Context()
-		sent := store.FormOp{ID: op, User: who.User, Session: who.Session, Digest: s.keys.Digest([]byte(path + "?" + form.Encode()))}
+		sent := store.FormOp{ID: op, User: self(c), Session: who.Session, Digest: s.keys.Digest([]byte(path + "?" + form.Encode()))}
 		if err := s.store.CheckFormOp(ctx, sent); err != nil {
 			return err
 		}

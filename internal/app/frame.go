@@ -118,6 +118,10 @@ func (s *Server) frame(c echo.Context, at place) (templates.PageView, error) {
 	}
 	asked, err := s.flagNotices(c)
 	v.Notices = append(append(v.Notices, due...), asked...)
+	if err != nil {
+		return v, err
+	}
+	v.View, err = s.viewBanner(c)
 	return v, err
 }
 

@@ -88,10 +88,8 @@ func (s *Server) freezePage(c echo.Context, in freezeForm, complaint error) erro
 
 // ruleForm finishes the page of a plain form that changes a rule.
 func (s *Server) ruleForm(c echo.Context, v templates.RuleFormView, kind change.Kind, reason string, complaint error) error {
-	at := place{title: v.Title, nav: "Policies", narrow: true, crumbs: policyCrumbs}
-	if kind == change.KindGroup {
-		at.nav, at.crumbs = "People", groupCrumbs
-	}
+	at := place{title: v.Title, narrow: true}
+	at.nav, at.crumbs = ruleCrumbs(kind)
 	var err error
 	if v.Page, err = s.frame(c, at); err != nil {
 		return err
@@ -160,10 +158,8 @@ func oneOrNone(v string) []string {
 
 // ruleRemoval finishes the page before a rule is removed that is no policy.
 func (s *Server) ruleRemoval(c echo.Context, v templates.RuleReviewView, kind change.Kind, reason string, complaint error) error {
-	at := place{title: v.Title, nav: "Policies", narrow: true, crumbs: policyCrumbs}
-	if kind == change.KindGroup {
-		at.nav, at.crumbs = "People", groupCrumbs
-	}
+	at := place{title: v.Title, narrow: true}
+	at.nav, at.crumbs = ruleCrumbs(kind)
 	var err error
 	if v.Page, err = s.frame(c, at); err != nil {
 		return err

@@ -17,13 +17,17 @@ import (
 
 var groupCrumbs = []templates.LinkView{{Text: "People", URL: "/people"}, {Text: "Groups", URL: groupsPath}}
 
+// peopleTabs lead through the pages about who may do what.
 func peopleTabs(c echo.Context, current string) []templates.TabView {
-	tabs := []templates.TabView{
-		{Text: "People", URL: "/people", Current: current == "People"},
-		{Text: "Groups", URL: groupsPath, Current: current == "Groups"},
+	tabs := []templates.TabView{{Text: "People", URL: "/people"}, {Text: "Groups", URL: groupsPath}, {Text: "Roles", URL: rolesPath}}
+	if reader(c).May(access.ViewPersonal) {
+		tabs = append(tabs, templates.TabView{Text: "Access reviews", URL: accessReviewsPath})
 	}
 	if reader(c).May(access.ManagePeople) {
-		tabs = append(tabs, templates.TabView{Text: "Directories", URL: directoriesPath, Current: current == "Directories"})
+		tabs = append(tabs, templates.TabView{Text: "Directories", URL: directoriesPath})
+	}
+	for i := range tabs {
+		tabs[i].Current = tabs[i].Text == current
 	}
 	return tabs
 }
@@ -54,6 +58,9 @@ func (b rulebook) groupRow(g access.Group, may bool) templates.RuleRowView {
 	if all := g.All(); len(all) > 0 {
 		v.Text = listed(ruleWords("members", all, b.names), "and")
 	}
+	if len(g.Grants) > 0 {
+		v.Note = "Gives " + listed(ruleWords("roles", grantFormOf(g.Grants).Roles, b.names), "and") + "."
+	}
 	if b.named(g.ID) {
 		v.Badge = templates.BadgeView{Text: "In a policy", Tone: "info"}
 	}
@@ -77,9 +84,15 @@ type groupForm struct {
 	Name    string   `form:"name"`
 	Members []string `form:"members"`
 	Reason  string   `form:"reason"`
+	Roles   []string `form:"roles"`
+	Role    string   `form:"role"`
+	Where   string   `form:"where"`
+	Toolkit string   `form:"toolkit"`
 
 	External map[string]string `form:"external.*"` // lines of ids, by source
 }
+
+func (f groupForm) grants() grantForm { return grantForm{f.Roles, f.Role, f.Where, f.Toolkit} }
 
 // external are the ids that were typed.
 func (f groupForm) external() []access.ExternalID {
@@ -150,7 +163,7 @@ func (s *Server) group(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	in := groupForm{Name: g.Name, Members: g.Members, External: externalLines(g)}
+	in := groupForm{Name: g.Name, Members: g.Members, Roles: grantFormOf(g.Grants).Roles, External: externalLines(g)}
 	if typed := s.typed(c); typed != nil {
 		in = groupForm{}
 		if err := decodeValues(typed, &in); err != nil {
@@ -163,11 +176,12 @@ func (s *Server) group(c echo.Context) error {
 func (s *Server) groupPage(c echo.Context, b rulebook, g access.Group, in groupForm, complaint error) error {
 	wrong := fieldComplaints(complaint)
 	v := templates.RuleFormView{
-		Title: "New group", Sub: "Policies that name the group take its members as they are at the time.",
+		Title: "New group", Sub: "Its members have its roles. Policies that name the group take its members as they are at the time.",
 		Form: s.newForm(c, groupsPath), Complaints: complaintsView(complaint, fieldLabels), Back: templates.LinkView{Text: "Cancel", URL: groupsPath},
 		Inputs: []templates.InputView{{Name: "name", Label: "Name", Value: in.Name, Required: true, Complaint: wrong["name"], Complete: "off"}},
 		Legend: "Members", BoxesName: "members", BoxesWrong: wrong["members"],
 	}
+	v.Grants = b.grantFields(in.grants(), g.Grants, wrong["roles"])
 	v.Inputs = append(v.Inputs, s.externalInputs(in, wrong["external"])...)
 	if g.ID != "" {
 		v.Title, v.Form = g.Name, s.newForm(c, groupPath(g.ID))
@@ -195,7 +209,7 @@ func (s *Server) groupSave(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := s.changes.ProposeGroup(c.Request().Context(), reader(c), in.Reason, access.Group{ID: g.ID, Name: in.Name, Members: in.Members, Grants: g.Grants, External: in.external()})
+	r, err := s.changes.ProposeGroup(c.Request().Context(), reader(c), in.Reason, access.Group{ID: g.ID, Name: in.Name, Members: in.Members, Grants: in.grants().grants(), External: in.external()})
 	if problem.Is(err, problem.Invalid) {
 		return s.groupPage(c, b, g, in, err)
 	}
@@ -217,9 +231,9 @@ func (s *Server) groupRemovePage(c echo.Context, reason string, complaint error)
 	if err != nil {
 		return err
 	}
-	it := change.Item{Kind: change.KindGroup, Operation: change.Delete, Name: g.Name, Base: mirror.Values{"name": {g.Name}, "members": g.Members}}
+	it := change.Item{Kind: change.KindGroup, Operation: change.Delete, Name: g.Name, Base: mirror.Values{"name": {g.Name}, "members": g.Members, "roles": grantFormOf(g.Grants).Roles}}
 	v := templates.RuleReviewView{
-		Title: ruleTitle(it, b.names), Sub: "Its members stay as they are.", Danger: true, Complaints: complaintsView(complaint, fieldLabels),
+		Title: ruleTitle(it, b.names), Sub: "Its members stay as they are, without the roles that it gave them.", Danger: true, Complaints: complaintsView(complaint, fieldLabels),
 		Diffs: []templates.DiffView{ruleDiff(it, b.names)},
 		Form:  s.newForm(c, groupPath(g.ID)+"/remove"), Back: templates.LinkView{Text: "Cancel", URL: groupsPath},
 	}

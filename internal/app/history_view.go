@@ -80,6 +80,8 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"session.others_ended", "Other sessions ended", "ended their other sessions", ""},
 	{"session.all_ended", "All sessions ended", "ended all their sessions", ""},
 	{"session.crowded_out", "Session crowded out", "ended their oldest session by signing in once more", ""},
+	{"session.view_began", "View as a role began", "began to see pages as", ""},
+	{"session.view_ended", "View as a role ended", "ended to see pages as", ""},
 	{"session.new_device", "New device", "signed in from a device that was not known", ""},
 	{"user.sessions_ended", "Sessions ended", "ended all sessions of", ""},
 	{"token.made", "API token made", "made the API token", ""},
@@ -159,6 +161,10 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"group.added", "Group added", "added the group", ""},
 	{"group.edited", "Group edited", "edited the group", ""},
 	{"group.removed", "Group removed", "removed the group", ""},
+	{"access_review.opened", "Access review opened", "opened the access review", ""},
+	{"access_review.confirmed", "Rights confirmed", "confirmed somebody's rights in the access review", ""},
+	{"access_review.revoked", "Rights revoked", "revoked somebody's roles in the access review", ""},
+	{"access_review.closed", "Access review closed", "closed the access review", ""},
 	{"custom_role.added", "Role added", "added the role", ""},
 	{"custom_role.edited", "Role edited", "edited the role", ""},
 	{"custom_role.removed", "Role removed", "removed the role", ""},
@@ -268,6 +274,9 @@ func (b entryBuilder) sentence(e audit.Entry) templates.SentenceView {
 	reviewSentence(e, &v)
 	if strings.HasPrefix(e.Action, "session.") || e.Action == "setup.link_made" {
 		v.Object = templates.LinkView{}
+	}
+	if as := e.Detail["view"]; as != "" {
+		v.More = grantWords(as, b.names)
 	}
 	return v
 }

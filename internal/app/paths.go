@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"gatehouse/internal/access"
 	"gatehouse/internal/evidence"
 )
 
@@ -56,8 +57,9 @@ const (
 	glassPath    = "/policies/break-glass"
 	groupsPath   = "/people/groups"
 
-	directoriesPath = "/people/directories"
-	rolesPath       = "/people/roles"
+	accessReviewsPath = "/people/reviews"
+	directoriesPath   = "/people/directories"
+	rolesPath         = "/people/roles"
 )
 
 func policyPath(id string) string { return policiesPath + "/" + url.PathEscape(id) }
@@ -67,6 +69,10 @@ func recommendedPath(slug string) string {
 }
 
 func freezeRemovePath(id string) string { return freezesPath + "/" + url.PathEscape(id) + "/remove" }
+
+func rolePath(id access.Role) string { return rolesPath + "/" + url.PathEscape(string(id)) }
+
+func accessReviewPath(id string) string { return accessReviewsPath + "/" + url.PathEscape(id) }
 
 func groupPath(id string) string { return groupsPath + "/" + url.PathEscape(id) }
 

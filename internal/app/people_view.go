@@ -79,12 +79,7 @@ func personView(u access.User, address string, n names, now time.Time) templates
 			{Name: "Roles", Text: rolesOf(u)}, {Name: "Groups", Text: groupNames(u, n)}, {Name: "Account since", Time: exact(u.CreatedAt)}, {Name: "Last sign-in", Time: ago(u.LastSignIn, now)}, {Name: "Id", Code: u.ID},
 		},
 	}
-	for _, p := range permissionWords {
-		if u.May(p.permission) {
-			v.May = append(v.May, capital(p.words))
-		}
-	}
-	v.Roles = roleChecks(roleTexts(u.Roles()))
+	v.May = rights(u, n)
 	return v
 }
 

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -16,7 +15,7 @@ import (
 // personEdit is what the page of a person shows beside them.
 type personEdit struct {
 	link   templates.OneTimeLinkView
-	roles  []string // typed; nil for those they have
+	grants *grantForm // typed; nil for those they have
 	reason string
 }
 
@@ -40,16 +39,19 @@ func (s *Server) personPage(c echo.Context, u access.User, in personEdit, compla
 	}
 	v := personView(u, addressFor(reader(c), u), n, s.now())
 	v.Tabs = personTabs(c, u, "Account")
-	v.Page, v.Link, v.Complaints, v.RolesWrong = frame, in.link, complaintsView(complaint, fieldLabels), fieldComplaints(complaint)["roles"]
+	v.Page, v.Link, v.Complaints = frame, in.link, complaintsView(complaint, fieldLabels)
 	v.Evidence = s.evidenceLink(c, personPath(u.ID))
-	if in.roles != nil {
-		v.Roles = roleChecks(in.roles)
-	}
 	if v.Notices, err = s.roleRequests(c, u, n); err != nil {
 		return err
 	}
+	if typed := s.typed(c); typed.Has("reason") && complaint == nil {
+		in.reason, in.grants = typed.Get("reason"), &grantForm{typed["roles"], typed.Get("role"), typed.Get("where"), typed.Get("toolkit")}
+	}
 	if reader(c).May(access.ManagePeople) {
 		s.personActions(c, u, &v)
+		if err := s.personGrants(c, u, in, &v, fieldComplaints(complaint)["roles"]); err != nil {
+			return err
+		}
 		if err := s.personTokens(c, u, &v); err != nil {
 			return err
 		}
@@ -65,6 +67,20 @@ func (s *Server) personPage(c echo.Context, u access.User, in personEdit, compla
 		noStore(c)
 	}
 	return page(c, templates.Person(v))
+}
+
+// personGrants are the fields for somebody's own roles.
+func (s *Server) personGrants(c echo.Context, u access.User, in personEdit, v *templates.PersonView, complaint string) error {
+	b, err := s.rulebook(c)
+	if err != nil {
+		return err
+	}
+	form := grantFormOf(u.Own())
+	if in.grants != nil {
+		form = *in.grants
+	}
+	v.Grants = b.grantFields(form, u.Own(), complaint)
+	return nil
 }
 
 // personActions offers what an admin may do with an account.
@@ -126,8 +142,11 @@ func (s *Server) roleRequests(c echo.Context, u access.User, n names) ([]templat
 // personRoles asks for other roles of a person.
 func (s *Server) personRoles(c echo.Context) error {
 	var in struct {
-		Roles  []string `form:"roles"`
-		Reason string   `form:"reason"`
+		Roles   []string `form:"roles"`
+		Role    string   `form:"role"`
+		Where   string   `form:"where"`
+		Toolkit string   `form:"toolkit"`
+		Reason  string   `form:"reason"`
 	}
 	u, err := s.findPerson(c)
 	if err != nil {
@@ -136,19 +155,15 @@ func (s *Server) personRoles(c echo.Context) error {
 	if err := decode(c, &in); err != nil {
 		return err
 	}
-	r, err := s.changes.ProposeRoles(c.Request().Context(), reader(c), in.Reason, u, append(access.Unscoped(personForm{Roles: in.Roles}.person().Roles...), narrow(u)...))
+	form := grantForm{in.Roles, in.Role, in.Where, in.Toolkit}
+	r, err := s.changes.ProposeRoles(c.Request().Context(), reader(c), in.Reason, u, form.grants())
 	if problem.Is(err, problem.Invalid) {
-		return s.personPage(c, u, personEdit{roles: append([]string{}, in.Roles...), reason: in.Reason}, err)
+		return s.personPage(c, u, personEdit{grants: &form, reason: in.Reason}, err)
 	}
 	if err != nil {
 		return err
 	}
 	return s.rolesAsked(c, u, r)
-}
-
-// narrow are the grants of somebody's own that don't hold everywhere.
-func narrow(u access.User) []access.Grant {
-	return slices.DeleteFunc(u.Own(), func(g access.Grant) bool { return g.Scope == access.Everywhere })
 }
 
 // rolesAsked leads back to the person, who has the roles now or waits for them.

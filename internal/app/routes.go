@@ -35,12 +35,14 @@ func (s *Server) routes() []route {
 		config  = configs + "/:id"
 		project = "/settings/projects/:slug"
 		group   = groupsPath + "/:id"
+		role    = rolesPath + "/:id"
 		policy  = policiesPath + "/:id"
 
 		oneReview = reviewsPath + "/:id"
 
-		scimUsers  = scim.Path + "/Users"
-		scimGroups = scim.Path + "/Groups"
+		peopleReview = accessReviewsPath + "/:id"
+		scimUsers    = scim.Path + "/Users"
+		scimGroups   = scim.Path + "/Groups"
 	)
 	get, post, put, patch, remove := http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete
 	return []route{
@@ -157,6 +159,22 @@ func (s *Server) routes() []route {
 		{post, group, access.ManagePeople, s.proven(s.groupSave)},
 		{get, group + "/remove", access.ManagePeople, s.groupRemove},
 		{post, group + "/remove", access.ManagePeople, s.proven(s.groupDelete)},
+		{get, rolesPath, access.ViewPeople, s.roles},
+		{post, rolesPath, access.ManagePeople, s.proven(s.roleSave)},
+		{get, rolesPath + "/new", access.ManagePeople, s.role},
+		{get, role, access.ManagePeople, s.role},
+		{post, role, access.ManagePeople, s.proven(s.roleSave)},
+		{get, role + "/remove", access.ManagePeople, s.roleRemove},
+		{post, role + "/remove", access.ManagePeople, s.proven(s.roleDelete)},
+		{post, viewPath, access.ManagePeople, s.proven(s.viewBegin)},
+		{post, viewEndPath, signedIn, s.viewEnd},
+		{get, accessReviewsPath, access.ViewPersonal, s.accessReviews},
+		{post, accessReviewsPath, access.ManagePeople, s.proven(s.accessReviewOpen)},
+		{get, peopleReview, access.ViewPersonal, s.accessReview},
+		{post, peopleReview + "/decide", access.ManagePeople, s.proven(s.accessReviewDecide)},
+		{post, peopleReview + "/close", access.ManagePeople, s.proven(s.accessReviewClose)},
+		{get, peopleReview + "/report.csv", access.ViewPersonal, s.proven(s.accessReviewCSV)},
+		{get, peopleReview + "/report.json", access.ViewPersonal, s.proven(s.accessReviewFile)},
 		{get, directoriesPath, access.ManagePeople, s.directories},
 		{post, directoriesPath, access.ManagePeople, s.proven(s.directoryClientMake)},
 		{post, directoriesPath + "/:id/revoke", access.ManagePeople, s.proven(s.directoryClientRevoke)},

@@ -100,6 +100,11 @@ func (s *site) someRules() change.Rules {
 		s.T.Fatal(err)
 	}
 	s.Settled(f.ID)
+	r, err := s.Changes.ProposeCustomRole(s.T.Context(), admin, "", access.CustomRole{Name: "Watcher", Allows: []access.Permission{access.ViewHistory}})
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	s.Settled(r.ID)
 	return s.someRules()
 }
 

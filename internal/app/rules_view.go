@@ -80,7 +80,7 @@ func ruleDiff(it change.Item, n names) templates.DiffView {
 
 // ruleFields are the fields of rules in the order in which they are shown.
 var ruleFields = map[change.Kind][]string{
-	change.KindProject: {"environment"}, change.KindRoles: {"roles"}, change.KindGroup: {"name", "members", "roles"}, change.KindCustomRole: {"name", "permissions"}, change.KindBreakGlass: {"people"},
+	change.KindProject: {"environment"}, change.KindRoles: {"roles"}, change.KindGroup: {"name", "members", "roles", "external"}, change.KindCustomRole: {"name", "permissions"}, change.KindBreakGlass: {"people"},
 	change.KindFreeze: {"name", "project", "environment", "from", "until"},
 }
 

@@ -93,7 +93,7 @@ func (s *Server) withSession(required bool, next echo.HandlerFunc) echo.HandlerF
 		if required && reader(c).ID == "" {
 			return s.askToSignIn(c)
 		}
-		if required && s.prover.Lacks(reader(c)) && !withoutFactor(c.Path()) {
+		if required && s.prover.Lacks(itself(c)) && !withoutFactor(c.Path()) {
 			return s.askToEnrol(c)
 		}
 		return next(c)
@@ -135,8 +135,10 @@ func (s *Server) recognize(c echo.Context, key access.TokenHash) error {
 		s.store.TouchSession(key, now)
 	}
 	c.Set(stillKey, func() bool { return s.goodSession(c, key) })
-	c.Set(keyReader, access.Reader{User: user, Session: one.ID, Origin: origin(c), Method: one.Method, ProvedAt: one.ProvedAt, Strong: one.Strong})
-	return nil
+	who := access.Reader{User: user, Session: one.ID, Origin: origin(c), Method: one.Method, ProvedAt: one.ProvedAt, Strong: one.Strong}
+	seesAs(c, &who, one.View)
+	c.Set(keyReader, who)
+	return readOnly(c)
 }
 
 // reader is who asks; the zero value if nobody is signed in.

@@ -30,6 +30,7 @@ func TestStepUpSweep(t *testing.T) {
 	weightyRoutes := []string{
 		"POST /changes/:id/apply", "POST /changes/:id/bypass", "POST /account/passphrase", "POST " + tokensPath,
 		"GET " + evidencePath(reviewsPath+"/:id"), "GET " + reviewsPath + "/:id/report.json",
+		"GET " + accessReviewsPath + "/:id/report.csv", "GET " + accessReviewsPath + "/:id/report.json",
 	}
 	light := []string{
 		"POST /changes/:id/request-changes", "POST /changes/:id/withdraw", // they hold a change up, no more
@@ -47,6 +48,7 @@ func TestStepUpSweep(t *testing.T) {
 	s.fill(groupsPath+"/:id", "", "", person, "") // makes what it names
 	s.fill(reviewsPath+"/:id", "", "", person, "")
 	s.fill(sinksPath+"/:id", "", "", person, "")
+	s.fill(accessReviewsPath+"/:id", "", "", person, "")
 	before, err := s.Store.HistoryHead(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -45,7 +45,7 @@ func (c *crawl) forms(fill func(string) string, people []*probe) []post {
 
 // What forms carry that aren't on the page they come from.
 var (
-	hidden = map[string]string{"/projects/:slug/auth-configs/bulk": "id", "/reviews/:id/mark": "id", policiesPath: "scope", policiesPath + "/:id": "scope"}
+	hidden = map[string]string{accessReviewsPath + "/:id/decide": "user", "/projects/:slug/auth-configs/bulk": "id", "/reviews/:id/mark": "id", policiesPath: "scope", policiesPath + "/:id": "scope"}
 	// These keep, or show again, what they don't know, and do nothing.
 	lenient = []string{draftsPath, reviewsPath + "/:id/flags/:seq/answer"}
 )
@@ -95,7 +95,7 @@ var (
 		"POST /signin/passkey", "GET /signin/factor", "POST /signin/factor", "POST /signin/factor/leave",
 	}
 	ownOnly = []string{
-		"POST /signout", "GET /", "GET /api/v1/me", "GET /stepup", "POST /stepup", "GET /events", "POST /drafts", "POST /drafts/:id/discard", "GET /notifications", "POST /notifications/read",
+		"POST /signout", "GET /", "GET /api/v1/me", "GET /stepup", "POST /stepup", "GET /events", "POST /drafts", "POST /drafts/:id/discard", "GET /notifications", "POST /notifications/read", "POST " + viewEndPath,
 		"GET " + stepUpPath, "POST " + stepUpPath,
 	}
 	lookers = []string{

@@ -28,6 +28,10 @@ func (s *site) fill(path, config, request string, person access.Reader, slug str
 			id = rules.Freezes[0].ID
 		}
 		path = strings.ReplaceAll(path, ":id", id)
+	case strings.HasPrefix(path, accessReviewsPath+"/:id"):
+		path = strings.ReplaceAll(path, ":id", s.someAccessReview())
+	case strings.HasPrefix(path, rolesPath+"/:id"):
+		path = strings.ReplaceAll(path, ":id", string(s.someRules().Roles[0].ID))
 	case strings.HasPrefix(path, reviewsPath+"/:id"):
 		path = strings.ReplaceAll(path, ":id", s.someReview())
 	case strings.HasPrefix(path, sinksPath+"/:id"):

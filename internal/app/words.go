@@ -166,7 +166,7 @@ var fieldLabels = map[string]string{
 	"environment": "Environment", "base_url": "Base URL", "proxy_auth_key": "Proxy key", "consumer_secret": "Consumer secret",
 	"url": "Address", "address": "Address", "topics": "Events",
 	"connections_over": "Connections", "subject": "About", "from": "From", "until": "Until", "project": "Project", "zone": "Time zone",
-	"scope": "Where", "steps": "Approvals", "members": "Members", "groups": "Groups", "external": "Ids elsewhere", "people": "People", "toolkit": "Toolkit", "operations": "Operations",
+	"scope": "Where", "conclusion": "What it came to", "left": "Why people are left undecided", "comment": "Why", "role": "Role", "where": "Where", "permissions": "Allows to", "steps": "Approvals", "members": "Members", "groups": "Groups", "external": "Ids elsewhere", "people": "People", "toolkit": "Toolkit", "operations": "Operations",
 	"condition": "Condition", "reason": "Reason", "may": "What it may do", "projects": "Projects", "days": "How long it lasts", "expires": "Ends", fieldReaders: "Who may read its history", "filter": "Filter",
 }
 

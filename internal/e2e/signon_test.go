@@ -81,9 +81,9 @@ func TestSignInThroughProvider(t *testing.T) {
 	admin.signIn("Ada")
 	admin.to("/people/groups/new")
 	admin.fill("Name", "Operations")
-	must(t, admin.GetByLabel("Viewer").First().Check())
+	must(t, admin.Locator("input[name=roles][value=viewer]").Check())
 	must(t, admin.GetByLabel("Ids of this group at Corp").Fill("7f3c-operations"))
-	admin.click(admin.button("Save group"))
+	admin.click(admin.Locator("main form button.primary").First())
 	admin.sees("Operations")
 
 	p.click(p.link("Sign in with Corp")) // the provider knows her still

@@ -44,8 +44,8 @@ func cells(e audit.Entry, personal bool) []string {
 // formula are the characters by which spreadsheets take a cell for a formula.
 const formula = "=+-@\t\r\n＝＋－＠"
 
-// harmless returns a cell that no spreadsheet takes for a formula.
-func harmless(cell string) string {
+// Harmless returns a cell that no spreadsheet takes for a formula.
+func Harmless(cell string) string {
 	if first, _ := utf8.DecodeRuneInString(cell); cell != "" && strings.ContainsRune(formula, first) {
 		return "'" + cell
 	}
@@ -60,7 +60,7 @@ func writeCells(w *bufio.Writer, cells []string) error {
 			_ = w.WriteByte(',') // the last write tells
 		}
 		_ = w.WriteByte('"')
-		_, _ = w.WriteString(strings.ReplaceAll(harmless(c), `"`, `""`))
+		_, _ = w.WriteString(strings.ReplaceAll(Harmless(c), `"`, `""`))
 		_ = w.WriteByte('"')
 	}
 	_, err := w.WriteString("\r\n")

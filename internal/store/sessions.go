@@ -84,6 +84,9 @@ func (s *Store) Session(ctx context.Context, key access.TokenHash) (access.Sessi
 	if err != nil {
 		return session, a.User, err
 	}
+	if session.View, err = s.view(ctx, session.ID); err != nil {
+		return session, a.User, err
+	}
 	s.sessions.put(generation, signedIn{session, a.User})
 	one, _, _ = s.sessions.get(key)
 	if one.ID == "" {
