@@ -84,7 +84,7 @@ func (s *Server) directorySelect(chosen, complaint string) templates.SelectView 
 func (s *Server) clientRow(c echo.Context, one access.Client) templates.TokenView {
 	now := s.now()
 	v := templates.TokenView{
-		Name: one.Name, May: "Keeps people and groups", Where: "of no provider", Made: ago(one.CreatedAt, now), Expires: ago(one.ExpiresAt, now), Used: ago(one.LastUsedAt, now), UsedIP: one.LastUsedIP,
+		Name: one.Name, May: "Keeps people and groups", Where: "of no provider", Made: ago(one.CreatedAt, now), Expires: exact(one.ExpiresAt), Used: ago(one.LastUsedAt, now), UsedIP: one.LastUsedIP,
 	}
 	if one.Directory != "" {
 		v.Where = "those of " + s.signon.Name(one.Directory)
