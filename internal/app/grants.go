@@ -7,6 +7,7 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/change"
 	"gatehouse/internal/mirror"
+	"gatehouse/internal/problem"
 	"gatehouse/web/templates"
 )
 
@@ -33,6 +34,14 @@ func (f grantForm) grants() []access.Grant {
 	return all
 }
 
+// check complains about a scope without a role, which would be forgotten otherwise.
+func (f grantForm) check() error {
+	if f.Role != "" || f.Where == "" && strings.TrimSpace(f.Toolkit) == "" {
+		return nil
+	}
+	return problem.InvalidFields("Nothing was saved. Correct what is marked and send again.", map[string]string{"role": "Choose the role to add there, or clear where and toolkit."})
+}
+
 func readGrant(text string) access.Grant {
 	if g, ok := access.ReadGrant(text); ok {
 		return g
@@ -50,8 +59,8 @@ func grantFormOf(grants []access.Grant) grantForm {
 }
 
 // grantFields are the fields for roles.
-func (b rulebook) grantFields(f grantForm, have []access.Grant, complaint string) templates.GrantFieldsView {
-	v := templates.GrantFieldsView{Roles: b.roleChecks(f.Roles), Complaint: complaint}
+func (b rulebook) grantFields(f grantForm, have []access.Grant, wrong map[string]string) templates.GrantFieldsView {
+	v := templates.GrantFieldsView{Roles: b.roleChecks(f.Roles), Complaint: wrong["roles"]}
 	narrow := slices.Clone(f.Roles)
 	for _, g := range have {
 		narrow = append(narrow, g.String())
@@ -62,14 +71,14 @@ func (b rulebook) grantFields(f grantForm, have []access.Grant, complaint string
 			v.Narrow = append(v.Narrow, templates.CheckView{Name: "roles", Value: text, Text: grantWords(text, b.names), Checked: slices.Contains(f.Roles, text)})
 		}
 	}
-	v.Role = templates.SelectView{Name: "role", Label: "Add a role", Options: []templates.OptionView{{Text: "None", Selected: f.Role == ""}}}
+	v.Role = templates.SelectView{Name: "role", Label: "Add a role", Complaint: wrong["role"], Options: []templates.OptionView{{Text: "None", Selected: f.Role == ""}}}
 	for _, r := range b.allRoles() {
 		if slices.ContainsFunc(r.Allows, access.Permission.InProjects) {
 			v.Role.Options = append(v.Role.Options, templates.OptionView{Value: string(r.ID), Text: r.Name, Selected: f.Role == string(r.ID)})
 		}
 	}
 	v.Where = templates.SelectView{Name: "where", Label: "Where", Options: b.whereOptions(f.Where)}
-	v.Toolkit = templates.InputView{Name: "toolkit", Label: "Toolkit", Value: f.Toolkit, Optional: true, Code: true, Complete: "off", Hint: "For one toolkit alone, as Composio names it, such as github."}
+	v.Toolkit = templates.InputView{Name: "toolkit", Label: "Toolkit", Value: f.Toolkit, Optional: true, Code: true, Complete: "off", Complaint: wrong["toolkit"], Hint: "For one toolkit alone, as Composio names it, such as github."}
 	return v
 }
 

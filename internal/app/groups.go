@@ -181,7 +181,7 @@ func (s *Server) groupPage(c echo.Context, b rulebook, g access.Group, in groupF
 		Inputs: []templates.InputView{{Name: "name", Label: "Name", Value: in.Name, Required: true, Complaint: wrong["name"], Complete: "off"}},
 		Legend: "Members", BoxesName: "members", BoxesWrong: wrong["members"],
 	}
-	v.Grants = b.grantFields(in.grants(), g.Grants, wrong["roles"])
+	v.Grants = b.grantFields(in.grants(), g.Grants, wrong)
 	v.Inputs = append(v.Inputs, s.externalInputs(in, wrong["external"])...)
 	if g.ID != "" {
 		v.Title, v.Form = g.Name, s.newForm(c, groupPath(g.ID))
@@ -208,6 +208,9 @@ func (s *Server) groupSave(c echo.Context) error {
 	g, err := s.groupOf(c, b)
 	if err != nil {
 		return err
+	}
+	if err := in.grants().check(); err != nil {
+		return s.groupPage(c, b, g, in, err)
 	}
 	r, err := s.changes.ProposeGroup(c.Request().Context(), reader(c), in.Reason, access.Group{ID: g.ID, Name: in.Name, Members: in.Members, Grants: in.grants().grants(), External: in.external()})
 	if problem.Is(err, problem.Invalid) {

@@ -49,7 +49,7 @@ func (s *Server) personPage(c echo.Context, u access.User, in personEdit, compla
 	}
 	if reader(c).May(access.ManagePeople) {
 		s.personActions(c, u, &v)
-		if err := s.personGrants(c, u, in, &v, fieldComplaints(complaint)["roles"]); err != nil {
+		if err := s.personGrants(c, u, in, &v, fieldComplaints(complaint)); err != nil {
 			return err
 		}
 		if err := s.personTokens(c, u, &v); err != nil {
@@ -70,7 +70,7 @@ func (s *Server) personPage(c echo.Context, u access.User, in personEdit, compla
 }
 
 // personGrants are the fields for somebody's own roles.
-func (s *Server) personGrants(c echo.Context, u access.User, in personEdit, v *templates.PersonView, complaint string) error {
+func (s *Server) personGrants(c echo.Context, u access.User, in personEdit, v *templates.PersonView, wrong map[string]string) error {
 	b, err := s.rulebook(c)
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func (s *Server) personGrants(c echo.Context, u access.User, in personEdit, v *t
 	if in.grants != nil {
 		form = *in.grants
 	}
-	v.Grants = b.grantFields(form, u.Own(), complaint)
+	v.Grants = b.grantFields(form, u.Own(), wrong)
 	return nil
 }
 
@@ -156,6 +156,9 @@ func (s *Server) personRoles(c echo.Context) error {
 		return err
 	}
 	form := grantForm{in.Roles, in.Role, in.Where, in.Toolkit}
+	if err := form.check(); err != nil {
+		return s.personPage(c, u, personEdit{grants: &form, reason: in.Reason}, err)
+	}
 	r, err := s.changes.ProposeRoles(c.Request().Context(), reader(c), in.Reason, u, form.grants())
 	if problem.Is(err, problem.Invalid) {
 		return s.personPage(c, u, personEdit{grants: &form, reason: in.Reason}, err)

@@ -275,3 +275,24 @@ func TestRuleDiff(t *testing.T) {
 		t.Errorf("freeze: %+v", d)
 	}
 }
+
+// Where a role holds, without the role, isn't forgotten silently.
+func TestScopeWithoutRole(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	s.Person("Ada", access.Admin)
+	emil := s.Person("Emil", access.Editor)
+	b := s.signedIn("Ada")
+	for path, action := range map[string]string{"/people/" + emil.ID: "/people/" + emil.ID + "/roles", "/people/groups/new": "/people/groups"} {
+		rest := []string{"reason", "helps out"}
+		if action == "/people/groups" {
+			rest = append(rest, "name", "Guards")
+		}
+		for field, value := range map[string]string{"toolkit": "github", "where": "project:" + s.Project.ID} {
+			bad := b.submit(b.get(path), action, append(rest, field, value)...).is(422).has("Choose the role to add there")
+			if f := bad.form(action); f.Get(field) != value || f.Get("reason") != "helps out" {
+				t.Errorf("%s holds %v", action, f)
+			}
+		}
+	}
+	b.submit(b.get("/people/"+emil.ID), "/people/"+emil.ID+"/roles", "role", "viewer", "toolkit", "git hub!", "reason", "helps out").is(422).has("Toolkit: Enter a toolkit as Composio names it")
+}

@@ -56,7 +56,7 @@ func keepsManaging(by access.Reader, after []access.Grant) error {
 // that can't be meant.
 func (r Rules) checkGrants(grants []access.Grant) ([]access.Grant, error) {
 	grants, known := access.Known(grants, r.Roles)
-	complaint := ""
+	field, complaint := fieldRoles, ""
 	if !known {
 		complaint = "Choose from the roles that are listed."
 	}
@@ -68,16 +68,16 @@ func (r Rules) checkGrants(grants []access.Grant) ([]access.Grant, error) {
 		case at.Environment != "" && !slices.Contains(mirror.Environments(), at.Environment):
 			complaint = "Choose one of the environments."
 		case at.Toolkit != "" && !toolkitSlug.MatchString(at.Toolkit):
-			complaint = "Enter a toolkit as Composio names it, such as github."
+			field, complaint = fieldToolkit, "Enter a toolkit as Composio names it, such as github."
 		case at != access.Everywhere && !slices.ContainsFunc(g.Allows, access.Permission.InProjects):
 			complaint = "This role is about nothing that belongs to projects, so it is given everywhere or not at all."
 		}
 	}
 	if len(grants) > mostGrants {
-		complaint = "Give at most 50 roles. A group or a custom role says the same with fewer."
+		field, complaint = fieldRoles, "Give at most 50 roles. A group or a custom role says the same with fewer."
 	}
 	if complaint != "" {
-		return nil, invalidRule(map[string]string{fieldRoles: complaint})
+		return nil, invalidRule(map[string]string{field: complaint})
 	}
 	return grants, nil
 }
