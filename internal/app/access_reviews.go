@@ -170,6 +170,7 @@ func accessReviewFacts(r access.Review, n names) []templates.FactView {
 // reader's.
 func (s *Server) reviewRow(c echo.Context, r *access.Review, row access.ReviewRow, people []access.User, n names, in verdictForm, complaint string) templates.AccessReviewRowView {
 	v := templates.AccessReviewRowView{
+		ID:   row.User,
 		Name: n.of(row.User), URL: templates.Local(personPath(row.User)), State: userBadge(row.State), LastSignIn: lastSignIn(row.LastSignIn), Rights: heldWords(row.Rights, n),
 	}
 	if at := slices.IndexFunc(people, func(u access.User) bool { return u.ID == row.User }); at >= 0 && !slices.Equal(access.ReviewRights(people[at]), row.Rights) {
@@ -258,7 +259,7 @@ func (s *Server) accessReviewDecide(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.see(c, accessReviewPath(id), done)
+	return s.see(c, accessReviewPath(id)+"#"+in.User, done)
 }
 
 // revoke asks for somebody to have no roles of their own, and returns the request.
