@@ -71,23 +71,23 @@ func lifeSelect(chosen, complaint string) templates.SelectView {
 
 func (s *Server) directorySelect(chosen, complaint string) templates.SelectView {
 	v := templates.SelectView{
-		Name: "directory", Label: "Whose people it tells of", Complaint: complaint,
-		Hint: "With a provider, externalId must be what that provider tells as the subject: people then sign in through it as those who were made here.",
+		Name: "directory", Label: "Provider these people sign in through", Complaint: complaint,
+		Hint: "If you choose one, map externalId to what that provider sends as the subject. Without one, send each person an invitation link.",
 	}
 	for _, p := range s.signon.Choices() {
-		v.Options = append(v.Options, templates.OptionView{Value: p.ID, Text: "Those of " + p.Name, Selected: p.ID == chosen})
+		v.Options = append(v.Options, templates.OptionView{Value: p.ID, Text: p.Name, Selected: p.ID == chosen})
 	}
-	v.Options = append(v.Options, templates.OptionView{Text: "Of no provider here", Selected: chosen == ""})
+	v.Options = append(v.Options, templates.OptionView{Text: "None", Selected: chosen == ""})
 	return v
 }
 
 func (s *Server) clientRow(c echo.Context, one access.Client) templates.TokenView {
 	now := s.now()
 	v := templates.TokenView{
-		Name: one.Name, May: "Keeps people and groups", Where: "of no provider", Made: ago(one.CreatedAt, now), Expires: exact(one.ExpiresAt), Used: ago(one.LastUsedAt, now), UsedIP: one.LastUsedIP,
+		Name: one.Name, May: "Keeps people and groups", Where: "no provider", Made: ago(one.CreatedAt, now), Expires: exact(one.ExpiresAt), Used: ago(one.LastUsedAt, now), UsedIP: one.LastUsedIP,
 	}
 	if one.Directory != "" {
-		v.Where = "those of " + s.signon.Name(one.Directory)
+		v.Where = "sign in through " + s.signon.Name(one.Directory)
 	}
 	switch {
 	case !one.RevokedAt.IsZero():

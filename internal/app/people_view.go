@@ -76,7 +76,7 @@ func personView(u access.User, address string, n names, now time.Time) templates
 	v := templates.PersonView{
 		Name: u.Name, Email: address, Avatar: face(u.Name, u.ID), State: userBadge(u.State),
 		Facts: []templates.FactView{
-			{Name: "Roles", Text: rolesOf(u)}, {Name: "Groups", Text: groupNames(u, n)}, {Name: "Account since", Time: exact(u.CreatedAt)}, {Name: "Last sign-in", Time: ago(u.LastSignIn, now)}, {Name: "Id", Code: u.ID},
+			{Name: "Roles", Text: rolesOf(u)}, {Name: "Groups", Text: groupNames(u, n)}, {Name: "Account since", Time: exact(u.CreatedAt)}, {Name: "Last sign-in", Time: ago(u.LastSignIn, now)}, {Name: "ID", Code: u.ID},
 		},
 	}
 	v.May = rights(u, n)

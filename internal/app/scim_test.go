@@ -430,7 +430,7 @@ func TestDirectoryReach(t *testing.T) {
 func TestDirectoryClient(t *testing.T) {
 	d := newDir(t, "")
 	ada := d.signedIn("Ada")
-	page := ada.submit(ada.get("/people/directories").has("Directories", "Okta"), "/people/directories", "name", "Entra", "directory", "corp", "days", "90").is(200).has("The client Entra is made", "those of Corp")
+	page := ada.submit(ada.get("/people/directories").has("Directories", "Okta"), "/people/directories", "name", "Entra", "directory", "corp", "days", "90").is(200).has("The client Entra is made", "sign in through Corp")
 	text, _ := page.doc.Find("[data-copy^='ghs_']").Attr("data-copy")
 	if text == "" {
 		t.Fatal("no token is shown")

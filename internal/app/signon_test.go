@@ -275,7 +275,7 @@ func TestDisabledThroughProvider(t *testing.T) {
 func TestLinkIdentity(t *testing.T) {
 	f := newFederated(t)
 	ada := f.as("Ada", access.Admin)
-	page := ada.follow(ada.get("/account/identities").has("None yet"), "/signin/oidc/corp").at("/account/identities").has("Is this you?", "Olga Oidc", "subject-1")
+	page := ada.follow(ada.get("/account/identities").has("No identities"), "/signin/oidc/corp").at("/account/identities").has("Is this you?", "Olga Oidc", "subject-1")
 	if f.historyOf("user.identity_linked")+f.historyOf("user.arrived") != 0 {
 		t.Fatal("coming back linked it")
 	}
@@ -295,7 +295,7 @@ func TestLinkIdentity(t *testing.T) {
 	bob := f.as("Bob", access.Viewer)
 	bob.submit(bob.follow(bob.get("/account/identities"), "/signin/oidc/corp"), "/account/identities").is(409).has("belongs to another account")
 	// Unlinked, it ends the sessions that it began, and is somebody new's.
-	ada.submit(ada.get("/account/identities"), "/account/identities/unlink").is(200).has("Unlinked", "None yet")
+	ada.submit(ada.get("/account/identities"), "/account/identities/unlink").is(200).has("Unlinked", "No identities")
 	b.get("/account").at("/signin")
 	_, got = f.through("corp")
 	got.has("you may do nothing here yet")

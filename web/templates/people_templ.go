@@ -933,7 +933,7 @@ func Person(v PersonView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 64, "</div><div class=\"side\"><section class=\"card\" aria-labelledby=\"may-title\"><div class=\"card-head\"><h2 id=\"may-title\">May</h2></div>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 64, "</div><div class=\"side\"><section class=\"card\" aria-labelledby=\"may-title\"><div class=\"card-head\"><h2 id=\"may-title\">What they may do</h2></div>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

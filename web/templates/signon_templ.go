@@ -180,7 +180,7 @@ func Identities(v IdentitiesView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if len(v.Rows) == 0 {
-				templ_7745c5c3_Err = Empty(EmptyView{Title: "None yet", Text: "You sign in with what Gatehouse itself keeps of you."}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = Empty(EmptyView{Title: "No identities", Text: "You sign in with the passphrase or passkey of your account here."}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
