@@ -149,3 +149,17 @@ func TestCleanRole(t *testing.T) {
 		}
 	}
 }
+
+// A view opens no page that its person may not open.
+func TestViewGivesNothing(t *testing.T) {
+	u := User{State: Active, Grants: []Grant{{Role: "rol_1", Allows: []Permission{ViewConfigs, ViewPeople, ManagePeople}}}}
+	seen := u.As(View{Grant: NewGrant(Admin, Everywhere)})
+	for _, p := range []Permission{ViewHistory, ViewPersonal, ViewSettings, ManageRules, ManageProjects, ManageNotifications, ManageSinks} {
+		if seen.May(p) {
+			t.Errorf("a view gives %s", p)
+		}
+	}
+	if !seen.May(ManagePeople) {
+		t.Error("a view lacks what role and person both have")
+	}
+}

@@ -19,9 +19,9 @@ type View struct {
 // On reports whether pages are seen that way.
 func (v View) On() bool { return v.Grant.Role != "" }
 
-// reads are the permissions by which more is read. A view gives none that its
-// person doesn't have.
-var reads = []Permission{ViewConfigs, ViewHistory, ViewPersonal, ExportHistory, ReviewHistory, ViewPeople, ViewSettings}
+// reads are the permissions by which more is read, in forms too. A view gives none
+// that its person doesn't have.
+var reads = append([]Permission{ViewConfigs, ViewHistory, ViewPersonal, ExportHistory, ReviewHistory, ViewPeople, ViewSettings}, managing...)
 
 // As is the user as they see pages in a view.
 func (u User) As(v View) User {
