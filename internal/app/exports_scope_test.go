@@ -26,13 +26,15 @@ func TestExportScope(t *testing.T) {
 	own := s.spotOf(author, s.Project, enabled)
 	other := s.spotOf(author, s.AddProject("production", sandbox.ProductionKey, mirror.Production), enabled)
 	b := s.scoped("Pia", access.NewGrant(access.Viewer, access.Everywhere), access.NewGrant(access.Auditor, access.Scope{Project: own.project.ID}))
-	proposed := func(p mirror.Project) int64 { return s.History(store.HistoryQuery{Project: p.ID, Actor: author.ID})[0].Seq }
+	proposed := func(p mirror.Project) int64 {
+		return s.History(store.HistoryQuery{Project: p.ID, Actor: author.ID})[0].Seq
+	}
 	theirs, readable := proposed(own.project), proposed(other.project)
 	b.get(entryPath(readable)).is(200)
 
 	packs := map[string]string{"an export": b.get("/history.jsonl").is(200).body}
 	for _, path := range []string{"/people/" + author.ID, "/history"} {
-		dir, _ := unpack(t, b.get(path + "/evidence.zip").is(200).body)
+		dir, _ := unpack(t, b.get(path+"/evidence.zip").is(200).body)
 		packs["the pack of "+path] = string(read(t, filepath.Join(dir, "rows.jsonl")))
 	}
 	signIns := s.History(store.HistoryQuery{Actor: author.ID, Action: "session.signed_in"})
