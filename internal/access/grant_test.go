@@ -162,4 +162,11 @@ func TestViewGivesNothing(t *testing.T) {
 	if !seen.May(ManagePeople) {
 		t.Error("a view lacks what role and person both have")
 	}
+	u.Grants[0].Allows = append(u.Grants[0].Allows, ViewHistory)
+	if u.As(View{Grant: NewGrant(Auditor, Everywhere)}).May(ViewHistory) {
+		t.Error("a view reads history as a role that reads more of it")
+	}
+	if g := u.Grants[0]; !u.As(View{Grant: g}).May(ViewHistory) {
+		t.Error("a view of one's own role reads no history")
+	}
 }
