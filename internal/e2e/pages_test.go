@@ -117,7 +117,7 @@ func (c *console) scene() map[string]string {
 		"wizard-details": list + "/new?toolkit=github&scheme=OAUTH2", "changes": "/changes", "changes-done": "/changes?tab=done", "change-failed": failed, "change-done": done,
 		"history": "/history", "integrity": "/history/integrity", "history-entry": "/history/12", "people": "/people", "person": person, "policies": "/policies", "policy-new": "/policies/new",
 		"policies-recommended": "/policies/recommended/default", "freeze-new": "/policies/freezes/new", "break-glass": "/policies/break-glass",
-		"groups": "/people/groups", "group-new": "/people/groups/new", "directories": "/people/directories", "settings": "/settings",
+		"groups": "/people/groups", "directories": "/people/directories", "group-new": "/people/groups/new", "roles": "/people/roles", "role-new": "/people/roles/new", "settings": "/settings",
 		"projects": "/settings/projects", "project": "/settings/projects/default", "account": "/account", "sessions": "/account/sessions",
 		"factors": "/account/factors", "app": "/account/factors/app", "step-up": "/stepup?next=/people&sent=1",
 		"notifications": "/notifications", "account-notifications": "/account/notifications", "settings-notifications": "/settings/notifications", "settings-sinks": "/settings/sinks", "not-found": "/nosuchpage",
@@ -139,6 +139,11 @@ func (p *tab) rules(pages map[string]string) {
 	must(p.t, p.Locator(`main input[type="checkbox"]`).First().Check())
 	p.click(p.Locator("main form button.primary"))
 	p.sees("Security")
+	p.to("/people/reviews")
+	p.fill("Name", "Spring")
+	p.click(p.button("Open review"))
+	p.sees("Decide about each person")
+	pages["access-reviews"] = "/people/reviews"
 	p.to("/policies/freezes/new")
 	p.fill("Name", "Year's end")
 	p.fill("From", "2030-12-20T00:00")
@@ -152,7 +157,7 @@ func (p *tab) rules(pages map[string]string) {
 	p.sees("Search saved")
 	for name, at := range map[string][2]string{
 		"group": {"/people/groups", `main li a[href^="/people/groups/"]:not([href$="/remove"])`}, "group-remove": {"/people/groups", `a[href$="/remove"]`},
-		"policy-edit": {"/policies", `a[href$="/edit"]`}, "policy-remove": {"/policies", `a[href^="/policies/pol_"][href$="/remove"]`},
+		"access-review": {"/people/reviews", `main li a[href^="/people/reviews/"]`}, "policy-edit": {"/policies", `a[href$="/edit"]`}, "policy-remove": {"/policies", `a[href^="/policies/pol_"][href$="/remove"]`},
 		"freeze-remove": {"/policies", `a[href^="/policies/freezes/"][href$="/remove"]`}, "sink-edit": {"/settings/sinks", `a[href$="/edit"]`},
 	} {
 		p.to(at[0])
