@@ -179,6 +179,29 @@ func TestDirectoryUser(t *testing.T) {
 	}
 }
 
+// What an admin says of an account after its directory did holds.
+func TestDirectoryAndAdmin(t *testing.T) {
+	d := newDir(t, "")
+	id := d.provision("Olga", nil)
+	active := func(yes bool) {
+		d.ask("PATCH", "/Users/"+id, patchOf(anything{"op": "replace", "path": "active", "value": yes}), 200)
+	}
+	active(false)
+	for _, disabled := range []bool{false, true} {
+		d.must(d.Access.SetDisabled(t.Context(), access.Operator(), id, disabled))
+	}
+	active(true)
+	if u := d.account(id); u.State != access.Disabled {
+		t.Errorf("a directory enabled whom an admin disabled: %s", u.State)
+	}
+	d.must(d.Access.SetDisabled(t.Context(), access.Operator(), id, false))
+	active(false)
+	active(true)
+	if u := d.account(id); u.State != access.Invited {
+		t.Errorf("a directory doesn't enable whom it disabled: %s", u.State)
+	}
+}
+
 func TestDirectoryPages(t *testing.T) {
 	d := newDir(t, "")
 	for i := range 5 {
