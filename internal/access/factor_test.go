@@ -360,3 +360,15 @@ func TestRequiredFactorLater(t *testing.T) {
 		t.Errorf("an approver without a second factor isn't asked for one: %+v", r)
 	}
 }
+
+// Where people only come through a provider a passphrase of theirs proves nothing.
+func TestStepUpWhereLocalIsClosed(t *testing.T) {
+	h := newHouse(t)
+	p := h.prover()
+	token, err := h.access.StartSession(t.Context(), h.Person("Vera", access.Viewer).User, access.Proof{Method: access.ProviderMethod("corp")}, from)
+	h.must(err)
+	h.access.CloseLocal()
+	if _, err := p.StepUp(t.Context(), h.of(token), access.Attempt{Passphrase: secret.New(rig.Passphrase)}, ""); !problem.Is(err, problem.Forbidden) {
+		t.Errorf("a passphrase was taken: %v", err)
+	}
+}
