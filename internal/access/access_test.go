@@ -383,3 +383,20 @@ func TestPermissions(t *testing.T) {
 		}
 	}
 }
+
+// Any page can send browsers here as if they came back from a provider. That keeps
+// nobody out who has a passphrase.
+func TestArrivalsAreNoGuesses(t *testing.T) {
+	h := newHouse(t)
+	h.Person("Ada", access.Admin)
+	var err error
+	for range 60 {
+		err = h.access.RefuseArrival(t.Context(), "corp", "state", from)
+	}
+	if !problem.Is(err, problem.TooMany) {
+		t.Errorf("as many arrivals in vain as anybody likes: %v", err)
+	}
+	if _, err := h.signIn("ada@example.com", rig.Passphrase); err != nil {
+		t.Errorf("arrivals in vain keep people out: %v", err)
+	}
+}

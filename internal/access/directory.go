@@ -171,7 +171,8 @@ func (a Account) enabled() string {
 	return Active
 }
 
-// UpdateDirectoryUser lets fn change what a directory says of somebody.
+// UpdateDirectoryUser lets fn change what a directory says of somebody. By whom an
+// account with rights is signed in to isn't the directory's to change.
 func (s *Service) UpdateDirectoryUser(ctx context.Context, c Client, id, issuer string, fn func(DirectoryUser) (Profile, error)) (DirectoryUser, error) {
 	return s.store.UpdateDirectoryUser(ctx, c, id, issuer, func(a *Account, d *DirectoryUser) ([]audit.Event, error) {
 		if a.Emergency {
@@ -183,6 +184,9 @@ func (s *Service) UpdateDirectoryUser(ctx context.Context, c Client, id, issuer 
 		}
 		if err != nil {
 			return nil, err
+		}
+		if issuer != "" && p.ExternalID != d.ExternalID && len(a.Grants) > 0 {
+			return nil, problem.New(problem.Forbidden, "Somebody who has roles here signs in by this externalId, so it doesn't change. Nothing was changed. An admin can take the roles first; or the person links the other identity under Account, Identities.")
 		}
 		var events []audit.Event
 		if fields := d.differs(p); len(fields) > 0 {

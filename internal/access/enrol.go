@@ -122,19 +122,24 @@ func (p *Prover) RemoveApp(ctx context.Context, r Reader) error {
 }
 
 // remove lets take remove a factor. The last one stays while a role asks for it;
-// with it go the recovery codes.
+// with it go the recovery codes and the reader's other sessions, and the one in use
+// isn't strong any more.
 func (p *Prover) remove(ctx context.Context, r Reader, kind, id string, take func(*Factors) bool) error {
 	return p.people.store.UpdateFactors(ctx, r.ID, func(a Account, f *Factors) (FactorStep, error) {
 		if !take(f) {
 			return FactorStep{}, noFactor()
 		}
-		if !f.Any() {
-			if p.Needs(a.User) {
-				return FactorStep{}, problem.New(problem.Conflict, "Your role asks for a second factor, and this is your last one. Add another first.")
-			}
-			f.Codes = nil
+		step := FactorStep{Events: []audit.Event{factorEvent(r, FactorRemovedAction, kind, id)}}
+		if f.Any() {
+			return step, nil
 		}
-		return FactorStep{Events: []audit.Event{factorEvent(r, FactorRemovedAction, kind, id)}}, nil
+		if p.Needs(a.User) {
+			return FactorStep{}, problem.New(problem.Conflict, "Your role asks for a second factor, and this is your last one. Add another first.")
+		}
+		f.Codes = nil
+		step.Prove = &Session{ID: r.Session, ProvedAt: r.ProvedAt}
+		step.End = func(one Session) bool { return one.ID != r.Session }
+		return step, nil
 	})
 }
 

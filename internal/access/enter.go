@@ -115,7 +115,8 @@ func (p *Prover) SignIn(ctx context.Context, a Attempt, browser string, from Ori
 }
 
 // StepUp proves anew who the reader is. Their session goes on under another token.
-// Who has no second factor gives the passphrase.
+// Who has no second factor gives the passphrase, unless people only come through
+// their provider.
 func (p *Prover) StepUp(ctx context.Context, r Reader, a Attempt, browser string) (token string, err error) {
 	token = NewToken()
 	done := func(kind string, strong bool) FactorStep { return proved(r, token, kind, p.people.now(), strong) }
@@ -127,6 +128,8 @@ func (p *Prover) StepUp(ctx context.Context, r Reader, a Attempt, browser string
 	kind := MethodPassphrase
 	if r.Method == MethodDemo {
 		kind = MethodDemo // who came by one click goes on by one
+	} else if !p.people.MayComeLocally(r.User) {
+		return "", problem.New(problem.Forbidden, "Passphrases prove nothing here. Nothing was changed. Sign in again through your identity provider.")
 	} else if err := p.people.provePassphrase(ctx, r, a.Passphrase); err != nil {
 		return "", err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatehouse/internal/access"
+	"gatehouse/internal/audit"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/rig"
 	"gatehouse/internal/secret"
@@ -338,5 +339,36 @@ func TestRequiredFactor(t *testing.T) {
 	}
 	if f, err := h.Store.Factors(ctx, r.ID); err != nil || f.Any() || len(f.Codes) > 0 {
 		t.Errorf("after a reset there is %+v %v", f, err)
+	}
+}
+
+// Who took their last factor away and then gets a role that asks for one is asked.
+func TestRequiredFactorLater(t *testing.T) {
+	h := newHouse(t)
+	p, ctx := h.prover("approver"), t.Context()
+	h.Person("Vera", access.Viewer)
+	token, err := h.signIn("vera@example.com", rig.Passphrase)
+	h.must(err)
+	h.app(p, h.of(token))
+	h.must(p.RemoveApp(ctx, h.of(token)))
+	_, err = h.Store.UpdateAccount(ctx, h.of(token).ID, func(a *access.Account) ([]audit.Event, error) {
+		a.Grants = access.Unscoped(access.Approver)
+		return []audit.Event{{Actor: audit.System(), Action: "user.roles_set"}}, nil
+	}, nil)
+	h.must(err)
+	if r := h.of(token); !p.Lacks(r) {
+		t.Errorf("an approver without a second factor isn't asked for one: %+v", r)
+	}
+}
+
+// Where people only come through a provider a passphrase of theirs proves nothing.
+func TestStepUpWhereLocalIsClosed(t *testing.T) {
+	h := newHouse(t)
+	p := h.prover()
+	token, err := h.access.StartSession(t.Context(), h.Person("Vera", access.Viewer).User, access.Proof{Method: access.ProviderMethod("corp")}, from)
+	h.must(err)
+	h.access.CloseLocal()
+	if _, err := p.StepUp(t.Context(), h.of(token), access.Attempt{Passphrase: secret.New(rig.Passphrase)}, ""); !problem.Is(err, problem.Forbidden) {
+		t.Errorf("a passphrase was taken: %v", err)
 	}
 }

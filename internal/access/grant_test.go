@@ -149,3 +149,24 @@ func TestCleanRole(t *testing.T) {
 		}
 	}
 }
+
+// A view opens no page that its person may not open.
+func TestViewGivesNothing(t *testing.T) {
+	u := User{State: Active, Grants: []Grant{{Role: "rol_1", Allows: []Permission{ViewConfigs, ViewPeople, ManagePeople}}}}
+	seen := u.As(View{Grant: NewGrant(Admin, Everywhere)})
+	for _, p := range []Permission{ViewHistory, ViewPersonal, ViewSettings, ManageRules, ManageProjects, ManageNotifications, ManageSinks} {
+		if seen.May(p) {
+			t.Errorf("a view gives %s", p)
+		}
+	}
+	if !seen.May(ManagePeople) {
+		t.Error("a view lacks what role and person both have")
+	}
+	u.Grants[0].Allows = append(u.Grants[0].Allows, ViewHistory)
+	if u.As(View{Grant: NewGrant(Auditor, Everywhere)}).May(ViewHistory) {
+		t.Error("a view reads history as a role that reads more of it")
+	}
+	if g := u.Grants[0]; !u.As(View{Grant: g}).May(ViewHistory) {
+		t.Error("a view of one's own role reads no history")
+	}
+}

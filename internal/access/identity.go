@@ -139,9 +139,10 @@ func CleanEmail(s string) string {
 }
 
 // RefuseArrival records that somebody came back from a provider and wasn't
-// believed. It counts as a guess from where they are; too many are a problem.
+// believed. From one address too many are a problem; they are counted apart from
+// guesses, since any page can send a browser here.
 func (s *Service) RefuseArrival(ctx context.Context, provider, check string, from Origin) error {
-	if err := s.store.TakeGuess(ctx, "ip:"+from.IP, func(g *Guess) error { return g.takeAddress(s.now()) }); err != nil {
+	if err := s.store.TakeGuess(ctx, "arrival:"+from.IP, func(g *Guess) error { return g.takeAddress(s.now()) }); err != nil {
 		return err
 	}
 	return s.refused(ctx, provider, check, User{}, from)

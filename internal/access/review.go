@@ -175,6 +175,12 @@ func (r *Review) Decides(by Reader, user string) (*ReviewRow, error) {
 	return &r.Rows[at], nil
 }
 
+// CheckReviewComment complains about a comment that can't be kept.
+func CheckReviewComment(comment string) error {
+	_, wrong := reviewText(comment, mostReviewText)
+	return complaints(map[string]string{"comment": wrong})
+}
+
 // Decide keeps what was decided about somebody: request takes their roles, if they
 // are revoked.
 func (s *Service) Decide(ctx context.Context, by Reader, id, user string, v Verdict, comment, request string) error {

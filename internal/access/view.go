@@ -19,15 +19,18 @@ type View struct {
 // On reports whether pages are seen that way.
 func (v View) On() bool { return v.Grant.Role != "" }
 
-// reads are the permissions by which more is read. A view gives none that its
-// person doesn't have.
-var reads = []Permission{ViewConfigs, ViewHistory, ViewPersonal, ExportHistory, ReviewHistory, ViewPeople, ViewSettings}
+// reads are the permissions by which more is read, in forms too. A view gives none
+// that its person doesn't have.
+var reads = append([]Permission{ViewConfigs, ViewHistory, ViewPersonal, ExportHistory, ReviewHistory, ViewPeople, ViewSettings}, managing...)
 
-// As is the user as they see pages in a view.
+// As is the user as they see pages in a view. Of some projects only named roles read
+// the history, so that seeing it as another role takes that one may see it all.
 func (u User) As(v View) User {
 	g := v.Grant
 	at := Place{Project: g.Scope.Project, Environment: g.Scope.Environment, Toolkit: g.Scope.Toolkit}
-	g.Allows = slices.DeleteFunc(slices.Clone(g.Allows), func(p Permission) bool { return slices.Contains(reads, p) && !u.MayIn(p, at) })
+	g.Allows = slices.DeleteFunc(slices.Clone(g.Allows), func(p Permission) bool {
+		return slices.Contains(reads, p) && !u.MayIn(p, at) || p == ViewHistory && !u.May(ViewPersonal) && !u.Has(g.Role)
+	})
 	u.Grants, u.Groups = []Grant{g}, nil
 	return u
 }

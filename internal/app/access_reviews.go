@@ -264,6 +264,9 @@ func (s *Server) accessReviewDecide(c echo.Context) error {
 
 // revoke asks for somebody to have no roles of their own, and returns the request.
 func (s *Server) revoke(c echo.Context, in verdictForm) (string, error) {
+	if err := access.CheckReviewComment(in.Comment); err != nil {
+		return "", err
+	}
 	a, err := s.store.Account(c.Request().Context(), in.User)
 	if err != nil {
 		return "", err

@@ -50,6 +50,7 @@ func TestAccessReview(t *testing.T) {
 	row("usr_none", "confirmed", "").is(404)
 	row(emil.ID, "maybe", "").is(422)
 	row(emil.ID, "revoked", strings.Repeat("x", 2001)).is(422)
+	row(emil.ID, "revoked", "Left\u200b").is(422).has("Leave out control characters")
 	if got := s.readerOf("Emil"); !got.Has(access.Editor) {
 		t.Error("roles were taken by a form with complaints")
 	}

@@ -110,7 +110,7 @@ func (s *Server) routes() []route {
 		{post, "/changes/:id/request-changes", access.ApproveChange, s.changeRequestChanges},
 		{post, "/changes/:id/withdraw", access.ApproveChange, s.changeWithdraw},
 		{post, "/changes/:id/submit", access.ViewConfigs, s.changeSubmit},
-		{post, "/changes/:id/schedule", access.ProposeChange, s.changeSchedule},
+		{post, "/changes/:id/schedule", access.ProposeChange, s.proven(s.changeSchedule)},
 		{post, "/changes/:id/unschedule", access.ProposeChange, s.changeUnschedule},
 		{post, "/changes/:id/revert", access.ProposeChange, s.changeRevert},
 		{post, "/changes/:id/comment", access.ViewConfigs, s.changeComment},

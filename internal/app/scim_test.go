@@ -179,6 +179,29 @@ func TestDirectoryUser(t *testing.T) {
 	}
 }
 
+// What an admin says of an account after its directory did holds.
+func TestDirectoryAndAdmin(t *testing.T) {
+	d := newDir(t, "")
+	id := d.provision("Olga", nil)
+	active := func(yes bool) {
+		d.ask("PATCH", "/Users/"+id, patchOf(anything{"op": "replace", "path": "active", "value": yes}), 200)
+	}
+	active(false)
+	for _, disabled := range []bool{false, true} {
+		d.must(d.Access.SetDisabled(t.Context(), access.Operator(), id, disabled))
+	}
+	active(true)
+	if u := d.account(id); u.State != access.Disabled {
+		t.Errorf("a directory enabled whom an admin disabled: %s", u.State)
+	}
+	d.must(d.Access.SetDisabled(t.Context(), access.Operator(), id, false))
+	active(false)
+	active(true)
+	if u := d.account(id); u.State != access.Invited {
+		t.Errorf("a directory doesn't enable whom it disabled: %s", u.State)
+	}
+}
+
 func TestDirectoryPages(t *testing.T) {
 	d := newDir(t, "")
 	for i := range 5 {
@@ -426,6 +449,35 @@ func TestDirectoryReach(t *testing.T) {
 	}
 }
 
+// Who has rights here is signed in to by the subject that they had when they got
+// them: a directory doesn't hand them to somebody else.
+func TestDirectorySubject(t *testing.T) {
+	d := newDir(t, "corp")
+	subject := func(s string) anything { return patchOf(anything{"op": "replace", "path": "externalId", "value": s}) }
+	olga, emil := d.provision("Olga", anything{"externalId": "olga"}), d.provision("Emil", anything{"externalId": ""})
+	d.ask("PATCH", "/Users/"+olga, subject("olga-2"), 200) // nobody gave her anything yet
+	for _, id := range []string{olga, emil} {
+		_, err := d.Store.UpdateAccount(t.Context(), id, func(a *access.Account) ([]audit.Event, error) {
+			a.Grants = access.Unscoped(access.Editor)
+			return []audit.Event{{Actor: audit.System(), Action: "user.roles_set", Object: audit.Object{Kind: "user", ID: a.ID, Name: a.Name}}}, nil
+		}, nil)
+		d.must(err)
+		d.ask("PATCH", "/Users/"+id, subject("mallory"), 403)
+		d.ask("PUT", "/Users/"+id, anything{"userName": "olga", "externalId": "mallory"}, 403)
+	}
+	d.ask("PATCH", "/Users/"+olga, patchOf(anything{"op": "replace", "path": "displayName", "value": "Olga Ivanova"}), 200)
+	d.ask("DELETE", "/Users/"+olga, nil, 204)
+	d.corp.Person(map[string]any{"sub": "mallory", "name": "Mallory"})
+	_, got := d.through("corp")
+	got.is(200)
+	if u := d.person("Mallory"); u.ID == olga || u.ID == emil || len(u.Grants) > 0 {
+		t.Errorf("%+v", u)
+	}
+	if again := d.provision("Olga", anything{"externalId": "olga-2"}); again != olga {
+		t.Error("who comes back is somebody else")
+	}
+}
+
 // Tokens of clients: made and revoked by admins, shown once, good for nothing else.
 func TestDirectoryClient(t *testing.T) {
 	d := newDir(t, "")
@@ -483,6 +535,7 @@ func TestDirectoryGarbage(t *testing.T) {
 	for _, o := range []any{
 		"", "{", "[]", "null", `"x"`, `{}`, `{"userName":""}`, `{"userName":5}`, `{"userName":"a\u0000b"}`, `{"userName":"a\u202eb"}`, `{"userName":{"a":1}}`, `{"userName":"x","active":"perhaps"}`,
 		`{"userName":"x","emails":"y","name":"z"}`, `{"userName":"x","emails":[5]}`, `{"userName":"x","emails":[{"value":5}]}`, `{"userName":"x"}{"userName":"y"}`, `{"userName":"x","externalId":[]}`,
+		`{"userName":"x","userName":"y"}`, `{"userName":"x","Active":true,"ACTIVE":false}`, `{"userName":"x","emails":[1,{"value":"a"},{"value":"b","Value":"c"}]}`, `{"userName":"x","name":{"a":{"b":[{}]},"A":1}}`,
 		anything{"userName": strings.Repeat("x", 300)}, strings.Repeat("[", 100_000), `{"userName":"x","name":{"givenName":[1]}}`,
 	} {
 		d.ask("POST", "/Users", o, 400)

@@ -28,7 +28,7 @@ func TestStepUpSweep(t *testing.T) {
 		access.ManagePeople: true, access.ManageRules: true, access.ManageProjects: true, access.ManageSinks: true, access.ApproveChange: true, access.ExportHistory: true,
 	}
 	weightyRoutes := []string{
-		"POST /changes/:id/apply", "POST /changes/:id/bypass", "POST /account/passphrase", "POST " + tokensPath,
+		"POST /changes/:id/apply", "POST /changes/:id/schedule", "POST /changes/:id/bypass", "POST /account/passphrase", "POST " + tokensPath,
 		"GET " + evidencePath(reviewsPath+"/:id"), "GET " + reviewsPath + "/:id/report.json",
 		"GET " + accessReviewsPath + "/:id/report.csv", "GET " + accessReviewsPath + "/:id/report.json",
 	}

@@ -230,6 +230,11 @@ func TestProjectsKeepTheirPolicies(t *testing.T) {
 	if err := b.Changes.MayReset(t.Context(), b.anna.User); !problem.Is(err, problem.Forbidden) {
 		t.Errorf("a reset link for an approver: %v", err)
 	}
+	off := b.anna.User
+	off.State = access.Disabled // they may be enabled again
+	if err := b.Changes.MayReset(t.Context(), off); !problem.Is(err, problem.Forbidden) {
+		t.Errorf("a reset of an approver who is disabled: %v", err)
+	}
 	if err := b.Changes.MayReset(t.Context(), b.editor.User); err != nil {
 		t.Errorf("a reset link for an editor: %v", err)
 	}

@@ -21,6 +21,9 @@ func (s *Service) applyRules(r *Request, t table, effect *Effect) error {
 		if err == nil && !it.Base.Equal(t.rules.values(it, t.people)) {
 			err = problem.New(problem.Conflict, "This rule was changed after the request was written.")
 		}
+		if err == nil && !t.managed(append(slices.Clone(effect.Rules), change)) {
+			err = problem.New(problem.Conflict, "Nobody would manage people any more. Make somebody else an admin first.")
+		}
 		if p := problem.Of(err); p != nil {
 			r.enter(Failed, p.Message, t.now)
 			effect.Rules = nil
@@ -40,6 +43,35 @@ func (s *Service) applyRules(r *Request, t table, effect *Effect) error {
 	r.enter(Applied, "", t.now)
 	effect.add(r.event(audit.System(), "change.applied"))
 	return nil
+}
+
+// managed reports whether somebody manages people once rules have changed, or nobody
+// does now.
+func (t table) managed(changes []RuleChange) bool {
+	manages := func(u access.User) bool { return u.May(access.ManagePeople) }
+	return !slices.ContainsFunc(t.people, manages) || slices.ContainsFunc(t.people, func(u access.User) bool {
+		for _, c := range changes {
+			u.Grants = t.rules.grantsAfter(u, c)
+		}
+		return manages(u)
+	})
+}
+
+// grantsAfter are the grants that somebody has once a rule has changed.
+func (r Rules) grantsAfter(u access.User, c RuleChange) []access.Grant {
+	switch {
+	case c.Kind == KindRoles && c.ID == u.ID:
+		return slices.Concat(c.Grants, through(u, ""))
+	case c.Kind == KindCustomRole && !c.Delete:
+		return withRole(u.Grants, c.CustomRole)
+	case c.Kind == KindGroup && c.Delete:
+		return afterGroup(u, access.Group{ID: c.ID})
+	case c.Kind == KindGroup:
+		have, _ := r.group(c.ID) // a new one has nobody by other sources
+		c.Group.Others = have.Others
+		return afterGroup(u, c.Group)
+	}
+	return u.Grants
 }
 
 // values are the fields of the rule that an item is about, as they are now.

@@ -189,13 +189,16 @@ func (s *Service) ProposeEnvironment(ctx context.Context, by access.Reader, reas
 	return s.proposeRule(ctx, by, reason, "Make "+p.Name+" a "+environment+" project", it)
 }
 
-// MayReset refuses a reset link for somebody whose approval counts, while any is
-// asked for: who makes the link could sign in as them. An operator makes it on the
-// command line.
+// MayReset refuses a reset of the passphrase or the second factors of somebody whose
+// approval counts, while any is asked for: who makes the link could sign in as them.
+// An operator does it on the command line.
 func (s *Service) MayReset(ctx context.Context, u access.User) error {
 	rules, err := s.store.Rules(ctx)
 	if err != nil {
 		return err
+	}
+	if u.State == access.Disabled {
+		u.State = access.Active // they may be enabled again
 	}
 	if rules.Governed() && (u.May(access.ApproveChange) || slices.Contains(rules.BreakGlass, u.ID)) {
 		return problem.New(problem.Forbidden, "%s may approve changes or is on the break-glass list. Who makes a reset link could use it, so an operator makes theirs on the server: console user reset %s.", u.Name, u.Email)

@@ -110,6 +110,67 @@ func TestRulesRace(t *testing.T) {
 	}
 }
 
+// A change of what lets somebody manage people was of no account when it was
+// proposed, since they were an admin besides. Once nobody else is one it fails.
+func TestSomebodyManagesPeople(t *testing.T) {
+	ctx := t.Context()
+	each := map[string]func(*board, access.Group, access.CustomRole) (change.Request, error){
+		"role": func(b *board, _ access.Group, c access.CustomRole) (change.Request, error) {
+			c.Allows = []access.Permission{access.ViewPeople}
+			return b.Changes.ProposeCustomRole(ctx, b.admin, "r", c)
+		},
+		"group": func(b *board, g access.Group, _ access.CustomRole) (change.Request, error) {
+			g.Members = nil
+			return b.Changes.ProposeGroup(ctx, b.admin, "r", g)
+		},
+		"end of the group": func(b *board, g access.Group, _ access.CustomRole) (change.Request, error) {
+			return b.Changes.ProposeGroupDelete(ctx, b.admin, "r", g.ID)
+		},
+	}
+	for name, propose := range each {
+		t.Run(name, func(t *testing.T) {
+			b := newBoard(t, approvals(1))
+			other := b.Person("Otto", access.Admin)
+			b.rule(b.Changes.ProposeCustomRole(ctx, other, "r", access.CustomRole{Name: "Keeper", Allows: []access.Permission{access.ManagePeople, access.ViewPeople}}))
+			c := b.rules().Roles[0]
+			b.rule(b.Changes.ProposeGroup(ctx, other, "r", access.Group{Name: "Keepers", Members: []string{b.admin.ID}, Grants: []access.Grant{{Role: c.ID}}}))
+			b.admin.User = b.account(b.admin.ID)
+			last := b.must(propose(b, b.rules().Groups[0], c))
+			for _, who := range []access.Reader{b.anna, b.anton} {
+				if last.State == change.InReview {
+					last = b.must(b.vote(who, last, change.Approve))
+				}
+			}
+			b.rule(b.Changes.ProposeRoles(ctx, other, "r", b.account(b.admin.ID), nil))
+			b.admin.User = b.account(b.admin.ID)
+			b.rule(b.Changes.ProposeRoles(ctx, b.admin, "r", other.User, nil))
+			b.must(b.Changes.Release(ctx, b.admin, last.ID))
+			b.state(b.Settled(last.ID), change.Failed)
+			if !b.account(b.admin.ID).May(access.ManagePeople) {
+				t.Error("nobody manages people any more")
+			}
+		})
+	}
+}
+
+func (b *board) account(id string) access.User {
+	b.T.Helper()
+	a, err := b.Store.Account(b.T.Context(), id)
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	return a.User
+}
+
+func (b *board) rules() change.Rules {
+	b.T.Helper()
+	rules, err := b.Store.Rules(b.T.Context())
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	return rules
+}
+
 // A rejected request stays rejected, and a reviewer whom its policies don't name
 // any more can't reject it.
 func TestNamedNoMore(t *testing.T) {

@@ -117,7 +117,7 @@ func (c *console) scene() map[string]string {
 		"wizard-details": list + "/new?toolkit=github&scheme=OAUTH2", "changes": "/changes", "changes-done": "/changes?tab=done", "change-failed": failed, "change-done": done,
 		"history": "/history", "integrity": "/history/integrity", "history-entry": "/history/12", "people": "/people", "person": person, "policies": "/policies", "policy-new": "/policies/new",
 		"policies-recommended": "/policies/recommended/default", "freeze-new": "/policies/freezes/new", "break-glass": "/policies/break-glass",
-		"groups": "/people/groups", "group-new": "/people/groups/new", "roles": "/people/roles", "role-new": "/people/roles/new", "settings": "/settings",
+		"groups": "/people/groups", "directories": "/people/directories", "group-new": "/people/groups/new", "roles": "/people/roles", "role-new": "/people/roles/new", "settings": "/settings",
 		"projects": "/settings/projects", "project": "/settings/projects/default", "account": "/account", "sessions": "/account/sessions",
 		"factors": "/account/factors", "app": "/account/factors/app", "step-up": "/stepup?next=/people&sent=1",
 		"notifications": "/notifications", "account-notifications": "/account/notifications", "settings-notifications": "/settings/notifications", "settings-sinks": "/settings/sinks", "not-found": "/nosuchpage",

@@ -72,9 +72,14 @@ type Export struct {
 	at      time.Time
 }
 
-// Begin records that an export begins, so that nothing leaves without a trace.
+// Begin records that an export begins, so that nothing leaves without a trace. It
+// holds nothing but what its reader may take away.
 func (s *Service) Begin(ctx context.Context, by access.Reader, w Wish) (*Export, error) {
-	if err := by.Check(access.ExportHistory); err != nil {
+	err := by.Check(access.ExportHistory)
+	if err != nil {
+		return nil, err
+	}
+	if w.Query, err = s.store.ReadableFor(ctx, by.User, access.ExportHistory, w.Query); err != nil {
 		return nil, err
 	}
 	head, err := s.store.Searchable(ctx)

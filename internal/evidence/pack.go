@@ -59,9 +59,14 @@ type Pack struct {
 }
 
 // BeginPack collects what a pack holds, has history signed so that all of it is
-// covered, and records that the pack is made.
+// covered, and records that the pack is made. Entries that its reader may not take
+// away are left out; a review is taken away as a whole.
 func (s *Service) BeginPack(ctx context.Context, by access.Reader, about Subject) (*Pack, error) {
-	if err := by.Check(access.ExportHistory); err != nil {
+	who := by.User
+	if about.Kind == OfReview {
+		who = who.At(access.Place{})
+	}
+	if err := who.Check(access.ExportHistory); err != nil {
 		return nil, err
 	}
 	if s.witness == nil {
@@ -118,7 +123,7 @@ func (p *Pack) Write(ctx context.Context, to io.Writer) (Receipt, error) {
 
 // gather collects the numbers of the entries and the requests that they are about.
 func (p *Pack) gather(ctx context.Context) error {
-	g := gathering{service: p.service, size: p.checkpoint.Size, seen: map[int64]bool{}, known: map[string]bool{}}
+	g := gathering{service: p.service, by: p.by.User, size: p.checkpoint.Size, seen: map[int64]bool{}, known: map[string]bool{}}
 	s := p.subject
 	var err error
 	switch s.Kind {
@@ -162,6 +167,7 @@ func (p *Pack) gather(ctx context.Context) error {
 // A gathering collects entries, each once.
 type gathering struct {
 	service  *Service
+	by       access.User // who may take them away
 	size     int64
 	seen     map[int64]bool
 	known    map[string]bool
@@ -169,6 +175,10 @@ type gathering struct {
 }
 
 func (g *gathering) add(ctx context.Context, q store.HistoryQuery) error {
+	q, err := g.service.store.ReadableFor(ctx, g.by, access.ExportHistory, q)
+	if err != nil {
+		return err
+	}
 	return g.service.store.HistoryWhole(ctx, q, g.size, func(page []audit.Entry) error {
 		for _, e := range page {
 			g.seen[e.Seq] = true

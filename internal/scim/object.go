@@ -33,8 +33,50 @@ func readObject(r io.Reader) (object, error) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, invalid("invalidSyntax", "There is something behind the JSON object.")
 	}
+	if name := repeated(json.NewDecoder(strings.NewReader(string(text)))); name != "" {
+		return nil, invalid("invalidSyntax", "%s is named twice in one object.", short(name))
+	}
 	o, _ := objects(v).(object)
 	return o, nil
+}
+
+// repeated returns a name that an object of a JSON text has twice, however it is
+// written: nobody could say which of the values is meant.
+func repeated(d *json.Decoder) string {
+	type open struct {
+		names map[string]bool // nil in a list
+		value bool            // what comes next is a value, not a name
+	}
+	var in []open
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return ""
+		}
+		var at *open
+		if len(in) > 0 {
+			at = &in[len(in)-1]
+		}
+		if name, is := token.(string); is && at != nil && at.names != nil && !at.value {
+			folded := strings.ToLower(name)
+			if at.names[folded] {
+				return name
+			}
+			at.names[folded], at.value = true, true
+			continue
+		}
+		if at != nil {
+			at.value = false
+		}
+		switch token {
+		case json.Delim('{'):
+			in = append(in, open{names: map[string]bool{}})
+		case json.Delim('['):
+			in = append(in, open{})
+		case json.Delim('}'), json.Delim(']'):
+			in = in[:len(in)-1]
+		}
+	}
 }
 
 // objects gives the maps in a value the type that has the methods.

@@ -82,11 +82,12 @@ func (s *Service) Arrive(ctx context.Context, id, cookie string, query url.Value
 	if err != nil {
 		return Arrival{}, err
 	}
-	c, err := p.verify(ctx, f, token, t, s.now())
+	now := s.now()
+	c, err := p.verify(ctx, f, token, t, now)
 	if err != nil {
 		return Arrival{}, err
 	}
-	return Arrival{t.Trip, c.arrival(p, t)}, nil
+	return Arrival{t.Trip, c.arrival(p, t, now)}, nil
 }
 
 // unbelieved is what readers learn of an answer that did not pass a check.

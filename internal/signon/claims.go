@@ -131,7 +131,7 @@ func (c *claims) check(p *provider, t ticket, now time.Time) string {
 		return "nonce"
 	case c.Expires == 0 || !now.Before(c.Expires.time().Add(skew)):
 		return "expired"
-	case c.Issued == 0 || c.Issued.time().After(now.Add(skew)) || c.Before.time().After(now.Add(skew)):
+	case c.Issued == 0, slices.ContainsFunc([]seconds{c.Issued, c.Before, c.Proved}, func(s seconds) bool { return s.time().After(now.Add(skew)) }):
 		return "future"
 	case c.Subject == "" || len(c.Subject) > mostSubject || strings.ContainsFunc(c.Subject, printable):
 		return "subject"
@@ -141,8 +141,9 @@ func (c *claims) check(p *provider, t ticket, now time.Time) string {
 	return ""
 }
 
-// arrival is who came, in the words of package access.
-func (c *claims) arrival(p *provider, t ticket) access.Arrival {
+// arrival is who came, in the words of package access. What a clock that is ahead
+// says was proved now.
+func (c *claims) arrival(p *provider, t ticket, now time.Time) access.Arrival {
 	a := access.Arrival{
 		Identity: access.Identity{Provider: p.ID, Issuer: p.Issuer, Subject: c.Subject, Email: c.Email},
 		Name:     c.name(), Verified: bool(c.Verified) || p.TrustEmail,
@@ -150,7 +151,7 @@ func (c *claims) arrival(p *provider, t ticket) access.Arrival {
 		Ticket: access.HashToken(t.State), TicketUntil: t.Left.Add(TripLife),
 	}
 	if c.Proved != 0 {
-		a.ProvedAt = c.Proved.time()
+		a.ProvedAt = time.Unix(min(c.Proved.time().Unix(), now.Unix()), 0).UTC()
 	}
 	if p.GroupsClaim != "" {
 		a.Groups = c.groups(p.GroupsClaim)

@@ -166,6 +166,7 @@ func TestRefused(t *testing.T) {
 		"from the future":            {claims("iat", now+600), "future"},
 		"from the far future":        {claims("iat", 1e300), "future"},
 		"not yet good":               {claims("nbf", now+600), "future"},
+		"proved in the future":       {claims("auth_time", now+600), "future"},
 		"no beginning":               {claims("iat", nil), "future"},
 		"no subject":                 {claims("sub", nil), "subject"},
 		"an empty subject":           {claims("sub", ""), "subject"},
@@ -379,6 +380,10 @@ func TestProve(t *testing.T) {
 	}
 	if asked := d.op.Asked(); asked.Get("prompt") != "login" || asked.Get("max_age") != "0" {
 		t.Errorf("asked with %v", asked)
+	}
+	d.op.Person(map[string]any{"auth_time": time.Now().Add(30 * time.Second).Unix()}) // by a clock that is ahead
+	if a, err := d.arrive(d.leave(trip)); err != nil || a.ProvedAt.After(d.now()) {
+		t.Errorf("proved at %s, which is to come: %v", a.ProvedAt, err)
 	}
 	for _, at := range []any{nil, time.Now().Add(-10 * time.Minute).Unix()} {
 		d.op.Person(map[string]any{"auth_time": at})

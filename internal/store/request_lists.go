@@ -52,7 +52,7 @@ func (s *Store) seenBy(ctx context.Context, u access.User, found []change.Line) 
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(found, func(l change.Line) bool {
+	return slices.DeleteFunc(slices.Clone(found), func(l change.Line) bool {
 		at := slices.IndexFunc(projects, func(p mirror.Project) bool { return p.ID == l.Project })
 		if at < 0 {
 			return !u.MayIn(access.ViewConfigs, access.Place{})

@@ -159,7 +159,7 @@ func (s *Store) UpdateAccount(ctx context.Context, id string, fn func(*access.Ac
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(t.saveAccount(a), t.endLinks(before, a)); err != nil {
+		if err := errors.Join(t.saveAccount(a), t.endLinks(before, a), t.overruleDirectory(before, a)); err != nil {
 			return err
 		}
 		if keep != nil {
@@ -176,6 +176,15 @@ func (s *Store) UpdateAccount(ctx context.Context, id string, fn func(*access.Ac
 		return nil
 	})
 	return a, err
+}
+
+// overruleDirectory notes that it isn't its directory any more that disabled an
+// account, which it could then enable.
+func (t *tx) overruleDirectory(before, after access.Account) error {
+	if before.State == after.State {
+		return nil
+	}
+	return t.exec("UPDATE scim_user SET ended = FALSE WHERE user_id = $1", after.ID)
 }
 
 // endLinks takes back links that an account's change has overtaken: those to it,

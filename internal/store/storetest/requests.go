@@ -1,11 +1,14 @@
 package storetest
 
 import (
+	"context"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/change"
 	"gatehouse/internal/mirror"
@@ -132,4 +135,29 @@ func claims(t *testing.T, s *store.Store) {
 	})
 	must(t, err)
 	must(t, claim("chg_2"))
+}
+
+// seenRequests are those of a page of which somebody sees nothing.
+func seenRequests(t *testing.T, s *store.Store) {
+	addAccount(t, s, "usr_1")
+	addProject(t, s, "prj_one")
+	for i, toolkit := range []string{"slack", "github", "slack", "github", "github"} {
+		r := request(fmt.Sprintf("chg_%d", i), fmt.Sprintf("ac_%d", i))
+		r.Revision.Items[0].Toolkit, r.CreatedAt = toolkit, Start.Add(time.Duration(i)*time.Second)
+		addRequest(t, s, r)
+	}
+	u := access.User{ID: "usr_2", State: access.Active, Grants: []access.Grant{access.NewGrant(access.Viewer, access.Scope{Toolkit: "slack"})}}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	for limit := 1; limit <= 6; limit++ {
+		found, err := s.Requests(ctx, store.RequestQuery{Reader: u, Limit: limit})
+		must(t, err)
+		var got []string
+		for _, l := range found {
+			got = append(got, l.ID)
+		}
+		if diff := cmp.Diff([]string{"chg_2", "chg_0"}[:min(limit, 2)], got); diff != "" {
+			t.Errorf("pages of %d: %s", limit, diff)
+		}
+	}
 }

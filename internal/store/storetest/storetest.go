@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 		"Drift":               drift,
 		"Toolkits":            toolkits,
 		"Requests":            requests,
+		"SeenRequests":        seenRequests,
 		"Claims":              claims,
 		"Outbox":              outbox,
 		"Reviews":             reviews,
