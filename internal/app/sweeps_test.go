@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -163,6 +164,7 @@ func TestHeadersEverywhere(t *testing.T) {
 }
 
 func headersOf(t *testing.T, s *site, fill func(string) string, people []*probe) {
+	seen := map[string]bool{} // cookies
 	check := func(name string, w *httptest.ResponseRecorder) {
 		t.Helper()
 		for header, want := range s.server.walls() {
@@ -178,7 +180,9 @@ func headersOf(t *testing.T, s *site, fill func(string) string, people []*probe)
 		if w.Header().Get("X-Request-Id") == "" || w.Header().Get("Server") != "" || w.Header().Get("Access-Control-Allow-Origin") != "" {
 			t.Errorf("%s: %v", name, w.Header())
 		}
-		cookies(t, name, s.server.secureCookies(), w)
+		for _, c := range cookies(t, name, s.server.secureCookies(), w) {
+			seen[c.Name] = true
+		}
 	}
 	for _, route := range s.server.routes() {
 		path := fill(route.path)
@@ -187,6 +191,9 @@ func headersOf(t *testing.T, s *site, fill func(string) string, people []*probe)
 			for _, method := range []string{"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "QUERY"} {
 				check(method+" "+name, p.send(p.request(method, path, nil)))
 			}
+			first := p.request(http.MethodGet, path, nil)
+			first.Header.Del("Cookie")
+			check("GET "+name+"at the first visit", p.send(first))
 			if p.user != "" && (route.path == "/signout" || strings.HasPrefix(route.path, sessionsPath+"/end")) {
 				continue // it would end the probe's session
 			}
@@ -209,12 +216,27 @@ func headersOf(t *testing.T, s *site, fill func(string) string, people []*probe)
 			}
 		}
 	}
+	for path, fields := range map[string]url.Values{"/theme": {"theme": {"dark"}}, "/account": {"name": {"All"}}, "/account/keys": {}, "/signin/demo": {"email": {s.server.demo[0].Email}}} {
+		p := people[1]
+		form := p.form(path)
+		maps.Copy(form, fields)
+		w := p.send(p.request(http.MethodPost, path, form))
+		if check("POST "+path, w); w.Code != http.StatusSeeOther {
+			t.Errorf("POST %s: %d", path, w.Code)
+		}
+	}
+	for _, name := range []string{newSessionStore(s.server.secureCookies()).name(), themeCookie, keysCookie, projectCookie, noticeCookie} {
+		if !seen[name] {
+			t.Errorf("the sweep saw no cookie %s, only %v", name, seen)
+		}
+	}
 }
 
-// cookies checks the flags of all cookies of an answer.
-func cookies(t *testing.T, name string, secure bool, w *httptest.ResponseRecorder) {
+// cookies checks the flags of all cookies of an answer, and returns them.
+func cookies(t *testing.T, name string, secure bool, w *httptest.ResponseRecorder) []*http.Cookie {
 	t.Helper()
-	for _, c := range w.Result().Cookies() { //nolint:bodyclose // of a recorder
+	all := w.Result().Cookies() //nolint:bodyclose // of a recorder
+	for _, c := range all {
 		if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode && c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" || c.Secure != secure {
 			t.Errorf("%s sets a cookie without its flags: %s", name, c.Raw)
 		}
@@ -222,4 +244,5 @@ func cookies(t *testing.T, name string, secure bool, w *httptest.ResponseRecorde
 			t.Errorf("%s sets a cookie of the session that any host may set: %s", name, c.Raw)
 		}
 	}
+	return all
 }
