@@ -58,6 +58,9 @@ func TestMalformedRequests(t *testing.T) {
 	close(next)
 	work.Wait()
 	t.Logf("answers: %v", answers)
+	if answers[http.StatusOK] < malformedRequests/25 || answers[http.StatusUnprocessableEntity] < malformedRequests/15 {
+		t.Error("few get as far as a page or the checks of a form: what they come from has ended")
+	}
 	if t.Failed() {
 		t.Logf("%.20000s", s.Log.String())
 	}
@@ -84,7 +87,9 @@ type garbler struct {
 	names  []string
 	token  string // of the API
 
-	documents []string // bodies that the API takes, nearly
+	directory string // of SCIM
+
+	documents map[bool][]string // bodies that the API takes, or SCIM, nearly
 }
 
 func newGarbler(s *site, fill func(string) string, forms []post, people []*probe) *garbler {
@@ -96,10 +101,22 @@ func newGarbler(s *site, fill func(string) string, forms []post, people []*probe
 	}
 	_, g.token = s.tokenOf(s.Person("Robot", access.Editor, access.Auditor), nil, allRights...)
 	id := s.Config(rig.OwnOAuth).ID
-	g.documents = []string{
-		`{"operation":"disable","auth_configs":["` + id + `"],"reason":"x"}`, `{"operation":"update","auth_config":"` + id + `","fields":{"name":"x","scopes":["a"]},"reason":"x"}`,
-		`{"operation":"create","toolkit":"github","scheme":"OAUTH2","fields":{"name":"x"},"credentials":{"client_secret":"x"}}`, `[[[[[[{"a":1e999}]]]]]]`,
+	g.documents = map[bool][]string{
+		false: {
+			`{"operation":"disable","targets":["` + id + `"],"reason":"x"}`, `{"operation":"update","targets":["` + id + `"],"fields":{"name":"x","scopes":["a"]},"reason":"x"}`,
+			`{"operation":"create","toolkit":"github","scheme":"OAUTH2","fields":{"name":"x"},"credentials":{"client_secret":"x"}}`, `[[[[[[{"a":1e999}]]]]]]`,
+		},
+		true: {
+			`{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"x@example.com","name":{"givenName":"X","familyName":"Y"},"emails":[{"value":"x@example.com","primary":true}],"active":true,"externalId":"x"}`,
+			`{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"displayName":"g","externalId":"g","members":[{"value":"usr_1"}]}`,
+			`{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"replace","path":"active","value":false},{"op":"add","path":"members[value eq \"x\"]","value":[{"value":"x"}]}]}`,
+		},
 	}
+	_, directory, err := s.Access.MakeClient(s.T.Context(), s.Person("Dora", access.Admin), "Okta", "", 30)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	g.directory = directory.Reveal()
 	slices.Sort(g.names)
 	g.names = slices.Compact(g.names)
 	return g
@@ -152,7 +169,7 @@ func (g *garbler) path(r *rand.Rand, route string) string {
 	parts := strings.Split(route, "/")
 	for i, p := range parts {
 		switch {
-		case strings.HasPrefix(p, ":") && r.IntN(2) == 0:
+		case strings.HasPrefix(p, ":") && r.IntN(3) == 0:
 			parts[i] = garbage(r)
 		case strings.HasPrefix(p, ":") && i < len(good):
 			parts[i] = good[i]
@@ -166,7 +183,6 @@ var (
 	kinds   = []string{"", "application/json", "multipart/form-data; boundary=x", "text/plain", "application/x-www-form-urlencoded; charset=utf-16", "garbage;;;", "application/scim+json"}
 	garbled = []string{"Cookie", "If-None-Match", "Range", "X-Request-Id", "Accept-Encoding", "Accept-Language", "Authorization", "Last-Event-ID", "HX-Request", "X-Poll", "Referer", "Origin", "X-Forwarded-For", "Idempotency-Key", "If-Match"}
 	hashing = []string{"/signin", "/setup", "/link", "/account/passphrase"} // each takes a while, as it must
-	enders  = []string{"/signout", sessionsPath}                            // they would end the session that the rest needs
 )
 
 // request is the next one.
@@ -176,8 +192,8 @@ func (g *garbler) request(r *rand.Rand) *http.Request {
 	method := pick(r, methods)
 	var body string
 	f := g.forms[route.path]
-	if route.method == http.MethodPost && r.IntN(6) > 0 {
-		method = http.MethodPost
+	if route.method != http.MethodGet && r.IntN(6) > 0 {
+		method = route.method
 	}
 	path := g.path(r, route.path)
 	kind := "application/x-www-form-urlencoded"
@@ -193,7 +209,7 @@ func (g *garbler) request(r *rand.Rand) *http.Request {
 		}
 	}
 	if route.bearer() && body != "" {
-		kind, body = "application/json", pick(r, g.documents)
+		kind, body = "application/json", pick(r, g.documents[isSCIM(route.path)])
 		if at := r.IntN(len(body)); r.IntN(3) > 0 {
 			body = body[:at] + garbage(r) + body[min(len(body), at+r.IntN(8)):]
 		}
@@ -211,7 +227,7 @@ func (g *garbler) request(r *rand.Rand) *http.Request {
 		out.Header.Set("Content-Type", kind)
 	}
 	if route.bearer() && r.IntN(4) > 0 {
-		out.Header.Set("Authorization", "Bearer "+g.token)
+		out.Header.Set("Authorization", "Bearer "+map[bool]string{false: g.token, true: g.directory}[isSCIM(route.path)])
 	}
 	out.AddCookie(&http.Cookie{Name: "sid", Value: who.token})
 	for range r.IntN(3) {
@@ -231,7 +247,7 @@ func (readCloser) Close() error { return nil }
 func (g *garbler) typed(r *rand.Rand, f post, path string, who **probe) string {
 	form := url.Values{}
 	bound := func(prefix string) bool { return strings.HasPrefix(path, prefix) }
-	good := !slices.ContainsFunc(enders, bound) && (!slices.ContainsFunc(hashing, bound) || r.IntN(50) == 0)
+	good := !confines(path) && (!slices.ContainsFunc(hashing, bound) || r.IntN(50) == 0)
 	if f.by != nil && good {
 		*who = f.by
 		form = f.filled("csrf", f.by.csrf())

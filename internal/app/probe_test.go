@@ -155,6 +155,12 @@ func (s *site) lived() func(path string) string {
 	return func(path string) string { return filled[path] }
 }
 
+// confines reports whether a form would end its session, or keep it from changing
+// anything more.
+func confines(path string) bool {
+	return path == "/signout" || strings.HasPrefix(path, sessionsPath) || path == viewPath
+}
+
 // A post is a form that was found on a page.
 type post struct {
 	by     *probe

@@ -194,7 +194,7 @@ func headersOf(t *testing.T, s *site, fill func(string) string, people []*probe)
 			first := p.request(http.MethodGet, path, nil)
 			first.Header.Del("Cookie")
 			check("GET "+name+"at the first visit", p.send(first))
-			if p.user != "" && (route.path == "/signout" || strings.HasPrefix(route.path, sessionsPath+"/end")) {
+			if p.user != "" && confines(route.path) {
 				continue // it would end the probe's session
 			}
 			for what, r := range map[string]*http.Request{
