@@ -81,7 +81,7 @@ mutants: assets ## plants bugs, wakes one at a time, and requires that a test ca
 	go test -timeout 20m -count=1 -v -run TestMutants ./internal/mutant
 
 .PHONY: attack
-attack: build ## sqlmap and wapiti against a running demo, as several of its people; takes about fifteen minutes
+attack: build ## sqlmap and wapiti against a running demo, as several of its people; takes about twenty minutes
 	internal/attack/setup.sh && go run ./internal/attack
 
 .PHONY: screenshots

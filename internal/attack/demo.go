@@ -109,6 +109,9 @@ type gate struct {
 	broken map[string]int // answers with 5xx, by method, path and status
 }
 
+// confining are forms that would end the session, or keep it from changing anything.
+var confining = regexp.MustCompile(`^/signout$|^/account/sessions|/sessions/end$|^/people/view-as$`)
+
 var tokenField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
 
 // session signs one of the demo's people in, and returns the cookie.
@@ -184,8 +187,8 @@ func (d *demo) open(ctx context.Context, email string) (*gate, error) {
 		},
 	}
 	g.server = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && (r.URL.Path == "/signout" || strings.HasPrefix(r.URL.Path, "/account/sessions") || strings.HasSuffix(r.URL.Path, "/sessions/end")) {
-			http.NotFound(w, r) // it would end the session
+		if r.Method != http.MethodGet && confining.MatchString(r.URL.Path) {
+			http.NotFound(w, r)
 			return
 		}
 		proxy.ServeHTTP(w, r)

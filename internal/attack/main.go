@@ -26,6 +26,7 @@ var explained = []struct{ tool, kind, where, why string }{
 	{"wapiti", "HTTP Secure Headers", "X-XSS-Protection", "browsers have given it up; the Content-Security-Policy lets no inline script run"},
 	{"wapiti", "Secure Flag cookie", "Secure flag is not set", "the demo speaks http; under https it is set"},
 	{"wapiti", "Cross Site Request Forgery", "POST /signout", "our gate answers there, so that the tool stays signed in"},
+	{"wapiti", "Cross Site Request Forgery", "POST /people/view-as", "our gate answers there, so that the tool can change things"},
 }
 
 var versionPattern = regexp.MustCompile(`\d+\.\d+[.\d]*`)
@@ -39,16 +40,17 @@ type finding struct{ tool, kind, where string }
 func main() {
 	program := flag.String("console", "bin/console", "the program to attack")
 	minutes := flag.Duration("time", 10*time.Minute, "how long wapiti may take in all")
+	only := flag.String("as", "", "come as this person of the demo alone")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *program, *minutes)
+	err := run(ctx, *program, *only, *minutes)
 	stop()
 	if err != nil {
 		say.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, program string, wapiti time.Duration) (err error) {
+func run(ctx context.Context, program, only string, wapiti time.Duration) (err error) {
 	dir, err := os.MkdirTemp("", "attack-")
 	if err != nil {
 		return err
@@ -64,6 +66,9 @@ func run(ctx context.Context, program string, wapiti time.Duration) (err error) 
 	}
 	var found []finding
 	for _, a := range attackers {
+		if only != "" && a.email != only {
+			continue
+		}
 		gate, openErr := d.open(ctx, a.email)
 		if openErr != nil {
 			return errors.Join(openErr, d.stop())
