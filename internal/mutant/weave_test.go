@@ -145,14 +145,14 @@ func (w *weave) write(dir string) (string, error) {
 			b.WriteString(text[at:one.from])
 			at = one.from
 			for _, s := range funcs[i] {
-				fmt.Fprintf(&b, "\nif planted == %d {%s\n}\n", s.mutant, s.body)
+				fmt.Fprintf(&b, "\nif wokenBug == %d {%s\n}\n", s.mutant, s.body)
 			}
 		}
 		b.WriteString(text[at:])
 		if err := keep(file, b.String()); err != nil {
 			return "", err
 		}
-		const awake = "package %s\n\nimport (\n\t\"os\"\n\t\"strconv\"\n)\n\nvar planted = func() int { n, _ := strconv.Atoi(os.Getenv(%q)); return n }()\n"
+		const awake = "package %s\n\nimport (\n\t\"os\"\n\t\"strconv\"\n)\n\nvar wokenBug = func() int { n, _ := strconv.Atoi(os.Getenv(%q)); return n }()\n"
 		pkg := filepath.Dir(file)
 		if err := keep(filepath.Join(pkg, "planted.go"), fmt.Sprintf(awake, filepath.Base(pkg), planting)); err != nil {
 			return "", err

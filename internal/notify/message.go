@@ -31,6 +31,7 @@ type Message struct {
 	Link        string // the same, as an address
 	Advice      string // what to do about it, if there is anything to say
 	subject     string // what the page is about
+	lost        bool   // its reader may not see any more what it is about
 }
 
 // message makes the message of an entry, as who hears it for that reason reads it.
@@ -95,10 +96,14 @@ func (m *Message) secure(e audit.Entry) {
 	}
 }
 
-// messageTo is [Service.message] for a person. Of a project whose history isn't
-// theirs to read any more it says no more than where.
+// messageTo is [Service.message] for a person. Of a change request that isn't theirs
+// to read any more it says no more than that there is one, and of a project whose
+// history isn't no more than where.
 func (s *Service) messageTo(ctx context.Context, u access.User, e audit.Entry, why Why) (Message, error) {
 	m, err := s.message(ctx, e, why)
+	if err == nil && e.Request != "" {
+		return s.unlessLost(ctx, u, m)
+	}
 	if err != nil || why != Outside {
 		return m, err
 	}
@@ -108,6 +113,18 @@ func (s *Service) messageTo(ctx context.Context, u access.User, e audit.Entry, w
 	}
 	m.Title, m.subject, m.Path = "an auth config", "drift", "/projects/"+p.Slug+"/drift"
 	m.Text, m.Link = m.Sentence+": "+m.Title+" ("+m.where()+")", s.settings.PublicURL+m.Path
+	return m, nil
+}
+
+// unlessLost takes from a message what a person may not see any more.
+func (s *Service) unlessLost(ctx context.Context, u access.User, m Message) (Message, error) {
+	r, err := s.store.Request(ctx, m.Request)
+	if err != nil || r.ReadBy(u) {
+		return m, ignoreMissing(err)
+	}
+	m.Title, m.subject, m.Path, m.lost = "a change request that you may not see any more", "list of changes", "/changes", true
+	m.State, m.Project, m.Environment = "", "", ""
+	m.Text, m.Link = m.Sentence+": "+m.Title, s.settings.PublicURL+m.Path
 	return m, nil
 }
 
@@ -137,6 +154,8 @@ func page(e audit.Entry, p mirror.Project) (subject, path string) {
 // where is what the message is about, beside its title.
 func (m Message) where() string {
 	switch {
+	case m.lost:
+		return "what isn't yours to see"
 	case m.Project != "":
 		return m.Project + ", " + m.Environment
 	case m.Request != "":

@@ -331,6 +331,42 @@ func TestChangedOutsideHidden(t *testing.T) {
 	}
 }
 
+// Who may not see a change request any more reads neither on their page nor in mail
+// that waited what it is about.
+func TestNotTheirsAnyMore(t *testing.T) {
+	h := newHouse(t)
+	emil, anna, berta := h.Person("Emil", access.Editor), h.Person("Anna", access.Approver), h.Person("Berta", access.Approver)
+	h.run()
+	p := notify.Defaults()
+	p.Digest = notify.Hourly
+	h.must(h.notify.SetPreferences(t.Context(), anna, p))
+	h.must(h.notify.SetPreferences(t.Context(), berta, p))
+	h.submit(emil, "Delete github-prod")
+	id := h.submit(emil, "Widen slack-prod")
+	h.submit(berta, "Rename jira-prod")
+	h.quiet()
+	for _, who := range []*access.Reader{&anna, &berta} {
+		a, err := h.Store.UpdateAccount(t.Context(), who.ID, func(a *access.Account) ([]audit.Event, error) {
+			a.Grants = []access.Grant{access.NewGrant(access.Approver, access.Scope{Environment: "production"})}
+			return []audit.Event{{Actor: audit.System(), Action: "user.roles_set", Object: audit.Object{Kind: "user", ID: a.ID, Name: a.Name}}}, nil
+		}, nil)
+		h.must(err)
+		who.User = a.User
+	}
+	lost := "a change request that you may not see any more"
+	if diff := cmp.Diff([]string{"Berta asks for your approval: " + lost, "Emil asks for your approval: " + lost, "Emil asks for your approval: " + lost}, h.told(anna)); diff != "" {
+		t.Error(diff)
+	}
+	h.forward(2 * time.Hour)
+	for _, who := range []access.Reader{anna, berta} {
+		h.until("the mail comes", func() bool { return len(h.mails.to(who)) > 0 })
+		got := h.mails.to(who)[0]
+		if text := got.subject + got.body; strings.Contains(text, "-prod") || strings.Contains(text, "staging") || strings.Contains(text, id) || !strings.Contains(text, lost) {
+			t.Errorf("%q: %s", got.subject, got.body)
+		}
+	}
+}
+
 // Who is asked in a review hears of it in the console in any case, and by mail.
 func TestAsked(t *testing.T) {
 	h := newHouse(t)
