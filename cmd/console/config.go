@@ -46,7 +46,7 @@ type behaviour struct {
 	Timeout      time.Duration `env:"COMPOSIO_TIMEOUT" default:"30s" help:"How long one call to Composio may take."`
 	APIVersion   string        `env:"COMPOSIO_API_VERSION" default:"v3.1" enum:"v3,v3.1" help:"Version of Composio's API."`
 	DatabaseURL  string        `env:"CONSOLE_DATABASE_URL" help:"Must be empty: SQLite in the data directory is the only database of this version."`
-	MetricsAddr  string        `env:"CONSOLE_METRICS_ADDR" help:"Has no effect in this version."`
+	MetricsAddr  string        `env:"CONSOLE_METRICS_ADDR" help:"Address that Prometheus reads metrics at, on /metrics, such as 127.0.0.1:9090; /readyz there says what is wrong. Whoever reaches it needs no password: keep it inside. Off unless set."`
 }
 
 // factors say who has to have a second factor.

@@ -15,6 +15,8 @@ import (
 	"text/tabwriter"
 
 	"gatehouse/internal/access"
+	"gatehouse/internal/audit"
+	"gatehouse/internal/health"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
 )
@@ -149,7 +151,7 @@ func runTool(ctx context.Context, c *services, call toolCall) (string, error) {
 			return "Hand this link to " + u.Name + ". It works once.\n  " + c.public + "/link?" + url.Values{"token": {token}}.Encode() + "\n", err
 		})
 	case "backup":
-		return "Copied and checked: " + call.Path + "\n", c.store.Backup(ctx, call.Path)
+		return "Copied and checked: " + call.Path + "\n", c.backup(ctx, call.Path)
 	}
 	return "", fmt.Errorf("no subcommand %q", call.Command)
 }
@@ -199,6 +201,14 @@ func listUsers(ctx context.Context, c *services) (string, error) {
 	}
 	err = w.Flush()
 	return b.String(), err
+}
+
+// backup copies the database and records that.
+func (c *services) backup(ctx context.Context, path string) error {
+	if err := c.store.Backup(ctx, path); err != nil {
+		return err
+	}
+	return c.store.Record(ctx, audit.Event{Actor: access.Operator().Actor(), Action: health.BackedUp, Object: audit.Object{Kind: "database", ID: "database", Name: "database"}})
 }
 
 type backupCommand struct {
