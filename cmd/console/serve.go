@@ -81,6 +81,7 @@ type services struct {
 	log     *slog.Logger
 	sinks   *sink.Service
 	keys    *secret.Keyring
+	dir     directory
 	health  *health.Service
 	metrics *health.Metrics // nil unless somebody reads them
 	public  string
@@ -109,7 +110,7 @@ func openServices(d directory, b behaviour, log *slog.Logger) (*services, error)
 	if err != nil {
 		return nil, err
 	}
-	c := &services{store: st, keys: keys, log: log}
+	c := &services{store: st, keys: keys, dir: d, log: log}
 	if err := st.CheckKey(context.Background(), keys); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}

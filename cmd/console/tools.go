@@ -15,8 +15,6 @@ import (
 	"text/tabwriter"
 
 	"gatehouse/internal/access"
-	"gatehouse/internal/audit"
-	"gatehouse/internal/health"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
 )
@@ -151,7 +149,7 @@ func runTool(ctx context.Context, c *services, call toolCall) (string, error) {
 			return "Hand this link to " + u.Name + ". It works once.\n  " + c.public + "/link?" + url.Values{"token": {token}}.Encode() + "\n", err
 		})
 	case "backup":
-		return "Copied and checked: " + call.Path + "\n", c.backup(ctx, call.Path)
+		return c.backup(ctx, call)
 	}
 	return "", fmt.Errorf("no subcommand %q", call.Command)
 }
@@ -201,23 +199,4 @@ func listUsers(ctx context.Context, c *services) (string, error) {
 	}
 	err = w.Flush()
 	return b.String(), err
-}
-
-// backup copies the database and records that.
-func (c *services) backup(ctx context.Context, path string) error {
-	if err := c.store.Backup(ctx, path); err != nil {
-		return err
-	}
-	return c.store.Record(ctx, audit.Event{Actor: access.Operator().Actor(), Action: health.BackedUp, Object: audit.Object{Kind: "database", ID: "database", Name: "database"}})
-}
-
-type backupCommand struct {
-	Path string `arg:"" type:"path" help:"File to make. It must not exist."`
-	directory
-	public
-}
-
-// Run copies the database, also while a console runs.
-func (c backupCommand) Run(ctx context.Context, t terminal) error {
-	return c.call(ctx, t, c.PublicURL, toolCall{Command: "backup", Path: c.Path})
 }

@@ -47,6 +47,7 @@ var may = map[string][]string{
 	"internal/witness":                      {"archive", "audit", "secret", "store"},
 	"internal/outbound":                     {"problem", "secret"},
 	"internal/sink":                         {"access", "audit", "outbound", "problem", "secret"},
+	"internal/backup":                       {"audit", "secret", "store", "witness"},
 	"internal/health":                       {"archive", "change", "mirror", "notify", "sink", "store", "witness"},
 	"internal/imports":                      {},
 	"internal/e2e":                          {},

@@ -55,3 +55,13 @@ func (s *Store) files() map[string]int64 {
 	}
 	return sizes
 }
+
+// DerivedFiles are the names of files in the data directory that belong to one
+// database and are made anew: none may be left when another takes its place.
+func DerivedFiles() []string {
+	var all []string
+	for _, name := range []string{DatabaseFile, indexFile, treeFile} {
+		all = append(all, name+"-wal", name+"-shm")
+	}
+	return append(all, indexFile, treeFile)
+}
