@@ -150,6 +150,10 @@ func runTool(ctx context.Context, c *services, call toolCall) (string, error) {
 		})
 	case "backup":
 		return c.backup(ctx, call)
+	case "keys rotate":
+		return c.rotateKeys(ctx)
+	case "keys reseal":
+		return c.reseal(ctx)
 	}
 	return "", fmt.Errorf("no subcommand %q", call.Command)
 }

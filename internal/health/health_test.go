@@ -9,6 +9,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +24,7 @@ import (
 	"gatehouse/internal/health"
 	"gatehouse/internal/notify"
 	"gatehouse/internal/rig"
+	"gatehouse/internal/secret"
 	"gatehouse/internal/sink"
 )
 
@@ -201,5 +205,48 @@ func TestDiagnostics(t *testing.T) {
 	}
 	if d["state"] != "ok" || d["last_backup"] != nil || d["projects"].([]any)[0].(map[string]any)["auth_configs"] != 7.0 {
 		t.Errorf("%s", text)
+	}
+}
+
+var ours = regexp.MustCompile(`gatehouse_[a-z_]+`)
+
+// Rules, dashboard and manual name no metric that there isn't.
+func TestDocumentedMetrics(t *testing.T) {
+	w := newWard(t, sandbox.Options{})
+	admin := w.box.Person("Ada", access.Admin)
+	if _, _, err := w.Sinks.Add(t.Context(), admin, sink.Input{Kind: sink.File, Name: "Archive", Format: sink.Native, From: sink.FromNow, Address: secret.New("archive.jsonl")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.box.Store.Record(t.Context(), audit.Event{Actor: access.Operator().Actor(), Action: health.BackedUp, Object: audit.Object{Kind: "database", Name: "database"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.box.Witness.Checkpoint(t.Context(), "test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.box.Witness.VerifyWhole(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	m := health.NewMetrics()
+	m.Answered(http.MethodGet, "/", 200, time.Second)
+	m.Attempted("applied")
+	_, text := get(t, m.Handler(w.Service, w.log), "/metrics")
+	there := map[string]bool{}
+	for _, name := range ours.FindAllString(text, -1) {
+		there[name] = true
+	}
+	for _, file := range []string{"deploy/alerts.yml", "deploy/grafana.json", "operating.md"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "docs", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := ours.FindAllString(string(text), -1)
+		for _, name := range names {
+			if !there[name] {
+				t.Errorf("%s names %s, which there isn't", file, name)
+			}
+		}
+		if len(names) == 0 {
+			t.Errorf("%s names no metric", file)
+		}
 	}
 }
