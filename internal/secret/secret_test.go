@@ -36,10 +36,11 @@ func TestNothingPrintsIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := log.String() + string(text)
+	var printed strings.Builder
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T"} {
-		all += fmt.Sprintf(verb, v) + fmt.Sprintf(verb, &v) + fmt.Sprintf(verb, in)
+		fmt.Fprintf(&printed, verb+verb+verb, v, &v, in)
 	}
+	all := log.String() + string(text) + printed.String()
 	key := strings.TrimSpace(in.F.Text().Reveal())
 	for _, secret := range []string{canary, fmt.Sprintf("%x", canary), key, strings.ToUpper(key)} {
 		if strings.Contains(all, secret) {

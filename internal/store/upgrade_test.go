@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -72,7 +73,7 @@ func schemas(t *testing.T) (all []int64) {
 // and can be had back as it was.
 func TestUpgradeFromEachSchema(t *testing.T) {
 	for _, version := range schemas(t) {
-		t.Run(fmt.Sprint(version), func(t *testing.T) {
+		t.Run(strconv.FormatInt(version, 10), func(t *testing.T) {
 			dir := private(t)
 			newest := made(t, dir, version)
 			s := open(t, dir)
