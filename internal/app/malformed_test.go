@@ -112,10 +112,7 @@ func newGarbler(s *site, fill func(string) string, forms []post, people []*probe
 			`{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"replace","path":"active","value":false},{"op":"add","path":"members[value eq \"x\"]","value":[{"value":"x"}]}]}`,
 		},
 	}
-	_, directory, err := s.Access.MakeClient(s.T.Context(), s.Person("Dora", access.Admin), "Okta", "", 30)
-	if err != nil {
-		s.T.Fatal(err)
-	}
+	_, directory := s.Client(s.Person("Dora", access.Admin), "Okta", "")
 	g.directory = directory.Reveal()
 	slices.Sort(g.names)
 	g.names = slices.Compact(g.names)
