@@ -19,6 +19,7 @@ type Group struct {
 	Grants  []Grant  // that its members have
 
 	External []ExternalID // what it is called by sources of members, sorted
+	Keeper   string       // the source of the directory that keeps it, see [DirectorySource]; empty if none does
 }
 
 // An ExternalID is what a source calls a group. Whoever the source says is in that

@@ -73,6 +73,8 @@ func recommendedPath(slug string) string {
 
 func freezeRemovePath(id string) string { return freezesPath + "/" + url.PathEscape(id) + "/remove" }
 
+func clientTokenPath(id string) string { return directoriesPath + "/" + url.PathEscape(id) + "/token" }
+
 func rolePath(id access.Role) string { return rolesPath + "/" + url.PathEscape(string(id)) }
 
 func accessReviewPath(id string) string { return accessReviewsPath + "/" + url.PathEscape(id) }

@@ -177,6 +177,7 @@ func (s *Server) routes() []route {
 		{get, peopleReview + "/report.json", access.ViewPersonal, s.proven(s.accessReviewFile)},
 		{get, directoriesPath, access.ManagePeople, s.directories},
 		{post, directoriesPath, access.ManagePeople, s.proven(s.directoryClientMake)},
+		{post, directoriesPath + "/:id/token", access.ManagePeople, s.proven(s.directoryClientToken)},
 		{post, directoriesPath + "/:id/revoke", access.ManagePeople, s.proven(s.directoryClientRevoke)},
 		{get, "/people/:id", access.ViewPeople, s.person},
 		{get, "/people/:id/history", access.ViewHistory, s.recorded(s.personHistory)},

@@ -104,6 +104,7 @@ type RuleChange struct {
 
 	Environment string // of the project
 	CustomRole  access.CustomRole
+	Client      access.Client // of a directory, without a token
 }
 
 // A MirrorChange is what a request did to one config.
