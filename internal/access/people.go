@@ -113,6 +113,12 @@ func (s *Service) newAccount(p Person, passphrase *secret.Value) (Account, error
 	return a, complaints(fields)
 }
 
+// CheckPerson complains about what [Service.Invite] would complain about in p.
+func (s *Service) CheckPerson(p Person) error {
+	_, err := s.newAccount(p, nil)
+	return err
+}
+
 // AddUser makes an active account with a passphrase, from the command line.
 func (s *Service) AddUser(ctx context.Context, p Person, passphrase secret.Value) (User, error) {
 	a, err := s.newAccount(p, &passphrase)

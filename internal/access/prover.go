@@ -80,7 +80,13 @@ var refusals = map[string]map[string]string{
 // fieldOf is the field of a form that each kind is given in.
 var fieldOf = map[string]string{FactorTOTP: "code", FactorRecovery: "recovery", FactorPasskey: "passkey"}
 
+// miscoded says what is wrong with a recovery code that was given as a code of an app.
+var miscoded = problem.InvalidFields("That did not prove who you are.", map[string]string{"recovery": "You typed a recovery code where the app's code belongs. Enter it here instead."})
+
 func refusal(kind, wrong string) error {
+	if wrong == codeMisplaced {
+		return miscoded
+	}
 	if kind == "" {
 		return problem.InvalidFields("Nothing was sent.", map[string]string{"code": "Enter a code, or use another way."})
 	}

@@ -131,6 +131,7 @@ func (s *Server) accessReviewPage(c echo.Context, in accessTyped) error {
 	wrong := fieldComplaints(in.complaint)
 	v := templates.AccessReviewView{
 		Page: frame, Name: r.Name, State: reviewState(r), Complaints: complaintsView(in.complaint, fieldLabels), Facts: accessReviewFacts(r, n),
+		Decided: number(len(r.Rows)-r.Undecided()) + " of " + plural(len(r.Rows), "person", "people") + " decided",
 	}
 	for _, row := range r.Rows {
 		v.Rows = append(v.Rows, s.reviewRow(c, &r, row, people, n, in.verdict, wrong["comment"]))
@@ -142,7 +143,7 @@ func (s *Server) accessReviewPage(c echo.Context, in accessTyped) error {
 		v.Close = s.newForm(c, path+"/close")
 		v.Conclusion = templates.InputView{Name: "conclusion", Label: "What it came to", Value: in.closing.Conclusion, Required: true, Rows: 2, Complaint: wrong["conclusion"]}
 		if r.Undecided() > 0 {
-			v.Left = templates.InputView{Name: "left", Label: "Why people are left undecided", Value: in.closing.Left, Optional: true, Rows: 2, Complaint: wrong["left"], Hint: "Needed as long as nobody has decided about " + plural(r.Undecided(), "person", "people") + "."}
+			v.Left = templates.InputView{Name: "left", Label: "Why people are left undecided", Value: in.closing.Left, Optional: true, Rows: 2, Complaint: wrong["left"], Hint: "Needed as long as somebody is undecided."}
 		}
 	}
 	if in.complaint != nil {
@@ -153,8 +154,7 @@ func (s *Server) accessReviewPage(c echo.Context, in accessTyped) error {
 
 func accessReviewFacts(r access.Review, n names) []templates.FactView {
 	facts := []templates.FactView{
-		{Name: "Opened", Text: "by " + n.of(r.OpenedBy) + ", " + exact(r.OpenedAt).Full}, {Name: "Decided", Text: number(len(r.Rows)-r.Undecided()) + " of " + plural(len(r.Rows), "person", "people")},
-		{Name: "List at the beginning", Code: "sha256:" + r.Set},
+		{Name: "Opened", Text: "by " + n.of(r.OpenedBy) + ", " + exact(r.OpenedAt).Full}, {Name: "List at the beginning", Code: "sha256:" + r.Set},
 	}
 	if r.Open() {
 		return facts

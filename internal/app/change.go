@@ -51,6 +51,11 @@ func (s *Server) changePage(c echo.Context, r change.Request, state changeState)
 		return err
 	}
 	v := templates.ChangeView{Page: frame, Card: b.card()}
+	if r.State.Waiting() {
+		if err := s.warnOfToolkits(c.Request().Context(), &v.Card.Notes, grantsAsked(r.Revision.Items), b.names); err != nil {
+			return err
+		}
+	}
 	if !r.Private() {
 		v.Card.Evidence = s.evidenceLink(c, changePath(r.ID))
 	}
