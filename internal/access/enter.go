@@ -133,11 +133,14 @@ func (p *Prover) StepUp(ctx context.Context, r Reader, a Attempt, browser string
 	} else if err := p.people.provePassphrase(ctx, r, a.Passphrase); err != nil {
 		return "", err
 	}
-	return token, p.people.store.UpdateFactors(ctx, r.ID, func(_ Account, f *Factors) (FactorStep, error) {
-		if f.Any() {
+	return token, p.people.store.UpdateFactors(ctx, r.ID, func(a Account, f *Factors) (FactorStep, error) {
+		switch {
+		case f.Any():
 			return FactorStep{}, problem.New(problem.Conflict, "You have a second factor since a moment ago. Open the page again and use that.")
+		case r.Strong && p.Needs(a.User):
+			return FactorStep{}, ErrWeakProof
 		}
-		return done(kind, r.Strong), nil
+		return done(kind, false), nil
 	})
 }
 
@@ -149,8 +152,14 @@ func proved(r Reader, token, by string, at time.Time, strong bool) FactorStep {
 	}
 }
 
+// ErrWeakProof is the answer to a proof without a second factor in a session that
+// began with one, where a role needs it. A session without one can do nothing there
+// but set one up.
+var ErrWeakProof = problem.New(problem.Forbidden, "Your role asks for a second factor, and this was none. Nothing was changed. Sign in again through your identity provider with a second factor, or set one up here under Account, Second factors, right after signing in.")
+
 // StepUpThrough proves anew who the reader is by an identity of theirs at a
-// provider. Who has a second factor here gives that instead.
+// provider, and the session is as strong as that was. Who has a second factor here
+// gives that instead.
 func (p *Prover) StepUpThrough(ctx context.Context, r Reader, in Arrival) (token string, err error) {
 	if _, err := p.people.store.TakeArrival(ctx, in, func(a *Account, known bool, _ Groups) ([]audit.Event, error) {
 		if !known || a.ID != r.ID {
@@ -161,11 +170,14 @@ func (p *Prover) StepUpThrough(ctx context.Context, r Reader, in Arrival) (token
 		return "", err
 	}
 	token = NewToken()
-	return token, p.people.store.UpdateFactors(ctx, r.ID, func(_ Account, f *Factors) (FactorStep, error) {
-		if f.Any() {
+	return token, p.people.store.UpdateFactors(ctx, r.ID, func(a Account, f *Factors) (FactorStep, error) {
+		switch {
+		case f.Any():
 			return FactorStep{}, problem.New(problem.Conflict, "You have a second factor here. Open the page again and use that.")
+		case r.Strong && !in.Strong && p.Needs(a.User):
+			return FactorStep{}, ErrWeakProof
 		}
-		return proved(r, token, ProviderMethod(in.Provider), in.ProvedAt, r.Strong || in.Strong), nil
+		return proved(r, token, ProviderMethod(in.Provider), in.ProvedAt, in.Strong), nil
 	})
 }
 

@@ -108,6 +108,9 @@ func (s *Server) stepUpArrived(c echo.Context, in signon.Arrival) error {
 		return s.refuseArrival(c, "session", problem.New(problem.Invalid, "You were signed in otherwise when you left. Nothing was changed. Begin again from the page you were on."))
 	}
 	token, err := s.prover.StepUpThrough(c.Request().Context(), who, in.Arrival)
+	if errors.Is(err, access.ErrWeakProof) {
+		return s.refuseArrival(c, "no second factor", err)
+	}
 	if problem.Is(err, problem.Forbidden) {
 		return s.refuseArrival(c, "somebody else", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gatehouse/internal/access"
+	"gatehouse/internal/audit"
 	"gatehouse/internal/composio/sandbox"
 	"gatehouse/internal/rig"
 	"gatehouse/internal/signon/signontest"
@@ -214,5 +215,42 @@ func TestStepUpThroughProvider(t *testing.T) {
 	f.corp.Lie(signontest.Lies{})
 	if f.historyOf("session.proved") != 1 {
 		t.Error("it was taken for a proof")
+	}
+}
+
+// Where a role needs a second factor, a session that had one is not proved anew by
+// a sign-in without.
+func TestStepUpIsAsStrong(t *testing.T) {
+	f := newFederated(t)
+	f.needing("admin")
+	f.corp.Person(map[string]any{"amr": []string{"mfa"}})
+	b, page := f.through("corp")
+	page.is(200)
+	olga := f.person("Olga Oidc")
+	_, err := f.Store.UpdateAccount(t.Context(), olga.ID, func(a *access.Account) ([]audit.Event, error) {
+		a.Grants = access.Unscoped(access.Admin)
+		return []audit.Event{{Actor: audit.System(), Action: "user.roles_set", Object: audit.Object{Kind: "user", ID: a.ID, Name: a.Name}}}, nil
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stepUp := func() *reply {
+		f.server.now = func() time.Time { return rig.Now().Add(access.ProofLife + time.Minute) }
+		page := b.get("/people/groups/new").is(200)
+		page = b.submit(page, "/people/groups", "name", "G").at(stepUpPath).has("Sign in again with Corp")
+		f.server.now = rig.Now
+		return b.follow(page, "/signin/oidc/corp")
+	}
+	f.corp.Person(map[string]any{"amr": []string{"pwd"}})
+	before := f.historyOf("session.refused")
+	stepUp().is(403).has("Your role asks for a second factor")
+	if f.historyOf("session.proved") != 0 || f.historyOf("session.refused") != before+1 {
+		t.Error("a weak sign-in is taken for a proof, or its refusal isn't recorded")
+	}
+	f.corp.Person(map[string]any{"amr": []string{"mfa"}})
+	stepUp().is(200).has("Thank you")
+	session, _, err := f.Store.Session(t.Context(), access.HashToken(b.cookie("sid")))
+	if err != nil || !session.Strong || f.historyOf("session.proved") != 1 {
+		t.Errorf("%+v %v", session, err)
 	}
 }
