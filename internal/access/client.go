@@ -2,7 +2,6 @@ package access
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,10 +14,10 @@ import (
 // through SCIM. It is nobody's: it goes on when who made it leaves.
 type Client struct {
 	ID         string    // scm_…, fit to show
-	Key        TokenHash // what its token hashes to
+	Key        TokenHash // what its token hashes to; zero until that was made
 	Name       string
 	Directory  string // id of the provider whose people it looks after; may be empty
-	MadeBy     string // usr_…
+	MadeBy     string // usr_…; who is shown its token
 	CreatedAt  time.Time
 	ExpiresAt  time.Time
 	RevokedAt  time.Time // zero while it is good
@@ -36,6 +35,10 @@ const clientPrefix = "ghs_"
 
 // Good reports whether the client neither expired nor was revoked.
 func (c Client) Good(now time.Time) bool { return c.RevokedAt.IsZero() && now.Before(c.ExpiresAt) }
+
+// Waits reports whether the client has no token yet, without which it is good for
+// nothing.
+func (c Client) Waits() bool { return c.Key == TokenHash{} }
 
 // Source names the directory where memberships say whence they come.
 func (c Client) Source() string { return DirectorySource(c.Directory) }
@@ -64,9 +67,7 @@ type ClientStore interface {
 	Client(ctx context.Context, key TokenHash) (Client, error)
 	// Clients returns all, the newest first.
 	Clients(ctx context.Context) ([]Client, error)
-	// AddClient refuses more than [MostClients].
-	AddClient(ctx context.Context, c Client, e audit.Event) error
-	// UpdateClient lets fn revoke a client.
+	// UpdateClient lets fn give a client its token, or revoke it.
 	UpdateClient(ctx context.Context, id string, fn func(*Client) (audit.Event, error)) error
 	// TouchClient notes that a client was used.
 	TouchClient(ctx context.Context, id string, at time.Time, ip string) error
@@ -74,28 +75,29 @@ type ClientStore interface {
 	RefuseClient(ctx context.Context, id string, unlessSince time.Time, e audit.Event) error
 }
 
-// MakeClient makes a client of a directory and returns its token. It is told only
-// now.
-func (s *Service) MakeClient(ctx context.Context, by Reader, name, directory string, days int) (Client, secret.Value, error) {
+// ClientToken makes the token of a client that has none and returns it, to who asked
+// for the client alone. It is told only now. That there is a client was agreed to by
+// a change request.
+func (s *Service) ClientToken(ctx context.Context, by Reader, id string) (Client, secret.Value, error) {
 	if err := by.Check(ManagePeople); err != nil {
 		return Client{}, secret.Value{}, err
 	}
-	fields := map[string]string{}
-	name, fields["name"] = cleanName(name)
-	if !slices.Contains(TokenLives(), days) {
-		fields["days"] = "Choose from what is listed."
-	}
-	if err := complaints(fields); err != nil {
-		return Client{}, secret.Value{}, err
-	}
-	text, now := clientPrefix+NewToken(), s.now()
-	c := Client{
-		ID: "scm_" + secret.Code(16), Key: HashToken(text), Name: name, Directory: directory, MadeBy: by.ID, CreatedAt: now, ExpiresAt: now.AddDate(0, 0, days),
-	}
-	return c, secret.New(text), s.store.AddClient(ctx, c, audit.Event{
-		Actor: by.Actor(), Action: "directory.client_made", Object: c.object(), Detail: map[string]string{"directory": directory},
-		Changes: []audit.Change{{Field: "expires", Before: []string{}, After: []string{c.ExpiresAt.Format(time.RFC3339)}}},
+	text := clientPrefix + NewToken()
+	var made Client
+	err := s.store.UpdateClient(ctx, id, func(c *Client) (audit.Event, error) {
+		switch {
+		case c.MadeBy != by.ID:
+			return audit.Event{}, problem.New(problem.Forbidden, "Only who asked for the client %s is shown its token.", c.Name)
+		case !c.Good(s.now()):
+			return audit.Event{}, problem.New(problem.Conflict, "The client %s has ended already.", c.Name)
+		case !c.Waits():
+			return audit.Event{}, problem.New(problem.Conflict, "The token of %s was shown already, which is done once. If it got lost, revoke the client and make another.", c.Name)
+		}
+		c.Key = HashToken(text)
+		made = *c
+		return audit.Event{Actor: by.Actor(), Action: "directory.token_made", Object: c.object()}, nil
 	})
+	return made, secret.New(text), err
 }
 
 // Clients lists the clients of directories.

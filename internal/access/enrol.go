@@ -219,6 +219,15 @@ func (p *Prover) offered(r Reader, sealed secret.Value) (key string, err error) 
 	return o.Key, nil
 }
 
+// notAdded says why an app isn't kept.
+func notAdded(wrong string) error {
+	words := "Codes last half a minute: wait for the next one and enter it. If none is taken, look whether the clock of your phone is set by itself."
+	if wrong == codeMisplaced {
+		words = "This looks like a recovery code. Enter the six digits that the app shows now."
+	}
+	return problem.InvalidFields("That code isn't right. The app was not added.", map[string]string{"code": words})
+}
+
 // AddApp keeps an authenticator app once a code of it is right. With the first
 // factor come recovery codes.
 func (p *Prover) AddApp(ctx context.Context, r Reader, sealed, code secret.Value) (codes []string, err error) {
@@ -229,7 +238,7 @@ func (p *Prover) AddApp(ctx context.Context, r Reader, sealed, code secret.Value
 	now := p.people.now()
 	step, wrong := matchCode(key, code.Reveal(), now, 0)
 	if wrong != "" {
-		return nil, refusal(FactorTOTP, wrong) // of a secret that isn't kept; nobody guesses anything by it
+		return nil, notAdded(wrong) // of a secret that isn't kept; nobody guesses anything by it
 	}
 	return p.add(ctx, r, FactorTOTP, "", func(f *Factors) error {
 		if f.App != nil {

@@ -56,7 +56,7 @@ func (p *Prover) Finish(ctx context.Context, token string, a Attempt, from Origi
 	if u.State != Active {
 		return "", tooLate() // it ended when that was changed
 	}
-	return p.enter(ctx, u, proving{by, a, token, forFactor}, Proof{Method: one.Method, Strong: true}, key, from)
+	return p.enter(ctx, u, proving{by: by, attempt: a, browser: token, purpose: forFactor}, Proof{Method: one.Method, Strong: true}, key, from)
 }
 
 // enter starts a session once an attempt proves who somebody is. Attempts count by
@@ -105,7 +105,7 @@ func (p *Prover) SignIn(ctx context.Context, a Attempt, browser string, from Ori
 	case err != nil:
 		return "", err
 	default:
-		return p.enter(ctx, u, proving{by, a, browser, forSignIn}, Proof{Method: MethodPasskey, Strong: true}, TokenHash{}, from)
+		return p.enter(ctx, u, proving{by: by, attempt: a, browser: browser, purpose: forSignIn}, Proof{Method: MethodPasskey, Strong: true}, TokenHash{}, from)
 	}
 	err = p.people.store.TakeGuess(ctx, "ip:"+from.IP, func(g *Guess) error { return g.takeAddress(p.people.now()) })
 	if err != nil {
@@ -121,7 +121,7 @@ func (p *Prover) StepUp(ctx context.Context, r Reader, a Attempt, browser string
 	token = NewToken()
 	done := func(kind string, strong bool) FactorStep { return proved(r, token, kind, p.people.now(), strong) }
 	if r.SecondFactor {
-		return token, p.prove(ctx, r.User, proving{r.Actor(), a, browser, forFactor}, func(Account, *Factors) (FactorStep, error) {
+		return token, p.prove(ctx, r.User, proving{r.Actor(), a, browser, forFactor, r.Session}, func(Account, *Factors) (FactorStep, error) {
 			return done(a.kind(), true), nil
 		})
 	}
@@ -133,11 +133,14 @@ func (p *Prover) StepUp(ctx context.Context, r Reader, a Attempt, browser string
 	} else if err := p.people.provePassphrase(ctx, r, a.Passphrase); err != nil {
 		return "", err
 	}
-	return token, p.people.store.UpdateFactors(ctx, r.ID, func(_ Account, f *Factors) (FactorStep, error) {
-		if f.Any() {
+	return token, p.people.store.UpdateFactors(ctx, r.ID, func(a Account, f *Factors) (FactorStep, error) {
+		switch {
+		case f.Any():
 			return FactorStep{}, problem.New(problem.Conflict, "You have a second factor since a moment ago. Open the page again and use that.")
+		case r.Strong && p.Needs(a.User):
+			return FactorStep{}, ErrWeakProof
 		}
-		return done(kind, r.Strong), nil
+		return done(kind, false), nil
 	})
 }
 
@@ -149,8 +152,14 @@ func proved(r Reader, token, by string, at time.Time, strong bool) FactorStep {
 	}
 }
 
+// ErrWeakProof is the answer to a proof without a second factor in a session that
+// began with one, where a role needs it. A session without one can do nothing there
+// but set one up.
+var ErrWeakProof = problem.New(problem.Forbidden, "Your role asks for a second factor, and this was none. Nothing was changed. Sign in again through your identity provider with a second factor, or set one up here under Account, Second factors, right after signing in.")
+
 // StepUpThrough proves anew who the reader is by an identity of theirs at a
-// provider. Who has a second factor here gives that instead.
+// provider, and the session is as strong as that was. Who has a second factor here
+// gives that instead.
 func (p *Prover) StepUpThrough(ctx context.Context, r Reader, in Arrival) (token string, err error) {
 	if _, err := p.people.store.TakeArrival(ctx, in, func(a *Account, known bool, _ Groups) ([]audit.Event, error) {
 		if !known || a.ID != r.ID {
@@ -161,11 +170,14 @@ func (p *Prover) StepUpThrough(ctx context.Context, r Reader, in Arrival) (token
 		return "", err
 	}
 	token = NewToken()
-	return token, p.people.store.UpdateFactors(ctx, r.ID, func(_ Account, f *Factors) (FactorStep, error) {
-		if f.Any() {
+	return token, p.people.store.UpdateFactors(ctx, r.ID, func(a Account, f *Factors) (FactorStep, error) {
+		switch {
+		case f.Any():
 			return FactorStep{}, problem.New(problem.Conflict, "You have a second factor here. Open the page again and use that.")
+		case r.Strong && !in.Strong && p.Needs(a.User):
+			return FactorStep{}, ErrWeakProof
 		}
-		return proved(r, token, ProviderMethod(in.Provider), in.ProvedAt, r.Strong || in.Strong), nil
+		return proved(r, token, ProviderMethod(in.Provider), in.ProvedAt, in.Strong), nil
 	})
 }
 
@@ -176,18 +188,25 @@ func (s *Service) provePassphrase(ctx context.Context, r Reader, passphrase secr
 	if err != nil {
 		return err
 	}
-	if err := s.store.TakeGuess(ctx, accountKey(a.Email), func(g *Guess) error { return g.takeAccount(s.now()) }); err != nil {
+	match, err := s.compare(ctx, r, a, passphrase)
+	if match || err != nil {
 		return err
-	}
-	match, _, err := s.hasher.matches(ctx, passphrase, a.Passphrase)
-	if err != nil {
-		return err
-	}
-	if match {
-		return s.store.TakeGuess(ctx, accountKey(a.Email), func(g *Guess) error { *g = Guess{}; return nil })
 	}
 	if err := s.store.FailSignIn(ctx, refusedEvent(r.Actor(), a.object(), MethodPassphrase, codeWrong)); err != nil {
 		return err
 	}
 	return problem.InvalidFields("That did not prove who you are.", map[string]string{"passphrase": "This is not your passphrase."})
+}
+
+// compare reports whether a passphrase is the reader's. A wrong one counts as a guess
+// in their session.
+func (s *Service) compare(ctx context.Context, r Reader, a Account, passphrase secret.Value) (bool, error) {
+	if err := s.store.TakeGuess(ctx, proofKey(r.Session), func(g *Guess) error { return g.takeProof(s.now()) }); err != nil {
+		return false, err
+	}
+	match, _, err := s.hasher.matches(ctx, passphrase, a.Passphrase)
+	if match && err == nil {
+		err = s.store.TakeGuess(ctx, proofKey(r.Session), func(g *Guess) error { *g = Guess{}; return nil })
+	}
+	return match, err
 }

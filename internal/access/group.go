@@ -19,6 +19,7 @@ type Group struct {
 	Grants  []Grant  // that its members have
 
 	External []ExternalID // what it is called by sources of members, sorted
+	Keeper   string       // the source of the directory that keeps it, see [DirectorySource]; empty if none does
 }
 
 // An ExternalID is what a source calls a group. Whoever the source says is in that
@@ -50,6 +51,16 @@ func (g Group) All() []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// Source is who else than Gatehouse says that somebody is in the group, "" if nobody
+// does.
+func (g Group) Source(user string) string {
+	at := slices.IndexFunc(g.Others, func(m Member) bool { return m.User == user })
+	if at < 0 {
+		return ""
+	}
+	return g.Others[at].Source
 }
 
 // CleanName tidies the name of something that people give names to, or complains.

@@ -113,6 +113,12 @@ func (s *Service) newAccount(p Person, passphrase *secret.Value) (Account, error
 	return a, complaints(fields)
 }
 
+// CheckPerson complains about what [Service.Invite] would complain about in p.
+func (s *Service) CheckPerson(p Person) error {
+	_, err := s.newAccount(p, nil)
+	return err
+}
+
 // AddUser makes an active account with a passphrase, from the command line.
 func (s *Service) AddUser(ctx context.Context, p Person, passphrase secret.Value) (User, error) {
 	a, err := s.newAccount(p, &passphrase)
@@ -223,20 +229,12 @@ func (s *Service) ChangePassphrase(ctx context.Context, r Reader, current, next 
 	if err != nil {
 		return err
 	}
-	if err := s.store.TakeGuess(ctx, accountKey(a.Email), func(g *Guess) error { return g.takeAccount(s.now()) }); err != nil {
-		return err
-	}
-	match, _, err := s.hasher.matches(ctx, current, a.Passphrase)
+	match, err := s.compare(ctx, r, a, current)
 	if err != nil {
 		return err
 	}
 	fields := map[string]string{"passphrase": checkPassphrase(next, a.Name, a.Email)}
-	if match {
-		err = s.store.TakeGuess(ctx, accountKey(a.Email), func(g *Guess) error { *g = Guess{}; return nil })
-		if err != nil {
-			return err
-		}
-	} else {
+	if !match {
 		fields["current"] = "This is not your passphrase."
 	}
 	if err := complaints(fields); err != nil {

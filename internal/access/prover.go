@@ -80,7 +80,13 @@ var refusals = map[string]map[string]string{
 // fieldOf is the field of a form that each kind is given in.
 var fieldOf = map[string]string{FactorTOTP: "code", FactorRecovery: "recovery", FactorPasskey: "passkey"}
 
+// miscoded says what is wrong with a recovery code that was given as a code of an app.
+var miscoded = problem.InvalidFields("That did not prove who you are.", map[string]string{"recovery": "You typed a recovery code where the app's code belongs. Enter it here instead."})
+
 func refusal(kind, wrong string) error {
+	if wrong == codeMisplaced {
+		return miscoded
+	}
 	if kind == "" {
 		return problem.InvalidFields("Nothing was sent.", map[string]string{"code": "Enter a code, or use another way."})
 	}
@@ -105,12 +111,22 @@ type proving struct {
 	attempt Attempt
 	browser string // that a challenge was given to
 	purpose string // of the challenge
+	session string // in which they step up; empty at a sign-in
+}
+
+// counter is where an attempt at somebody's factors counts as a guess.
+func (v proving) counter(u User) (key string, take func(*Guess, time.Time) error) {
+	if v.session != "" {
+		return proofKey(v.session), (*Guess).takeProof
+	}
+	return FactorKey(u.ID), (*Guess).takeAccount
 }
 
 // prove checks an attempt against somebody's factors; what then does with it is one
 // transaction with that. Each code counts as a guess until one is right.
 func (p *Prover) prove(ctx context.Context, u User, v proving, then func(Account, *Factors) (FactorStep, error)) error {
 	now, kind := p.people.now(), v.attempt.kind()
+	counter, take := v.counter(u)
 	if kind == "" {
 		return refusal("", "")
 	}
@@ -120,7 +136,7 @@ func (p *Prover) prove(ctx context.Context, u User, v proving, then func(Account
 	if kind == FactorPasskey { // nobody guesses a signature
 		one, wrong, err = p.readSignature(ctx, v.attempt, v.browser, v.purpose)
 	} else {
-		err = p.people.store.TakeGuess(ctx, FactorKey(u.ID), func(g *Guess) error { return g.takeAccount(now) })
+		err = p.people.store.TakeGuess(ctx, counter, func(g *Guess) error { return take(g, now) })
 	}
 	if err != nil {
 		return err
@@ -140,7 +156,7 @@ func (p *Prover) prove(ctx context.Context, u User, v proving, then func(Account
 			step.Events = append(step.Events, codeUsedEvent(a.User, v.by, f.CodesLeft()))
 		}
 		if kind != FactorPasskey {
-			step.Guesses = FactorKey(a.ID)
+			step.Guesses = counter
 		}
 		return step, nil
 	})

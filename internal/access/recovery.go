@@ -30,6 +30,11 @@ func newCodes() (shown []string, kept []RecoveryCode) {
 // or without dashes, and those that look alike for one another.
 var cleanCode = strings.NewReplacer("-", "", " ", "", "\t", "", "O", "0", "I", "1", "L", "1")
 
+// likeRecovery reports whether a text has the form of a recovery code.
+func likeRecovery(text string) bool {
+	return len(cleanCode.Replace(strings.ToUpper(text))) == recoveryLength
+}
+
 // useCode marks a recovery code as used, or says what is wrong with it.
 func (f *Factors) useCode(text string, now time.Time) (wrong string) {
 	hash := HashToken(cleanCode.Replace(strings.ToUpper(strings.TrimSpace(text))))

@@ -21,6 +21,8 @@ const (
 const (
 	codeWrong = "wrong"
 	codeUsed  = "used" // it is right, and not newer than one that counted before
+
+	codeMisplaced = "misplaced" // it has the form of a recovery code
 )
 
 func codeStep(now time.Time) int64 { return now.Unix() / int64(stepLength/time.Second) }
@@ -39,7 +41,9 @@ func codeAt(key string, step int64) string {
 // are used ones until it is where it was.
 func matchCode(key, code string, now time.Time, last int64) (step int64, wrong string) {
 	code = strings.Join(strings.Fields(code), "")
-	wrong = codeWrong
+	if wrong = codeWrong; likeRecovery(code) {
+		return 0, codeMisplaced
+	}
 	for at := codeStep(now) - stepDrift; at <= codeStep(now)+stepDrift; at++ {
 		if len(code) != 6 || subtle.ConstantTimeCompare([]byte(code), []byte(codeAt(key, at))) != 1 {
 			continue

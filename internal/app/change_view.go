@@ -163,6 +163,11 @@ func (b changeBuilder) notes() []templates.NoticeView {
 	if n := b.note(); n.Text != "" || n.Title != "" {
 		out = append(out, n)
 	}
+	if it := r.Revision.Items[0]; it.Kind == change.KindClient && !r.State.Terminal() {
+		out = append(out, templates.NoticeView{Tone: "warn", Title: "What is agreed to", Text: agreedTo(it, b.names)})
+	} else if it.Kind == change.KindClient && r.State == change.Applied {
+		out = append(out, templates.NoticeView{Tone: "info", Text: r.Author.Name + " has its token shown, once, under People, Directories. Until then it is good for nothing."})
+	}
 	if p := r.Bypass; p != nil {
 		n := templates.NoticeView{Tone: "warn", Title: p.By.Name + " applied this without approval, for " + p.Incident + ".", Text: p.Reason}
 		switch {

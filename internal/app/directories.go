@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"gatehouse/internal/access"
+	"gatehouse/internal/change"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/scim"
 	"gatehouse/internal/signon"
@@ -18,6 +19,7 @@ type directoryForm struct {
 	Name      string `form:"name"`
 	Directory string `form:"directory"`
 	Days      string `form:"days"`
+	Reason    string `form:"reason"`
 }
 
 // directories lists the clients of directories, which keep people in step.
@@ -41,17 +43,26 @@ func (s *Server) directoriesPage(c echo.Context, in directoryForm, made template
 	if err != nil {
 		return err
 	}
+	n, err := s.names(c)
+	if err != nil {
+		return err
+	}
+	ask, err := s.askView(c, change.KindClient, "Make client", in.Reason, complaint)
+	if err != nil {
+		return err
+	}
 	wrong := fieldComplaints(complaint)
 	v := templates.DirectoriesView{
 		Page: frame, Tabs: peopleTabs(c, "Directories"), New: made, Form: s.newForm(c, directoriesPath), Complaints: complaintsView(complaint, fieldLabels),
 		Address: s.public.Scheme + "://" + s.public.Host + scim.Path,
 		Name:    templates.InputView{Name: "name", Label: "Name", Value: in.Name, Required: true, Complete: "off", Complaint: wrong["name"], Hint: "What will use it, such as Okta. It stands in history."},
+		Ask:     ask,
 		Days:    lifeSelect(in.Days, wrong["days"]),
 		Of:      s.directorySelect(in.Directory, wrong["directory"]),
 		Empty:   templates.EmptyView{Title: "No clients", Text: "Make one for the program at your company that knows who joins and who leaves."},
 	}
 	for _, one := range all {
-		v.Rows = append(v.Rows, s.clientRow(c, one))
+		v.Rows = append(v.Rows, s.clientRow(c, one, n))
 	}
 	if complaint != nil {
 		return again(c, templates.Directories(v))
@@ -81,7 +92,7 @@ func (s *Server) directorySelect(chosen, complaint string) templates.SelectView 
 	return v
 }
 
-func (s *Server) clientRow(c echo.Context, one access.Client) templates.TokenView {
+func (s *Server) clientRow(c echo.Context, one access.Client, n names) templates.TokenView {
 	now := s.now()
 	v := templates.TokenView{
 		Name: one.Name, May: "Keeps people and groups", Where: "no provider", Made: ago(one.CreatedAt, now), Expires: exact(one.ExpiresAt), Used: ago(one.LastUsedAt, now), UsedIP: one.LastUsedIP,
@@ -97,10 +108,17 @@ func (s *Server) clientRow(c echo.Context, one access.Client) templates.TokenVie
 	default:
 		v.Revoke = s.newForm(c, directoriesPath+"/"+one.ID+"/revoke")
 	}
+	if v.Revoke.Action != "" && one.Waits() {
+		v.State, v.May = templates.BadgeView{Text: "No token yet", Tone: "warn"}, "Good for nothing until "+n.of(one.MadeBy)+" has its token shown here"
+		if one.MadeBy == reader(c).ID {
+			v.Show = s.newForm(c, clientTokenPath(one.ID))
+		}
+	}
 	return v
 }
 
-// directoryClientMake makes a client and shows its token, once.
+// directoryClientMake asks for a client. Where nobody has to agree it is there at
+// once, and its token is shown.
 func (s *Server) directoryClientMake(c echo.Context) error {
 	var in directoryForm
 	if err := decode(c, &in); err != nil {
@@ -111,10 +129,33 @@ func (s *Server) directoryClientMake(c echo.Context) error {
 		return malformed("it names a provider that there isn't")
 	}
 	days, _ := strconv.Atoi(in.Days) // what is no number is none of those listed
-	one, text, err := s.access.MakeClient(c.Request().Context(), reader(c), in.Name, in.Directory, days)
+	r, err := s.changes.ProposeClient(c.Request().Context(), reader(c), in.Reason, in.Name, in.Directory, days)
 	if problem.Is(err, problem.Invalid) {
 		return s.directoriesPage(c, in, templates.NewTokenView{}, err)
 	}
+	if err == nil {
+		r, err = s.restedRule(c, r)
+	}
+	if err != nil {
+		return err
+	}
+	if r.State != change.Applied {
+		return s.see(c, changePath(r.ID), "")
+	}
+	return s.showClientToken(c, r.Progress[0].Target)
+}
+
+// directoryClientToken shows who asked for a client the token of it.
+func (s *Server) directoryClientToken(c echo.Context) error {
+	if err := decode(c, &struct{}{}); err != nil {
+		return err
+	}
+	return s.showClientToken(c, c.Param("id"))
+}
+
+// showClientToken makes the token of a client and shows it, once.
+func (s *Server) showClientToken(c echo.Context, id string) error {
+	one, text, err := s.access.ClientToken(detach(c), reader(c), id)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func TestSecondFactorPages(t *testing.T) {
 	ada := s.as("Ada", access.Admin)
 	bad := ada.get(appPath)
 	key := bad.doc.Find("code.key").Text()
-	bad = ada.submit(bad, appPath, "secret.code", "12").is(422).has("This code is not right")
+	bad = ada.submit(bad, appPath, "secret.code", "12").is(422).has("That code isn't right")
 	if bad.doc.Find("code.key").Text() != key {
 		t.Error("after a wrong code the key is another one")
 	}
@@ -151,4 +151,22 @@ func TestFactorsReset(t *testing.T) {
 	if s.historyOf(access.FactorsResetAction) != 1 {
 		t.Error("the reset is not recorded")
 	}
+}
+
+// A wrong code says what is wrong with it, where it was typed.
+func TestWrongCodeWords(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	ada := s.as("Ada", access.Admin)
+	page := ada.submit(ada.get(appPath), appPath, "secret.code", "000000").is(422).has("That code isn't right. The app was not added.", "wait for the next one", "clock of your phone")
+	if strings.Contains(page.text(), "prove who you are") {
+		t.Error("setting up an app is taken for a proof")
+	}
+	ada.submit(page, appPath, "secret.code", "7K2M-9QXT-04GH-6RWZ").is(422).has("This looks like a recovery code. Enter the six digits")
+	_, codes := ada.enrol()
+	b, page := s.enter("Ada", "/people")
+	page = b.submit(page, factorPath, "secret.code", strings.ToLower(codes[0])).is(422).has("You typed a recovery code where the app's code belongs")
+	if page.doc.Find(`details[open] [name="secret.recovery"][aria-invalid="true"]`).Length() != 1 {
+		t.Error("the field for a recovery code isn't open")
+	}
+	b.submit(page, factorPath, "secret.recovery", codes[0]).at("/people") // it wasn't used up
 }

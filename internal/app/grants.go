@@ -39,7 +39,7 @@ func (f grantForm) check() error {
 	if f.Role != "" || f.Where == "" && strings.TrimSpace(f.Toolkit) == "" {
 		return nil
 	}
-	return problem.InvalidFields("Nothing was saved. Correct what is marked and send again.", map[string]string{"role": "Choose the role to add there, or clear where and toolkit."})
+	return problem.InvalidFields("Nothing was saved. Correct what is marked and send again.", map[string]string{"role": "Choose the role to add there, or choose all projects and clear the toolkit."})
 }
 
 func readGrant(text string) access.Grant {
@@ -71,29 +71,29 @@ func (b rulebook) grantFields(f grantForm, have []access.Grant, wrong map[string
 			v.Narrow = append(v.Narrow, templates.CheckView{Name: "roles", Value: text, Text: grantWords(text, b.names), Checked: slices.Contains(f.Roles, text)})
 		}
 	}
-	v.Role = templates.SelectView{Name: "role", Label: "Add a role", Complaint: wrong["role"], Options: []templates.OptionView{{Text: "None", Selected: f.Role == ""}}}
+	v.Role = templates.SelectView{Name: "role", Label: "Role to add", Complaint: wrong["role"], Options: []templates.OptionView{{Text: "None", Selected: f.Role == ""}}}
 	for _, r := range b.allRoles() {
 		if slices.ContainsFunc(r.Allows, access.Permission.InProjects) {
 			v.Role.Options = append(v.Role.Options, templates.OptionView{Value: string(r.ID), Text: r.Name, Selected: f.Role == string(r.ID)})
 		}
 	}
-	v.Where = templates.SelectView{Name: "where", Label: "Where", Options: b.whereOptions(f.Where)}
-	v.Toolkit = templates.InputView{Name: "toolkit", Label: "Toolkit", Value: f.Toolkit, Optional: true, Code: true, Complete: "off", Complaint: wrong["toolkit"], Hint: "For one toolkit alone, as Composio names it, such as github."}
+	v.Where = templates.SelectView{Name: "where", Label: "In which projects", Options: b.whereOptions(f.Where)}
+	v.Toolkit = templates.InputView{Name: "toolkit", Label: "Toolkit", Value: f.Toolkit, Optional: true, Code: true, Complete: "off", Complaint: wrong["toolkit"], Hint: "This one alone, as Composio names it, such as github."}
 	return v
 }
 
 func (b rulebook) whereOptions(chosen string) []templates.OptionView {
-	options := []templates.OptionView{{Text: "In all projects", Selected: chosen == ""}}
+	options := []templates.OptionView{{Text: "All projects", Selected: chosen == ""}}
 	add := func(s access.Scope, text string) {
 		value := strings.TrimSpace(access.Grant{Scope: s}.String())
 		options = append(options, templates.OptionView{Value: value, Text: text, Selected: value == chosen})
 	}
 	for _, e := range mirror.Environments() {
-		add(access.Scope{Environment: e}, "In every "+e+" project")
+		add(access.Scope{Environment: e}, "All "+e+" projects")
 	}
 	for _, p := range b.projects {
 		if !p.Archived() {
-			add(access.Scope{Project: p.ID}, "In "+p.Name)
+			add(access.Scope{Project: p.ID}, "Only "+p.Name)
 		}
 	}
 	return options

@@ -25,19 +25,29 @@ func grantWords(line string, n names) string {
 	return strings.TrimSpace(roleWord(g.Role, n) + " " + scopeWords(g.Scope, n))
 }
 
+// grantList says several grants in one sentence. A comma keeps apart where one ends
+// that holds somewhere.
+func grantList(lines []string, n names) string {
+	words := ruleWords("roles", lines, n)
+	if len(words) > 1 && slices.ContainsFunc(lines[:len(lines)-1], func(line string) bool { return strings.Contains(line, ":") }) {
+		words[len(words)-2] += ","
+	}
+	return listed(words, "and")
+}
+
 // scopeWords say where a grant holds, nothing if that is everywhere.
 func scopeWords(s access.Scope, n names) string {
 	var where []string
+	if s.Toolkit != "" {
+		where = append(where, "for toolkit "+s.Toolkit)
+	}
 	switch {
 	case s.Project != "":
 		where = append(where, "in "+n.of(s.Project))
 	case s.Environment != "":
 		where = append(where, "in "+s.Environment)
 	}
-	if s.Toolkit != "" {
-		where = append(where, "toolkit "+s.Toolkit)
-	}
-	return strings.Join(where, ", ")
+	return strings.Join(where, " ")
 }
 
 // roleList names the roles that somebody holds, wherever they do.

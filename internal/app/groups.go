@@ -47,8 +47,13 @@ func (s *Server) groups(c echo.Context) error {
 	if may {
 		v.New = groupsPath + "/new"
 	}
+	var given []string
 	for _, g := range b.rules.Groups {
 		v.Rows = append(v.Rows, b.groupRow(g, may))
+		given = append(given, grantFormOf(g.Grants).Roles...)
+	}
+	if err := s.warnOfToolkits(c.Request().Context(), &v.Page.Notices, given, b.names); err != nil {
+		return err
 	}
 	return page(c, templates.Groups(v))
 }
@@ -59,7 +64,7 @@ func (b rulebook) groupRow(g access.Group, may bool) templates.RuleRowView {
 		v.Text = listed(ruleWords("members", all, b.names), "and")
 	}
 	if len(g.Grants) > 0 {
-		v.Note = "Gives " + listed(ruleWords("roles", grantFormOf(g.Grants).Roles, b.names), "and") + "."
+		v.Note = "Gives " + grantList(grantFormOf(g.Grants).Roles, b.names) + "."
 	}
 	if b.named(g.ID) {
 		v.Badge = templates.BadgeView{Text: "In a policy", Tone: "info"}
@@ -191,6 +196,9 @@ func (s *Server) groupPage(c echo.Context, b rulebook, g access.Group, in groupF
 		if chosen := slices.Contains(in.Members, u.ID); chosen || u.State != access.Disabled {
 			v.Boxes = append(v.Boxes, templates.CheckView{Name: "members", Value: u.ID, Text: u.Name, Hint: rolesOf(u), Checked: chosen})
 		}
+	}
+	if err := s.warnOfToolkits(c.Request().Context(), &v.Notices, grantFormOf(g.Grants).Roles, b.names); err != nil {
+		return err
 	}
 	return s.ruleForm(c, v, change.KindGroup, in.Reason, complaint)
 }

@@ -24,6 +24,8 @@ func ruleObject(e audit.Entry) templates.LinkView {
 		return templates.LinkView{Text: e.Object.Name, URL: groupsPath}
 	case "custom_role":
 		return templates.LinkView{Text: e.Object.Name, URL: rolesPath}
+	case "directory_client":
+		return templates.LinkView{Text: e.Object.Name, URL: directoriesPath}
 	}
 	return templates.LinkView{Text: e.Object.Name, URL: policiesPath}
 }

@@ -115,6 +115,7 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"group.renamed", "Group renamed by the directory", "renamed, as the directory says, the group", ""},
 	{"group.unprovisioned", "Group left the directory", "took out of the directory the group", ""},
 	{"directory.client_made", "Directory client made", "made a client for a directory:", ""},
+	{"directory.token_made", "Directory client's token shown", "had the token made and shown of the directory client", ""},
 	{"directory.client_revoked", "Directory client revoked", "revoked the client of a directory:", ""},
 	{"directory.client_refused", "Directory client refused", "was refused as a client of a directory", ""},
 	{"user.groups_set", "Groups read at sign-in", "has, by an identity provider, other groups:", ""},

@@ -61,7 +61,7 @@ func (s *Server) invite(c echo.Context, in personForm) (access.User, string, tem
 		u, token, err := s.access.Invite(ctx, reader(c), p)
 		return u, token, asked, err
 	}
-	if err := s.changes.CheckReason(in.Reason); err != nil {
+	if err := problem.Join(s.access.CheckPerson(p), s.changes.CheckReason(in.Reason)); err != nil {
 		return access.User{}, "", asked, err
 	}
 	p.Roles = []access.Role{access.Viewer}

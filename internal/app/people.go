@@ -41,13 +41,17 @@ func (s *Server) peoplePage(c echo.Context, in personForm, link templates.OneTim
 			return err
 		}
 	}
+	n, err := s.names(c)
+	if err != nil {
+		return err
+	}
 	users, err := s.store.Users(c.Request().Context())
 	if err != nil {
 		return err
 	}
 	v := templates.PeopleView{Page: frame, Tabs: peopleTabs(c, "People"), MayInvite: reader(c).May(access.ManagePeople) && !s.access.LocalClosed(), Link: link}
 	for _, u := range users {
-		v.Rows = append(v.Rows, personRow(u, addressFor(reader(c), u), s.now()))
+		v.Rows = append(v.Rows, personRow(u, addressFor(reader(c), u), n, s.now()))
 	}
 	if v.MayInvite {
 		wrong := fieldComplaints(complaint)

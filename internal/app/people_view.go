@@ -1,6 +1,7 @@
 package app
 
 import (
+	"slices"
 	"time"
 
 	"gatehouse/internal/access"
@@ -16,13 +17,15 @@ func addressFor(reader access.Reader, u access.User) string {
 	return ""
 }
 
-func personRow(u access.User, address string, now time.Time) templates.PersonRowView {
+func personRow(u access.User, address string, n names, now time.Time) templates.PersonRowView {
 	v := templates.PersonRowView{
 		Name: u.Name, Email: address, URL: templates.Local(personPath(u.ID)), Avatar: face(u.Name, u.ID),
 		State: userBadge(u.State), LastSeen: ago(u.LastSignIn, now),
 	}
-	for _, name := range roleList(u) {
-		v.Roles = append(v.Roles, templates.BadgeView{Text: name})
+	held := grantFormOf(u.Grants).Roles
+	slices.Sort(held)
+	for _, line := range slices.Compact(held) {
+		v.Roles = append(v.Roles, templates.BadgeView{Text: grantWords(line, n)})
 	}
 	return v
 }

@@ -41,7 +41,7 @@ func (s *Server) personPage(c echo.Context, u access.User, in personEdit, compla
 	v.Tabs = personTabs(c, u, "Account")
 	v.Page, v.Link, v.Complaints = frame, in.link, complaintsView(complaint, fieldLabels)
 	v.Evidence = s.evidenceLink(c, personPath(u.ID))
-	if v.Notices, err = s.roleRequests(c, u, n); err != nil {
+	if err := s.roleNotices(c, u, n, &v); err != nil {
 		return err
 	}
 	if typed := s.typed(c); typed.Has("reason") && complaint == nil {
@@ -112,31 +112,33 @@ func (s *Server) personActions(c echo.Context, u access.User, v *templates.Perso
 	}
 }
 
-// roleRequests tells of open requests for other roles of somebody.
-func (s *Server) roleRequests(c echo.Context, u access.User, n names) ([]templates.NoticeView, error) {
-	open := true
-	found, err := s.store.Requests(c.Request().Context(), store.RequestQuery{Reader: reader(c).User, Config: u.ID, Open: &open, Limit: 10})
+// roleNotices tell of open requests for other roles of somebody, and warn of toolkits
+// that there are not.
+func (s *Server) roleNotices(c echo.Context, u access.User, n names, v *templates.PersonView) error {
+	open, ctx := true, c.Request().Context()
+	found, err := s.store.Requests(ctx, store.RequestQuery{Reader: reader(c).User, Config: u.ID, Open: &open, Limit: 10})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var out []templates.NoticeView
+	grants := grantFormOf(u.Grants).Roles
 	for _, one := range found {
-		r, err := s.store.Request(c.Request().Context(), one.ID)
+		r, err := s.store.Request(ctx, one.ID)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, it := range r.Revision.Items {
 			if it.Kind != change.KindRoles || it.Target != u.ID {
 				continue
 			}
-			out = append(out, templates.NoticeView{
-				Tone: "info", Title: "Other roles were requested: " + listed(ruleWords("roles", it.Set["roles"], n), "and") + ".",
+			grants = append(grants, it.Set["roles"]...)
+			v.Notices = append(v.Notices, templates.NoticeView{
+				Tone: "info", Title: "Other roles were requested: " + grantList(it.Set["roles"], n) + ".",
 				Text: r.Author.Name + " asked for them; the request is " + r.State.Words() + ".",
 				Link: templates.LinkView{Text: "See the request", URL: templates.Local(changePath(r.ID))},
 			})
 		}
 	}
-	return out, nil
+	return s.warnOfToolkits(ctx, &v.Notices, grants, n)
 }
 
 // personRoles asks for other roles of a person.

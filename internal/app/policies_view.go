@@ -53,13 +53,16 @@ func (s *Server) names(c echo.Context) (names, error) {
 	for _, r := range rules.Roles {
 		n[string(r.ID)] = r.Name
 	}
+	for _, p := range s.signon.Choices() {
+		n[p.ID] = p.Name
+	}
 	return n, err
 }
 
 // policySentence is a policy as a reader says it.
 func policySentence(p change.Policy, n names) string {
 	if p.Subject == change.AboutRules {
-		return "Changing policies, roles, groups, freeze windows and the break-glass list " + asks(p, n)
+		return "Changing policies, roles, groups, directory clients, freeze windows and the break-glass list " + asks(p, n)
 	}
 	where := "Everywhere"
 	switch {

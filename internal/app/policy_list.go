@@ -42,7 +42,7 @@ func (b rulebook) policiesView(may bool, now time.Time) templates.PoliciesView {
 
 // root says who decides about the rules where no policy does.
 func (b rulebook) root(v *templates.PoliciesView) {
-	v.RootHint = "Policies, roles, groups, freeze windows and the break-glass list change by change requests themselves. This never asks for more people than there are."
+	v.RootHint = "Policies, roles, groups, directory clients, freeze windows and the break-glass list change by change requests themselves. This never asks for more people than there are."
 	if !b.rules.Governed() {
 		v.RootHint = "Until the first policy asks for an approval, an admin sets the rules alone."
 	}

@@ -131,6 +131,8 @@ func (s *site) lived() func(path string) string {
 	s.someReview()
 	s.someSink()
 	author, admin := s.Person("Author", access.Editor), s.Person("Ruth", access.Admin)
+	_, directory := s.Client(admin, "Okta", "")
+	s.directory = directory.Reveal()
 	s.Person("Anna", access.Approver) // without one no policy could ask for approval
 	a := s.Config(rig.OwnOAuth)
 	done, err := s.Changes.ProposeSwitch(s.T.Context(), author, proposal(s), []string{a.ID}, false)

@@ -196,6 +196,10 @@ func TestInviteWhenGoverned(t *testing.T) {
 	if f := bad.form("/people"); f.Get("name") != "Edda" || f.Get("roles") != "approver" {
 		t.Errorf("the form holds %v", f)
 	}
+	wrong := b.submit(page, "/people", "name", "", "email", "edda at home", "roles", "approver").is(422).has("Say why", "Enter a name", "Enter an e-mail address")
+	if f := wrong.form("/people"); f.Get("email") != "edda at home" || f.Get("roles") != "approver" {
+		t.Errorf("the form holds %v", f)
+	}
 	b.submit(bad, "/people", "reason", "joins the reviewers").is(200).has("Hand this link to Edda", "Edda is a viewer. The roles Approver were requested.", "See the request")
 	a, err := s.Store.AccountByEmail(t.Context(), "edda@example.com")
 	if err != nil || len(a.Grants) != 1 || !a.Has(access.Viewer) {

@@ -29,6 +29,8 @@ func ruleTitle(it change.Item, n names) string {
 		return "Change the break-glass list"
 	case change.KindFreeze:
 		return verb + " the freeze window " + it.Name
+	case change.KindClient:
+		return "Make the directory client " + it.Name
 	case change.KindProject:
 		return "Change the environment of " + it.Name
 	}
@@ -81,7 +83,7 @@ func ruleDiff(it change.Item, n names) templates.DiffView {
 // ruleFields are the fields of rules in the order in which they are shown.
 var ruleFields = map[change.Kind][]string{
 	change.KindProject: {"environment"}, change.KindRoles: {"roles"}, change.KindGroup: {"name", "members", "roles", "external"}, change.KindCustomRole: {"name", "permissions"}, change.KindBreakGlass: {"people"},
-	change.KindFreeze: {"name", "project", "environment", "from", "until"},
+	change.KindClient: {"name", "directory", "days", "giving"}, change.KindFreeze: {"name", "project", "environment", "from", "until"},
 }
 
 func policyRow(it change.Item, n names) templates.DiffRowView {
@@ -107,7 +109,7 @@ func policyText(v mirror.Values, n names) string {
 // ruleRow shows one field of a rule, before and after.
 func ruleRow(field string, before, after []string, n names) templates.DiffRowView {
 	row := diffRow(field, ruleWords(field, before, n), ruleWords(field, after, n))
-	if field == "members" || field == "people" || field == "groups" || field == "external" || field == "permissions" || field == "roles" || field == "steps" || field == "operations" {
+	if field == "members" || field == "people" || field == "groups" || field == "external" || field == "giving" || field == "permissions" || field == "roles" || field == "steps" || field == "operations" {
 		row = listRow(field, ruleWords(field, before, n), ruleWords(field, after, n))
 	}
 	return row
@@ -139,6 +141,12 @@ func ruleWords(field string, values []string, n names) []string {
 			v = grantWords(v, n)
 		case "permissions":
 			v = permissionName(access.Permission(v))
+		case "giving":
+			v = givingWords(v, n)
+		case "directory":
+			v = n.of(v)
+		case "days":
+			v += " days"
 		case "environment":
 			v = capital(v)
 		case "members", "people", "project", "groups":
@@ -166,7 +174,7 @@ var conditionWords = map[change.Condition]string{
 }
 
 var subjectWords = map[change.Subject]string{
-	change.AboutConfigs: "Changes of auth configs", change.AboutRules: "Changes of policies, roles, groups, freeze windows and the break-glass list",
+	change.AboutConfigs: "Changes of auth configs", change.AboutRules: "Changes of policies, roles, groups, directory clients, freeze windows and the break-glass list",
 }
 
 // stepWords says one line of a policy's steps.
@@ -177,6 +185,32 @@ func stepWords(line string, n names) string {
 	}
 	at := len(p.Steps) - 1
 	return "Step " + number(at+1) + ": " + needWords(p.Steps[at][0], n)
+}
+
+// givingWords says what a group gives those whom its directory puts into it.
+func givingWords(line string, n names) string {
+	group, grants, named := change.Giving(line)
+	what := ruleWords("roles", grants, n)
+	if named {
+		what = append(what, "named in a policy")
+	}
+	return n.of(group) + " (" + strings.Join(what, ", ") + ")"
+}
+
+// agreedTo says what it means that there is a client.
+func agreedTo(it change.Item, n names) string {
+	text := "Whoever holds its token decides who exists in " + directoryWords(it.Set["directory"], n) + " and who is in the groups it keeps"
+	if len(it.Set["giving"]) == 0 {
+		return text + ". None of them gives anything so far."
+	}
+	return text + ": " + strings.Join(ruleWords("giving", it.Set["giving"], n), ", ") + "."
+}
+
+func directoryWords(id []string, n names) string {
+	if len(id) == 0 {
+		return "the directory"
+	}
+	return "the directory of " + n.of(id[0])
 }
 
 func roleTexts(roles []access.Role) []string {

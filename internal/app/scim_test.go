@@ -34,8 +34,7 @@ func newDir(t *testing.T, provider string) *dir {
 	t.Helper()
 	d := &dir{federated: newFederated(t)}
 	d.admin = d.Person("Ada", access.Admin)
-	_, text, err := d.Access.MakeClient(t.Context(), d.admin, "Okta", provider, 30)
-	d.must(err)
+	_, text := d.Client(d.admin, "Okta", provider)
 	d.token = text.Reveal()
 	return d
 }
@@ -440,8 +439,7 @@ func TestDirectoryReach(t *testing.T) {
 		t.Error(got)
 	}
 	// Another directory's clients see none of them.
-	_, text, err := d.Access.MakeClient(t.Context(), d.admin, "Other", "partner", 30)
-	d.must(err)
+	_, text := d.Client(d.admin, "Other", "partner")
 	d.token = text.Reveal()
 	d.ask("GET", "/Users/"+olga, nil, 404)
 	if got := d.ask("GET", "/Users", nil, 200); got["totalResults"] != 0.0 {

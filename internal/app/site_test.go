@@ -28,6 +28,8 @@ type site struct {
 	*rig.Rig
 	server *Server
 	url    string
+
+	directory string // token of a directory's client, once the site is lived in
 }
 
 func newSite(t testing.TB, o sandbox.Options) *site {

@@ -78,7 +78,7 @@ func (s *Server) viewForm(c echo.Context, b rulebook, in viewInput, complaint er
 	wrong := fieldComplaints(complaint)
 	v := templates.ViewFormView{
 		Form: s.newForm(c, viewPath), Role: templates.SelectView{Name: "role", Label: "Role", Complaint: wrong["role"]},
-		Where: templates.SelectView{Name: "where", Label: "Where", Options: b.whereOptions(in.Where), Complaint: wrong["where"]},
+		Where: templates.SelectView{Name: "where", Label: "In which projects", Options: b.whereOptions(in.Where), Complaint: wrong["where"]},
 	}
 	for _, r := range b.allRoles() {
 		v.Role.Options = append(v.Role.Options, templates.OptionView{Value: string(r.ID), Text: r.Name, Selected: in.Role == string(r.ID)})

@@ -167,7 +167,7 @@ var fieldLabels = map[string]string{
 	"url": "Address", "address": "Address", "topics": "Events",
 	"connections_over": "Connections", "subject": "About", "from": "From", "until": "Until", "project": "Project", "zone": "Time zone",
 	"scope": "Where", "conclusion": "What it came to", "left": "Why people are left undecided", "comment": "Why", "role": "Role", "where": "Where", "permissions": "Allows to", "steps": "Approvals", "members": "Members", "groups": "Groups", "external": "Ids elsewhere", "people": "People", "toolkit": "Toolkit", "operations": "Operations",
-	"condition": "Condition", "reason": "Reason", "may": "What it may do", "projects": "Projects", "days": "How long it lasts", "expires": "Ends", fieldReaders: "Who may read its history", "filter": "Filter",
+	"condition": "Condition", "reason": "Reason", "may": "What it may do", "projects": "Projects", "days": "How long it lasts", "directory": "Sign-in through", "giving": "What its groups give", "expires": "Ends", fieldReaders: "Who may read its history", "filter": "Filter",
 }
 
 func fieldLabel(name string) string {

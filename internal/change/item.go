@@ -27,12 +27,13 @@ type Kind string
 const (
 	KindConfig     Kind = "auth_config"
 	KindPolicy     Kind = "policy"
-	KindRoles      Kind = "role"        // the roles of a person
-	KindGroup      Kind = "group"       // a group's name, members and roles
-	KindCustomRole Kind = "custom_role" // a role that people made
-	KindBreakGlass Kind = "break_glass" // the break-glass list
-	KindFreeze     Kind = "freeze"      // a freeze window
-	KindProject    Kind = "project"     // the environment of a project, which decides its policies
+	KindRoles      Kind = "role"             // the roles of a person
+	KindGroup      Kind = "group"            // a group's name, members and roles
+	KindCustomRole Kind = "custom_role"      // a role that people made
+	KindBreakGlass Kind = "break_glass"      // the break-glass list
+	KindFreeze     Kind = "freeze"           // a freeze window
+	KindProject    Kind = "project"          // the environment of a project, which decides its policies
+	KindClient     Kind = "directory_client" // a client of a directory, which says who is in its groups
 )
 
 // An Item is the part of a revision that is about one auth config or one rule.

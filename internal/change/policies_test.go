@@ -235,6 +235,10 @@ func TestProjectsKeepTheirPolicies(t *testing.T) {
 	if err := b.Changes.MayReset(t.Context(), off); !problem.Is(err, problem.Forbidden) {
 		t.Errorf("a reset of an approver who is disabled: %v", err)
 	}
+	off.State = access.Invited // whoever has their link becomes active by it
+	if err := b.Changes.MayReset(t.Context(), off); !problem.Is(err, problem.Forbidden) {
+		t.Errorf("a link for an approver who is invited: %v", err)
+	}
 	if err := b.Changes.MayReset(t.Context(), b.editor.User); err != nil {
 		t.Errorf("a reset link for an editor: %v", err)
 	}

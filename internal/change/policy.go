@@ -15,7 +15,7 @@ type Subject string
 // The subjects.
 const (
 	AboutConfigs Subject = "auth_configs" // changes of auth configs
-	AboutRules   Subject = "rules"        // changes of policies, roles, groups, freeze windows and the break-glass list
+	AboutRules   Subject = "rules"        // changes of policies, roles, groups, directory clients, freeze windows and the break-glass list
 )
 
 // A Condition narrows a policy to some changes.
@@ -170,6 +170,7 @@ type Rules struct {
 	Roles      []access.CustomRole
 	BreakGlass []string // ids of people who may apply without approval; empty: nobody
 	Freezes    []Freeze
+	Clients    []access.Client // of directories, that weren't revoked
 
 	Environments map[string]string // of the projects, by id
 }

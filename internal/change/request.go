@@ -288,7 +288,7 @@ func (r *Request) Takes() access.Permission {
 		switch it.Kind {
 		case KindConfig:
 			return access.ProposeChange
-		case KindRoles, KindGroup, KindCustomRole:
+		case KindRoles, KindGroup, KindCustomRole, KindClient:
 			return access.ManagePeople
 		}
 	}

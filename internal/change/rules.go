@@ -31,6 +31,9 @@ const (
 	fieldUntil       = "until"
 	fieldPermissions = "permissions"
 	fieldExternal    = "external"
+	fieldDirectory   = "directory"
+	fieldDays        = "days"
+	fieldGiving      = "giving"
 )
 
 func one(s string) []string {

@@ -24,6 +24,7 @@ func (s *Service) applyRules(r *Request, t table, effect *Effect) error {
 		if err == nil && !t.managed(append(slices.Clone(effect.Rules), change)) {
 			err = problem.New(problem.Conflict, "Nobody would manage people any more. Make somebody else an admin first.")
 		}
+		change.Client.MadeBy = r.Author.ID
 		if p := problem.Of(err); p != nil {
 			r.enter(Failed, p.Message, t.now)
 			effect.Rules = nil
@@ -97,6 +98,8 @@ func (r Rules) values(it Item, people []access.User) mirror.Values {
 				return f.values()
 			}
 		}
+	case KindClient:
+		return mirror.Values{fieldGiving: r.giving(first(it.Set[fieldDirectory]))}
 	case KindProject:
 		return mirror.Values{fieldEnvironment: one(r.Environments[it.Target])}
 	case KindBreakGlass:
@@ -111,7 +114,7 @@ func (r Rules) values(it Item, people []access.User) mirror.Values {
 	return mirror.Values{}
 }
 
-var ruleIDs = map[Kind]string{KindPolicy: "pol_", KindGroup: "grp_", KindFreeze: "frz_", KindCustomRole: "rol_"}
+var ruleIDs = map[Kind]string{KindPolicy: "pol_", KindGroup: "grp_", KindFreeze: "frz_", KindCustomRole: "rol_", KindClient: "scm_"}
 
 // ruleChange is what an item does to our database.
 func (it Item) ruleChange(t table) (RuleChange, error) {
@@ -136,6 +139,8 @@ func (it Item) ruleChange(t table) (RuleChange, error) {
 		if c.Group, err = it.group(c.ID, t.rules); err == nil && c.Delete && slices.ContainsFunc(t.rules.Policies, func(p Policy) bool { return p.names(c.ID) }) {
 			err = problem.New(problem.Conflict, "A policy names this group. Change the policy first.")
 		}
+	case KindClient:
+		c.Client, err = it.client(c.ID, t)
 	case KindProject:
 		c.Environment = first(it.Set[fieldEnvironment])
 	case KindBreakGlass:
@@ -215,6 +220,9 @@ func (it Item) ruleEvent(r *Request, c RuleChange) audit.Event {
 	}
 	if it.Kind == KindRoles {
 		e.Action, e.Object.Kind = "user.roles_set", "user"
+	}
+	if it.Kind == KindClient {
+		e.Action = "directory.client_made"
 	}
 	if it.Kind == KindProject {
 		e.Project = it.Target

@@ -197,9 +197,7 @@ func (s *Service) MayReset(ctx context.Context, u access.User) error {
 	if err != nil {
 		return err
 	}
-	if u.State == access.Disabled {
-		u.State = access.Active // they may be enabled again
-	}
+	u.State = access.Active // as who is invited or disabled may be before long
 	if rules.Governed() && (u.May(access.ApproveChange) || slices.Contains(rules.BreakGlass, u.ID)) {
 		return problem.New(problem.Forbidden, "%s may approve changes or is on the break-glass list. Who makes a reset link could use it, so an operator makes theirs on the server: console user reset %s.", u.Name, u.Email)
 	}

@@ -8,6 +8,7 @@ package problem
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 )
 
@@ -47,6 +48,32 @@ func New(kind Kind, format string, args ...any) *Error {
 // InvalidFields makes a problem of kind [Invalid] with a complaint per field.
 func InvalidFields(message string, fields map[string]string) *Error {
 	return &Error{Kind: Invalid, Message: message, Fields: fields}
+}
+
+// Join makes one problem of what several checks complained about: the message of the
+// first, with the fields of all. An error that is no complaint about fields stands
+// for all of them. Without any it returns nil.
+func Join(errs ...error) error {
+	var first *Error
+	for _, err := range errs {
+		if err == nil {
+			continue
+		}
+		p := Of(err)
+		if p == nil || p.Kind != Invalid {
+			return err
+		}
+		if first == nil {
+			c := *p
+			c.Fields = map[string]string{}
+			first = &c
+		}
+		maps.Copy(first.Fields, p.Fields)
+	}
+	if first == nil {
+		return nil
+	}
+	return first
 }
 
 // Because returns a copy of e that wraps cause. Readers never see the cause;

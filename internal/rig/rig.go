@@ -168,6 +168,16 @@ func (r *Rig) Person(name string, roles ...access.Role) access.Reader {
 	return access.Reader{User: u, Origin: access.Origin{IP: "192.0.2.1", Agent: "test"}}
 }
 
+// Client makes a client of a directory where nobody has to agree, and its token.
+func (r *Rig) Client(by access.Reader, name, directory string) (access.Client, secret.Value) {
+	r.T.Helper()
+	asked, err := r.Changes.ProposeClient(r.T.Context(), by, "", name, directory, 30)
+	r.must(err)
+	one, text, err := r.Access.ClientToken(r.T.Context(), by, r.Settled(asked.ID).Progress[0].Target)
+	r.must(err)
+	return one, text
+}
+
 // Config returns the first config of the mirror that fits.
 func (r *Rig) Config(fits func(mirror.AuthConfig) bool) mirror.AuthConfig {
 	r.T.Helper()

@@ -6,7 +6,6 @@ import (
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
-	"gatehouse/internal/problem"
 )
 
 const clientColumns = "id, key, name, directory, made_by, created_at, expires_at, revoked_at, last_used_at, last_used_ip"
@@ -39,22 +38,21 @@ func (s *Store) Clients(ctx context.Context) ([]access.Client, error) {
 	return all, err
 }
 
-// AddClient implements [access.ClientStore].
-func (s *Store) AddClient(ctx context.Context, c access.Client, e audit.Event) error {
-	return s.write(ctx, func(t *tx) error {
-		var good int
-		if err := t.row("SELECT count(*) FROM scim_client WHERE revoked_at = 0 AND expires_at > $1", micros(t.now)).Scan(&good); err != nil {
-			return err
-		}
-		if good >= access.MostClients {
-			return problem.New(problem.Conflict, "There are %d clients, which is the most. Revoke one that isn't used any more.", good)
-		}
-		if err := t.exec("INSERT INTO scim_client ("+clientColumns+", refused_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, '', 0)",
-			c.ID, c.Key[:], c.Name, c.Directory, c.MadeBy, micros(c.CreatedAt), micros(c.ExpiresAt)); err != nil {
-			return err
-		}
-		return t.record(e)
-	})
+// readClients reads the clients that weren't revoked.
+func readClients(each reading) ([]access.Client, error) {
+	var all []access.Client
+	err := each(func(row scanner) error {
+		c, err := scanClient(row)
+		all = append(all, c)
+		return err
+	}, "SELECT "+clientColumns+" FROM scim_client WHERE revoked_at = 0 ORDER BY created_at, id")
+	return all, err
+}
+
+// addClient adds a client that has no token yet.
+func (t *tx) addClient(c access.Client) error {
+	return t.exec("INSERT INTO scim_client ("+clientColumns+", refused_at) VALUES ($1, NULL, $2, $3, $4, $5, $6, 0, 0, '', 0)",
+		c.ID, c.Name, c.Directory, c.MadeBy, micros(c.CreatedAt), micros(c.ExpiresAt))
 }
 
 func (t *tx) client(id string) (access.Client, error) {
@@ -73,7 +71,11 @@ func (s *Store) UpdateClient(ctx context.Context, id string, fn func(*access.Cli
 		if err != nil {
 			return err
 		}
-		if err := t.exec("UPDATE scim_client SET revoked_at = $2 WHERE id = $1", c.ID, micros(c.RevokedAt)); err != nil {
+		var key []byte
+		if !c.Waits() {
+			key = c.Key[:]
+		}
+		if err := t.exec("UPDATE scim_client SET key = $2, revoked_at = $3 WHERE id = $1", c.ID, key, micros(c.RevokedAt)); err != nil {
 			return err
 		}
 		return t.record(e)

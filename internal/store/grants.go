@@ -111,12 +111,16 @@ func readGroups(each reading, roles []access.CustomRole) ([]access.Group, error)
 	}
 	err = each(func(row scanner) error {
 		var g access.Group
-		err := row.Scan(&g.ID, &g.Name)
-		g.Grants = grants[g.ID]
+		var kept bool
+		var directory string
+		err := row.Scan(&g.ID, &g.Name, &kept, &directory)
+		if g.Grants = grants[g.ID]; kept {
+			g.Keeper = access.DirectorySource(directory)
+		}
 		at[g.ID] = len(all)
 		all = append(all, g)
 		return err
-	}, "SELECT id, name FROM user_group ORDER BY name, id")
+	}, "SELECT g.id, g.name, s.group_id IS NOT NULL, coalesce(s.directory, '') FROM user_group g LEFT JOIN scim_group s ON s.group_id = g.id ORDER BY g.name, g.id")
 	if err != nil {
 		return nil, err
 	}

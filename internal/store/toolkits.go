@@ -25,6 +25,19 @@ func (s *Store) Toolkits(ctx context.Context, projectID string) ([]mirror.Toolki
 	return all, fromMicros(readAt), err
 }
 
+// ToolkitIn tells of each project whose list of toolkits was read whether a toolkit
+// is in it.
+func (s *Store) ToolkitIn(ctx context.Context, slug string) (map[string]bool, error) {
+	has := map[string]bool{}
+	return has, s.each(ctx, func(row scanner) error {
+		var project string
+		var in int
+		err := row.Scan(&project, &in)
+		has[project] = in > 0
+		return err
+	}, "SELECT project_id, SUM(CASE WHEN slug = $1 THEN 1 ELSE 0 END) FROM toolkit GROUP BY project_id", slug)
+}
+
 // SaveToolkits implements [mirror.Store].
 func (s *Store) SaveToolkits(ctx context.Context, projectID string, all []mirror.Toolkit, at time.Time) error {
 	return s.quiet(ctx, mirrorData, func(t *tx) error {

@@ -132,6 +132,9 @@ func readRules(each reading) (change.Rules, error) {
 	if r.Groups, err = readGroups(each, r.Roles); err != nil {
 		return r, err
 	}
+	if r.Clients, err = readClients(each); err != nil {
+		return r, err
+	}
 	err = errors.Join(
 		each(func(row scanner) error {
 			var p change.Policy
@@ -212,6 +215,8 @@ func (t *tx) changeRule(c change.RuleChange) error {
 	case change.KindProject:
 		t.moved = true
 		return t.exec("UPDATE project SET environment = $2 WHERE id = $1", c.ID, c.Environment)
+	case change.KindClient:
+		return t.addClient(c.Client)
 	case change.KindFreeze:
 		if c.Delete {
 			return t.exec("DELETE FROM freeze_window WHERE id = $1", c.ID)

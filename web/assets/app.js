@@ -91,6 +91,23 @@
     }
   });
 
+  // Where rows have a form each, sending one keeps what was typed into the others.
+  const typedRows = 'typed ' + location.pathname;
+  const rowFields = () => $$('form[data-one-of] :is(input, textarea):not([type="hidden"])');
+  document.addEventListener('submit', (event) => {
+    if (!event.target.matches('form[data-one-of]')) return;
+    const others = rowFields().filter((el) => el.form !== event.target && el.value);
+    sessionStorage.setItem(typedRows, JSON.stringify(others.map((el) => [el.id, el.value])));
+  });
+  const restoreRows = () => {
+    const typed = JSON.parse(sessionStorage.getItem(typedRows) ?? '[]');
+    sessionStorage.removeItem(typedRows);
+    for (const [id, value] of typed) {
+      const field = document.getElementById(id);
+      if (field && !field.value) field.value = value;
+    }
+  };
+
   const shortcuts = [
     ['<kbd>/</kbd>', 'Search'],
     ['<kbd>g</kbd> then <kbd>o</kbd> <kbd>c</kbd> <kbd>r</kbd> <kbd>h</kbd> <kbd>p</kbd> <kbd>s</kbd>', 'Overview, auth configs, changes, history, people, settings'],
@@ -176,6 +193,7 @@
   });
   document.addEventListener('DOMContentLoaded', () => {
     setUp(document);
+    if (rowFields().length) restoreRows();
     const complaint = $('#complaints');
     if (complaint) complaint.focus();
   });
