@@ -1,13 +1,16 @@
 package app
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/change"
 	"gatehouse/internal/problem"
+	"gatehouse/internal/rig"
 	"gatehouse/internal/store"
 )
 
@@ -165,4 +168,52 @@ func TestDirectoryAdopts(t *testing.T) {
 	if u := d.account(d.admin.ID); u.Name != "Ada" || u.State != access.Active || d.account(two.ID).Name != "Olga Oidc" {
 		t.Errorf("%+v", u)
 	}
+}
+
+// Who isn't somebody any more at a provider is in no group that it told of them; who
+// is so by another identity there stays in theirs.
+func TestGroupsGoWithTheIdentity(t *testing.T) {
+	d := newDir(t, "corp")
+	group := func(name, external string) string {
+		r, err := d.Changes.ProposeGroup(t.Context(), d.admin, "", access.Group{Name: name, External: []access.ExternalID{{Source: "oidc:corp", ID: external}}})
+		d.must(err)
+		return d.Settled(r.ID).Progress[0].Target
+	}
+	ops, sec := group("Operations", "id-ops"), group("Security", "id-sec")
+	as := func(subject, group string) { d.corp.Person(map[string]any{"sub": subject, "groups": []string{group}}) }
+	in := func(u access.User, want ...string) {
+		t.Helper()
+		if !slices.Equal(u.Groups, want) {
+			t.Errorf("in %v, want %v", u.Groups, want)
+		}
+	}
+
+	olga := d.provision("Olga", anything{"externalId": "old"})
+	as("old", "id-ops")
+	d.through("corp")
+	in(d.account(olga), ops)
+	d.ask("PATCH", "/Users/"+olga, patchOf(anything{"op": "replace", "path": "externalId", "value": "new"}), 200)
+	in(d.account(olga))
+
+	link := func(subject string) {
+		t.Helper()
+		i := access.Identity{Provider: "corp", Issuer: d.corp.URL, Subject: subject}
+		d.must(d.Access.Link(t.Context(), d.admin, access.Arrival{Identity: i, Ticket: access.HashToken(subject), TicketUntil: rig.Now().Add(time.Hour)}))
+	}
+	unlink := func(subject string) {
+		t.Helper()
+		d.must(d.Access.Unlink(t.Context(), d.admin, d.corp.URL, subject))
+	}
+	link("one")
+	link("two")
+	as("one", "id-ops")
+	d.through("corp")
+	as("two", "id-sec")
+	d.through("corp")
+	in(d.account(d.admin.ID), sec)
+	unlink("one")
+	in(d.account(d.admin.ID), sec)
+	link("three") // who never came tells of nothing
+	unlink("two")
+	in(d.account(d.admin.ID))
 }

@@ -191,19 +191,24 @@ func (t *tx) relink(c access.Client, issuer, userID, before, after string) error
 	if issuer == "" || after == "" {
 		return nil
 	}
-	a, known, err := t.accountOf(access.Identity{Issuer: issuer, Subject: after})
-	switch {
-	case err != nil || known && a.ID == userID:
-		return err
-	case known:
-		return problem.New(problem.Conflict, "Somebody signs in with this externalId already.")
-	}
 	i := access.Identity{Provider: c.Directory, Issuer: issuer, Subject: after}
+	a, known, err := t.accountOf(i)
+	if known && a.ID != userID {
+		err = problem.New(problem.Conflict, "Somebody signs in with this externalId already.")
+	}
+	if err != nil {
+		return err
+	}
 	if before != "" && before != after {
 		_, err = t.endSessions(userID, func(one access.Session) bool { return one.Method == i.Source() })
-		err = errors.Join(err, t.exec("DELETE FROM identity WHERE issuer = $1 AND subject = $2 AND user_id = $3", issuer, before, userID))
+		t.people = true
+		err = errors.Join(err, t.exec("DELETE FROM identity WHERE issuer = $1 AND subject = $2 AND user_id = $3", issuer, before, userID),
+			t.exec("DELETE FROM group_member WHERE user_id = $1 AND source = $2", userID, i.Source()))
 	}
-	return errors.Join(err, t.exec("INSERT INTO identity ("+identityColumns+") VALUES ($1, $2, $3, $4, '', $5, 0)", i.Issuer, i.Subject, userID, i.Provider, micros(t.now)))
+	if !known {
+		err = errors.Join(err, t.addIdentity(i, userID))
+	}
+	return err
 }
 
 func (t *tx) saveDirectoryUser(c access.Client, d *access.DirectoryUser, a access.Account) error {
