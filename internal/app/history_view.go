@@ -117,6 +117,7 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"directory.client_made", "Directory client made", "made a client for a directory:", ""},
 	{"directory.token_made", "Directory client's token shown", "had the token made and shown of the directory client", ""},
 	{"directory.client_revoked", "Directory client revoked", "revoked the client of a directory:", ""},
+	{"directory.refused", "Directory refused", "was refused, since nobody would be left who manages people, a change of", ""},
 	{"directory.client_refused", "Directory client refused", "was refused as a client of a directory", ""},
 	{"user.groups_set", "Groups read at sign-in", "has, by an identity provider, other groups:", ""},
 	{"user.identity_linked", "Identity linked", "linked an identity at a provider to", ""},
