@@ -80,6 +80,14 @@ storm: build ## kills and faults at random while people work, then the invariant
 mutants: assets ## plants bugs, wakes one at a time, and requires that a test catches each
 	go test -timeout 20m -count=1 -v -run TestMutants ./internal/mutant
 
+.PHONY: fuzz
+fuzz: assets ## every fuzz target for FUZZTIME (30s) each
+	grep -rl --include='*_test.go' '^func Fuzz' internal | while read -r file; do \
+		for name in $$(grep -oP '^func \KFuzz\w+' "$$file"); do \
+			echo "$$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(or $(FUZZTIME),30s) "./$$(dirname "$$file")"; \
+		done; \
+	done
+
 .PHONY: attack
 attack: build ## sqlmap and wapiti against a running demo, as several of its people; takes about twenty minutes
 	internal/attack/setup.sh && go run ./internal/attack

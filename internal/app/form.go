@@ -215,6 +215,9 @@ func decodeValues(form url.Values, into any) error {
 	known := map[string]bool{}
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Tag.Get("form")
+		if name == "" {
+			continue // it isn't for the form to fill
+		}
 		if prefix, ok := strings.CutSuffix(name, "*"); ok {
 			decodeMap(form, prefix, v.Field(i), known)
 			continue

@@ -170,5 +170,5 @@ func withQuery(path, key, value string) string {
 	q := u.Query()
 	q.Set(key, value)
 	u.RawQuery = q.Encode()
-	return u.RequestURI()
+	return localPath(u.RequestURI()) // what was escaped may not be any more
 }
