@@ -141,6 +141,8 @@ var actionNames = []struct{ action, name, did, more string }{
 	{"history.restored", "History taken back", "started on an older state of", ""},
 	{"history.archived", "History archived", "wrote the archive", ""},
 	{"history.pruned", "Entries removed", "removed from the database the entries that are in", ""},
+	{"keys.rotated", "Key changed", "sealed everything with another key, of", ""},
+	{"database.backed_up", "Backup made", "made a backup of", ""},
 	{"history.verify_asked", "Verification asked for", "asked for a verification of", ""},
 	{"search.saved", "Search saved", "saved the search", ""},
 	{"search.edited", "Search edited", "edited the saved search", ""},
