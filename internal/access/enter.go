@@ -56,7 +56,7 @@ func (p *Prover) Finish(ctx context.Context, token string, a Attempt, from Origi
 	if u.State != Active {
 		return "", tooLate() // it ended when that was changed
 	}
-	return p.enter(ctx, u, proving{by, a, token, forFactor}, Proof{Method: one.Method, Strong: true}, key, from)
+	return p.enter(ctx, u, proving{by: by, attempt: a, browser: token, purpose: forFactor}, Proof{Method: one.Method, Strong: true}, key, from)
 }
 
 // enter starts a session once an attempt proves who somebody is. Attempts count by
@@ -105,7 +105,7 @@ func (p *Prover) SignIn(ctx context.Context, a Attempt, browser string, from Ori
 	case err != nil:
 		return "", err
 	default:
-		return p.enter(ctx, u, proving{by, a, browser, forSignIn}, Proof{Method: MethodPasskey, Strong: true}, TokenHash{}, from)
+		return p.enter(ctx, u, proving{by: by, attempt: a, browser: browser, purpose: forSignIn}, Proof{Method: MethodPasskey, Strong: true}, TokenHash{}, from)
 	}
 	err = p.people.store.TakeGuess(ctx, "ip:"+from.IP, func(g *Guess) error { return g.takeAddress(p.people.now()) })
 	if err != nil {
@@ -121,7 +121,7 @@ func (p *Prover) StepUp(ctx context.Context, r Reader, a Attempt, browser string
 	token = NewToken()
 	done := func(kind string, strong bool) FactorStep { return proved(r, token, kind, p.people.now(), strong) }
 	if r.SecondFactor {
-		return token, p.prove(ctx, r.User, proving{r.Actor(), a, browser, forFactor}, func(Account, *Factors) (FactorStep, error) {
+		return token, p.prove(ctx, r.User, proving{r.Actor(), a, browser, forFactor, r.Session}, func(Account, *Factors) (FactorStep, error) {
 			return done(a.kind(), true), nil
 		})
 	}
@@ -188,18 +188,25 @@ func (s *Service) provePassphrase(ctx context.Context, r Reader, passphrase secr
 	if err != nil {
 		return err
 	}
-	if err := s.store.TakeGuess(ctx, accountKey(a.Email), func(g *Guess) error { return g.takeAccount(s.now()) }); err != nil {
+	match, err := s.compare(ctx, r, a, passphrase)
+	if match || err != nil {
 		return err
-	}
-	match, _, err := s.hasher.matches(ctx, passphrase, a.Passphrase)
-	if err != nil {
-		return err
-	}
-	if match {
-		return s.store.TakeGuess(ctx, accountKey(a.Email), func(g *Guess) error { *g = Guess{}; return nil })
 	}
 	if err := s.store.FailSignIn(ctx, refusedEvent(r.Actor(), a.object(), MethodPassphrase, codeWrong)); err != nil {
 		return err
 	}
 	return problem.InvalidFields("That did not prove who you are.", map[string]string{"passphrase": "This is not your passphrase."})
+}
+
+// compare reports whether a passphrase is the reader's. A wrong one counts as a guess
+// in their session.
+func (s *Service) compare(ctx context.Context, r Reader, a Account, passphrase secret.Value) (bool, error) {
+	if err := s.store.TakeGuess(ctx, proofKey(r.Session), func(g *Guess) error { return g.takeProof(s.now()) }); err != nil {
+		return false, err
+	}
+	match, _, err := s.hasher.matches(ctx, passphrase, a.Passphrase)
+	if match && err == nil {
+		err = s.store.TakeGuess(ctx, proofKey(r.Session), func(g *Guess) error { *g = Guess{}; return nil })
+	}
+	return match, err
 }

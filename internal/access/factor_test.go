@@ -306,6 +306,80 @@ func TestStepUp(t *testing.T) {
 	}
 }
 
+// Who guesses in a session that isn't theirs keeps its owner from nothing: neither
+// from signing in elsewhere nor from a step-up there, and after ten wrong proofs that
+// session proves nothing any more. Who guesses at the sign-in keeps nobody from a
+// step-up.
+func TestGuessesApart(t *testing.T) {
+	h := newHouse(t)
+	p, ctx := h.prover(), t.Context()
+	h.Person("Ada", access.Admin)
+	wrong, right := access.Attempt{Passphrase: secret.New("wrong")}, access.Attempt{Passphrase: secret.New(rig.Passphrase)}
+	in := func() access.Reader {
+		t.Helper()
+		token, err := h.signIn("ada@example.com", rig.Passphrase)
+		h.must(err)
+		return h.of(token)
+	}
+	stolen, own := in(), in()
+	for i := range 10 {
+		h.now = h.now.Add(time.Minute)
+		if i%2 == 0 {
+			_, err := p.StepUp(ctx, stolen, wrong, "")
+			h.said(err, "not your passphrase", "wrong")
+		} else if err := h.access.ChangePassphrase(ctx, stolen, wrong.Passphrase, secret.New("six loud geese above the lake")); !problem.Is(err, problem.Invalid) {
+			t.Fatalf("try %d: %v", i, err)
+		}
+	}
+	h.now = h.now.Add(time.Hour)
+	if _, err := p.StepUp(ctx, stolen, right, ""); !problem.Is(err, problem.TooMany) {
+		t.Errorf("the eleventh proof in one session: %v", err)
+	}
+	_, err := p.StepUp(ctx, own, right, "")
+	h.must(err)
+	own = in()
+	for range 5 {
+		if _, err := h.signIn("ada@example.com", "wrong"); !problem.Is(err, problem.Invalid) {
+			t.Fatal(err)
+		}
+	}
+	if _, err := h.signIn("ada@example.com", rig.Passphrase); !problem.Is(err, problem.TooMany) {
+		t.Errorf("guesses at the sign-in: %v", err)
+	}
+	_, err = p.StepUp(ctx, own, right, "")
+	h.must(err)
+}
+
+// The same holds for second factors.
+func TestFactorGuessesApart(t *testing.T) {
+	h := newHouse(t)
+	p, ctx := h.prover(), t.Context()
+	ada := h.Person("Ada", access.Admin)
+	key, codes := h.app(p, h.reader(ada.User))
+	in := func(code access.Attempt) access.Reader {
+		t.Helper()
+		token, err := p.Finish(ctx, h.begun(p, "ada@example.com"), code, from)
+		h.must(err)
+		return h.of(token)
+	}
+	stolen := in(recovery(codes[0]))
+	for range 10 {
+		h.now = h.now.Add(time.Minute)
+		_, err := p.StepUp(ctx, stolen, code("000000"), "")
+		h.said(err, "not right", "wrong")
+	}
+	if _, err := p.StepUp(ctx, stolen, recovery(codes[1]), ""); !problem.Is(err, problem.TooMany) {
+		t.Errorf("the eleventh proof in one session: %v", err)
+	}
+	own := in(code(rig.Code(t, key, h.now)))
+	for range 5 {
+		_, err := p.Finish(ctx, h.begun(p, "ada@example.com"), code("000000"), from)
+		h.said(err, "not right", "wrong")
+	}
+	_, err := p.StepUp(ctx, own, recovery(codes[2]), "")
+	h.must(err)
+}
+
 func TestRequiredFactor(t *testing.T) {
 	h := newHouse(t)
 	p, ctx := h.prover("approver", "admin"), t.Context()

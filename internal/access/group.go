@@ -53,6 +53,16 @@ func (g Group) All() []string {
 	return slices.Compact(all)
 }
 
+// Source is who else than Gatehouse says that somebody is in the group, "" if nobody
+// does.
+func (g Group) Source(user string) string {
+	at := slices.IndexFunc(g.Others, func(m Member) bool { return m.User == user })
+	if at < 0 {
+		return ""
+	}
+	return g.Others[at].Source
+}
+
 // CleanName tidies the name of something that people give names to, or complains.
 func CleanName(s string) (string, string) { return cleanName(s) }
 

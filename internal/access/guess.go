@@ -9,6 +9,7 @@ import (
 const (
 	freeGuesses = 5                // failures before an account makes people wait
 	maxGuesses  = 100              // failures after which only a reset link helps
+	maxProofs   = 10               // failures in one session, after which it proves nothing any more
 	firstDelay  = 2 * time.Second  // doubles with each further failure
 	longestWait = 15 * time.Minute // between two guesses at one account
 	addressMax  = 50               // failures from one address …
@@ -24,8 +25,20 @@ type Guess struct {
 
 // takeAccount counts a guess at an account, or says how long to wait.
 func (g *Guess) takeAccount(now time.Time) error {
-	if g.Failures >= maxGuesses {
-		return problem.New(problem.TooMany, "This account is locked after too many failed sign-ins. Ask an admin for a reset link.")
+	return g.take(now, maxGuesses, "This account is locked after too many failed sign-ins. Ask an admin for a reset link.")
+}
+
+// takeProof counts a guess of who has a session, or says how long to wait. It is
+// counted by session, so that whoever has a stolen one can't lock its owner out, and
+// nobody at the sign-in page can keep the owner from a proof. Few of them count: they
+// come on top of those at the sign-in.
+func (g *Guess) takeProof(now time.Time) error {
+	return g.take(now, maxProofs, "There were too many wrong proofs in this session. Nothing was changed. Sign out, sign in again, and go on from there.")
+}
+
+func (g *Guess) take(now time.Time, most int, locked string) error {
+	if g.Failures >= most {
+		return problem.New(problem.TooMany, "%s", locked)
 	}
 	if g.Failures >= freeGuesses {
 		wait := min(firstDelay<<min(g.Failures-freeGuesses, 20), longestWait)
@@ -37,6 +50,9 @@ func (g *Guess) takeAccount(now time.Time) error {
 	g.Last = now
 	return nil
 }
+
+// proofKey names the counter of wrong proofs in a session.
+func proofKey(session string) string { return "proof:" + session }
 
 // takeAddress counts a guess from an address, or says how long to wait.
 func (g *Guess) takeAddress(now time.Time) error {

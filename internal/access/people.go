@@ -229,20 +229,12 @@ func (s *Service) ChangePassphrase(ctx context.Context, r Reader, current, next 
 	if err != nil {
 		return err
 	}
-	if err := s.store.TakeGuess(ctx, accountKey(a.Email), func(g *Guess) error { return g.takeAccount(s.now()) }); err != nil {
-		return err
-	}
-	match, _, err := s.hasher.matches(ctx, current, a.Passphrase)
+	match, err := s.compare(ctx, r, a, current)
 	if err != nil {
 		return err
 	}
 	fields := map[string]string{"passphrase": checkPassphrase(next, a.Name, a.Email)}
-	if match {
-		err = s.store.TakeGuess(ctx, accountKey(a.Email), func(g *Guess) error { *g = Guess{}; return nil })
-		if err != nil {
-			return err
-		}
-	} else {
+	if !match {
 		fields["current"] = "This is not your passphrase."
 	}
 	if err := complaints(fields); err != nil {

@@ -111,12 +111,22 @@ type proving struct {
 	attempt Attempt
 	browser string // that a challenge was given to
 	purpose string // of the challenge
+	session string // in which they step up; empty at a sign-in
+}
+
+// counter is where an attempt at somebody's factors counts as a guess.
+func (v proving) counter(u User) (key string, take func(*Guess, time.Time) error) {
+	if v.session != "" {
+		return proofKey(v.session), (*Guess).takeProof
+	}
+	return FactorKey(u.ID), (*Guess).takeAccount
 }
 
 // prove checks an attempt against somebody's factors; what then does with it is one
 // transaction with that. Each code counts as a guess until one is right.
 func (p *Prover) prove(ctx context.Context, u User, v proving, then func(Account, *Factors) (FactorStep, error)) error {
 	now, kind := p.people.now(), v.attempt.kind()
+	counter, take := v.counter(u)
 	if kind == "" {
 		return refusal("", "")
 	}
@@ -126,7 +136,7 @@ func (p *Prover) prove(ctx context.Context, u User, v proving, then func(Account
 	if kind == FactorPasskey { // nobody guesses a signature
 		one, wrong, err = p.readSignature(ctx, v.attempt, v.browser, v.purpose)
 	} else {
-		err = p.people.store.TakeGuess(ctx, FactorKey(u.ID), func(g *Guess) error { return g.takeAccount(now) })
+		err = p.people.store.TakeGuess(ctx, counter, func(g *Guess) error { return take(g, now) })
 	}
 	if err != nil {
 		return err
@@ -146,7 +156,7 @@ func (p *Prover) prove(ctx context.Context, u User, v proving, then func(Account
 			step.Events = append(step.Events, codeUsedEvent(a.User, v.by, f.CodesLeft()))
 		}
 		if kind != FactorPasskey {
-			step.Guesses = FactorKey(a.ID)
+			step.Guesses = counter
 		}
 		return step, nil
 	})

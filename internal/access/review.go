@@ -45,13 +45,27 @@ type ReviewRow struct {
 	At         time.Time
 	Comment    string
 	Request    string // the change request that takes the roles
+
+	// Stays is what that request can't take: rights through groups that others than
+	// Gatehouse say somebody is in.
+	Stays []ReviewRight `json:",omitempty"`
 }
 
-// A ReviewRight is a grant, as [Grant.String] writes it, and the group that it comes
-// through.
+// A ReviewRight is a grant, as [Grant.String] writes it, the group that it comes
+// through, and who else says that somebody is in that.
 type ReviewRight struct {
 	Grant   string
 	Through string `json:",omitempty"`
+	Source  string `json:",omitempty"`
+}
+
+// A Decision is what is decided about somebody in a review.
+type Decision struct {
+	User    string
+	Verdict Verdict
+	Comment string
+	Request string // takes their roles, if they are revoked
+	Stays   []ReviewRight
 }
 
 // A Verdict is what was decided about somebody's rights.
@@ -94,7 +108,7 @@ func (r Review) File() ([]byte, error) {
 func ReviewRights(u User) []ReviewRight {
 	all := []ReviewRight{}
 	for _, g := range u.Grants {
-		all = append(all, ReviewRight{g.String(), g.Through})
+		all = append(all, ReviewRight{Grant: g.String(), Through: g.Through})
 	}
 	return all
 }
@@ -175,29 +189,33 @@ func (r *Review) Decides(by Reader, user string) (*ReviewRow, error) {
 	return &r.Rows[at], nil
 }
 
-// CheckReviewComment complains about a comment that can't be kept.
-func CheckReviewComment(comment string) error {
-	_, wrong := reviewText(comment, mostReviewText)
-	return complaints(map[string]string{"comment": wrong})
+// Decide decides about somebody, and returns the entry of it.
+func (r *Review) Decide(by Reader, d Decision, now time.Time) (audit.Event, error) {
+	comment, wrong := reviewText(d.Comment, mostReviewText)
+	if wrong != "" {
+		return audit.Event{}, complaints(map[string]string{"comment": wrong})
+	}
+	row, err := r.Decides(by, d.User)
+	if err != nil {
+		return audit.Event{}, err
+	}
+	row.Verdict, row.By, row.At, row.Comment, row.Request, row.Stays = d.Verdict, by.ID, now, comment, d.Request, d.Stays
+	e := r.event(by, "access_review."+string(d.Verdict), comment)
+	e.Detail, e.Request = map[string]string{"user": d.User}, d.Request
+	var stays []string
+	for _, g := range d.Stays {
+		stays = append(stays, g.Grant+" by "+g.Through)
+	}
+	if len(stays) > 0 {
+		e.Detail["stays"] = strings.Join(stays, ", ")
+	}
+	return e, nil
 }
 
-// Decide keeps what was decided about somebody: request takes their roles, if they
-// are revoked.
-func (s *Service) Decide(ctx context.Context, by Reader, id, user string, v Verdict, comment, request string) error {
-	comment, wrong := reviewText(comment, mostReviewText)
-	if wrong != "" {
-		return complaints(map[string]string{"comment": wrong})
-	}
+// Confirm keeps somebody's rights as they are. Revoking is a change request's doing.
+func (s *Service) Confirm(ctx context.Context, by Reader, id, user, comment string) error {
 	return s.store.UpdateAccessReview(ctx, id, func(r *Review) (audit.Event, error) {
-		row, err := r.Decides(by, user)
-		if err != nil {
-			return audit.Event{}, err
-		}
-		row.Verdict, row.By, row.At, row.Comment, row.Request = v, by.ID, s.now(), comment, request
-		e := r.event(by, "access_review."+string(v), comment)
-		e.Detail = map[string]string{"user": user}
-		e.Request = request
-		return e, nil
+		return r.Decide(by, Decision{User: user, Verdict: Confirmed, Comment: comment}, s.now())
 	})
 }
 

@@ -181,7 +181,7 @@ func (s *Server) reviewRow(c echo.Context, r *access.Review, row access.ReviewRo
 		v.Verdict = templates.BadgeView{Text: "Confirmed", Tone: "good"}
 	case access.Revoked:
 		v.Verdict = templates.BadgeView{Text: "Revoked", Tone: "warn"}
-		v.Request = templates.Local(changePath(row.Request))
+		v.Request, v.Stays = templates.Local(changePath(row.Request)), s.stayWords(row.Stays, n)
 	default:
 		v.Verdict = templates.BadgeView{Text: "Undecided"}
 	}
@@ -230,6 +230,19 @@ func heldWords(all []access.ReviewRight, n names) []string {
 	return out
 }
 
+// stayWords say what somebody goes on holding, and who keeps the group of it.
+func (s *Server) stayWords(all []access.ReviewRight, n names) []string {
+	var out []string
+	for _, g := range all {
+		keeper := "the directory"
+		if provider, ok := strings.CutPrefix(g.Source, access.ProviderMethod("")); ok {
+			keeper = s.signon.Name(provider)
+		}
+		out = append(out, "Still has "+grantWords(g.Grant, n)+" through "+n.of(g.Through)+", which "+keeper+" keeps.")
+	}
+	return out
+}
+
 // accessReviewDecide confirms somebody's rights, or asks to take their roles.
 func (s *Server) accessReviewDecide(c echo.Context) error {
 	var in verdictForm
@@ -244,17 +257,15 @@ func (s *Server) accessReviewDecide(c echo.Context) error {
 	if _, err := r.Decides(reader(c), in.User); err != nil {
 		return err
 	}
-	request, done := "", "Confirmed."
+	done := "Confirmed."
 	switch access.Verdict(in.Verdict) {
 	case access.Confirmed:
+		err = s.access.Confirm(ctx, reader(c), id, in.User, in.Comment)
 	case access.Revoked:
-		request, err = s.revoke(c, in)
+		err = s.revoke(c, in)
 		done = "Revoked. The change request that takes their roles is linked below."
 	default:
 		return problem.New(problem.Invalid, "Choose to confirm or to revoke. Nothing was changed.")
-	}
-	if err == nil {
-		err = s.access.Decide(ctx, reader(c), id, in.User, access.Verdict(in.Verdict), in.Comment, request)
 	}
 	if problem.Is(err, problem.Invalid) {
 		return s.accessReviewPage(c, accessTyped{verdict: in, complaint: err})
@@ -265,31 +276,16 @@ func (s *Server) accessReviewDecide(c echo.Context) error {
 	return s.see(c, accessReviewPath(id)+"#"+in.User, done)
 }
 
-// revoke asks for somebody to have no roles of their own, and returns the request.
-func (s *Server) revoke(c echo.Context, in verdictForm) (string, error) {
-	if err := access.CheckReviewComment(in.Comment); err != nil {
-		return "", err
-	}
-	a, err := s.store.Account(c.Request().Context(), in.User)
-	if err != nil {
-		return "", err
-	}
-	if len(a.Own()) == 0 {
-		return "", problem.InvalidFields("Nothing was changed.", map[string]string{"comment": a.Name + " has no roles of their own. What groups give is taken in the group."})
-	}
-	reason := strings.TrimSpace(in.Comment)
-	if reason == "" {
-		reason = "Revoked in an access review."
-	}
-	r, err := s.changes.ProposeRoles(c.Request().Context(), reader(c), reason, a.User, nil)
+// revoke asks for somebody to have no roles any more.
+func (s *Server) revoke(c echo.Context, in verdictForm) error {
+	r, err := s.changes.Revoke(c.Request().Context(), reader(c), c.Param("id"), in.User, in.Comment)
 	if p := problem.Of(err); p != nil && p.Kind == problem.Invalid {
-		return "", problem.InvalidFields(p.Message, map[string]string{"comment": strings.Join(slices.Sorted(maps.Values(p.Fields)), " ")})
+		return problem.InvalidFields(p.Message, map[string]string{"comment": strings.Join(slices.Sorted(maps.Values(p.Fields)), " ")})
 	}
-	if err != nil {
-		return "", err
+	if err == nil {
+		_, err = s.restedRule(c, r)
 	}
-	_, err = s.restedRule(c, r)
-	return r.ID, err
+	return err
 }
 
 // accessReviewClose closes a review.
@@ -345,10 +341,10 @@ func (s *Server) accessReviewCSV(c echo.Context) error {
 	}
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
-	rows := [][]string{{"person", "name", "state", "last_sign_in", "rights", "verdict", "decided_by", "decided_by_name", "decided_at", "comment", "change_request"}}
+	rows := [][]string{{"person", "name", "state", "last_sign_in", "rights", "verdict", "decided_by", "decided_by_name", "decided_at", "comment", "change_request", "stays"}}
 	for _, row := range r.Rows {
 		rows = append(rows, []string{
-			row.User, n.of(row.User), row.State, stamp(row.LastSignIn), strings.Join(heldWords(row.Rights, n), "; "), string(row.Verdict), row.By, nameIf(row.By, n), stamp(row.At), row.Comment, row.Request,
+			row.User, n.of(row.User), row.State, stamp(row.LastSignIn), strings.Join(heldWords(row.Rights, n), "; "), string(row.Verdict), row.By, nameIf(row.By, n), stamp(row.At), row.Comment, row.Request, strings.Join(s.stayWords(row.Stays, n), " "),
 		})
 	}
 	for _, row := range rows {

@@ -4,12 +4,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/change"
 	"gatehouse/internal/composio/sandbox"
+	"gatehouse/internal/problem"
 	"gatehouse/internal/store"
 )
 
@@ -116,5 +118,73 @@ func TestAccessReviewRows(t *testing.T) {
 	}
 	if b.get(path).doc.Find("[data-print]").Length() != 1 {
 		t.Error("the report can't be printed by a button")
+	}
+}
+
+// Revoking takes what groups give too, as far as Gatehouse says who is in them; what
+// a directory keeps is said plainly, and in the report. Request and decision are one.
+func TestAccessReviewGroups(t *testing.T) {
+	d := newDir(t, "")
+	vic := d.as("Vic", access.Auditor)
+	dora, only := d.provision("Dora", nil), d.provision("Only", nil)
+	kept := d.ask("POST", "/Groups", anything{"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:Group"}, "displayName": "Engineers", "members": []anything{{"value": dora}, {"value": only}}}, 201)["id"].(string)
+	settled := func(r change.Request, err error) {
+		d.must(err)
+		if r = d.Settled(r.ID); r.State != change.Applied {
+			t.Fatalf("%s is %s: %s", r.Title, r.State, r.Note)
+		}
+	}
+	settled(d.Changes.ProposeGroup(t.Context(), d.admin, "", access.Group{ID: kept, Name: "Engineers", Grants: access.Unscoped(access.Editor)}))
+	settled(d.Changes.ProposeGroup(t.Context(), d.admin, "", access.Group{Name: "Locals", Members: []string{dora, d.admin.ID}, Grants: access.Unscoped(access.Auditor)}))
+	settled(d.Changes.ProposeRoles(t.Context(), d.admin, "", d.account(dora), access.Unscoped(access.Viewer)))
+
+	b := d.signedIn("Ada")
+	page := b.submit(b.get(accessReviewsPath), accessReviewsPath, "name", "Spring")
+	path := page.url.Path
+	decide := func(user string) *reply {
+		form := b.get(path).form(path + "/decide")
+		form.Set("user", user)
+		form.Set("verdict", "revoked")
+		return b.do(b.request("POST", path+"/decide", form))
+	}
+	decide(only).is(422).has("Only has roles only through Engineers, and who is in there is kept elsewhere")
+	decide(dora).is(200).has("Still has Editor through Engineers, which the directory keeps.")
+	if got := d.account(dora); !slices.Equal(got.Roles(), []access.Role{access.Editor}) {
+		t.Errorf("Dora has %v", got.Grants)
+	}
+	if !d.readerOf("Ada").Has(access.Auditor) {
+		t.Error("others left the group with her")
+	}
+	entry := d.History(store.HistoryQuery{Action: "access_review.revoked"})[0]
+	if entry.Detail["stays"] != "editor by "+kept || entry.Request == "" {
+		t.Errorf("history says %v of %q", entry.Detail, entry.Request)
+	}
+	asked := len(d.History(store.HistoryQuery{Action: "change.submitted"}))
+	decide(dora).is(409)
+	if got := len(d.History(store.HistoryQuery{Action: "change.submitted"})); got != asked {
+		t.Error("a decision that was refused left a request behind")
+	}
+	b.submit(b.get(path), path+"/close", "conclusion", "Done", "left", "Kept elsewhere").is(200)
+	vic.get(path).has("Still has Editor through Engineers, which the directory keeps.")
+	if got := vic.get(path + "/report.csv").is(200).body; !strings.Contains(got, "Still has Editor through Engineers") {
+		t.Errorf("the spreadsheet is %s", got)
+	}
+	if got := vic.get(path + "/report.json").is(200).body; !strings.Contains(got, `"Source": "scim`) {
+		t.Errorf("the report is %s", got)
+	}
+}
+
+// Somebody else decides while a request is on its way: neither is there.
+func TestRevokedMeanwhile(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	ada, emil := s.Person("Ada", access.Admin), s.Person("Emil", access.Editor)
+	r, err := s.Access.OpenReview(t.Context(), ada, "Spring")
+	s.must(err)
+	s.must(s.Access.CloseReview(t.Context(), ada, r.ID, "Fine.", "For a test."))
+	if _, err := s.Changes.Revoke(t.Context(), ada, r.ID, emil.ID, ""); !problem.Is(err, problem.Conflict) {
+		t.Errorf("a closed review decides: %v", err)
+	}
+	if !s.readerOf("Emil").Has(access.Editor) || s.historyOf("change.submitted") != 0 {
+		t.Error("a request stays without its decision")
 	}
 }

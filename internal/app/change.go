@@ -25,12 +25,12 @@ func (s *Server) change(c echo.Context) error {
 	} else if same, err := s.unchanged(c); same || err != nil {
 		return err
 	}
-	return s.changePage(c, r, changeState{})
+	return s.changePage(c, r, changeState{action: c.QueryParam(keptForm)})
 }
 
 // changeState is what came of a form on the page of a request.
 type changeState struct {
-	action    string // of the form that has complaints, such as schedule
+	action    string // of the form that has complaints or is filled in, such as schedule
 	complaint error
 	matched   map[string]templates.NoticeView // outcome of comparing a credential, by item and field
 }
@@ -41,7 +41,7 @@ func (s *Server) changePage(c echo.Context, r change.Request, state changeState)
 	if err != nil {
 		return err
 	}
-	b.state, b.typed = state, sent(c)
+	b.state, b.typed = state, s.typed(c)
 	at := place{title: r.Title, nav: "Changes", crumbs: []templates.LinkView{{Text: "Changes", URL: "/changes"}}}
 	if r.Project != "" {
 		at.project = &b.project

@@ -10,7 +10,8 @@ import (
 	"gatehouse/web/templates"
 )
 
-// typedIn is what was typed into a form that has complaints, and the complaint.
+// typedIn is what was typed into a form that has complaints or comes back from a
+// step-up, and the complaint.
 func (b changeBuilder) typedIn(action, name string) (value, complaint string) {
 	if b.state.action != action {
 		return "", ""

@@ -3,6 +3,7 @@ package app
 import (
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 
@@ -28,6 +29,18 @@ func (s *Server) typed(c echo.Context) url.Values {
 		return nil // it is gone, or it is for another page
 	}
 	return d.Fields
+}
+
+// keptForm is the parameter that says which form of a page a draft is of: the last
+// part of where it is sent.
+const keptForm = "form"
+
+// keep keeps what somebody typed into a form, and returns the address of its page
+// that fills it in again.
+func (s *Server) keep(c echo.Context, user, page string, typed url.Values) (string, error) {
+	at, _, _ := strings.Cut(page, "?")
+	id, err := s.store.KeepFormDraft(c.Request().Context(), store.FormDraft{UserID: user, Path: at, Fields: typed})
+	return withQuery(withQuery(page, "draft", id), keptForm, path.Base(c.Request().URL.Path)), err
 }
 
 // ownFields are the fields of forms that nobody types.
@@ -71,7 +84,7 @@ func (s *Server) draftDiscard(c echo.Context) error {
 	if err := s.store.DropFormDraft(c.Request().Context(), c.Param("id"), reader(c).ID); err != nil {
 		return err
 	}
-	return s.see(c, refererPath(c.Request()), "Draft discarded.")
+	return s.see(c, s.refererPath(c.Request()), "Draft discarded.")
 }
 
 // draftView tells of the reader's draft of this page, unless that is what the page

@@ -43,7 +43,7 @@ func (s *Server) theme(c echo.Context) error {
 	case "light", "dark", "system":
 		s.remember(c, themeCookie, in.Theme)
 	}
-	return s.see(c, refererPath(c.Request()), "")
+	return s.see(c, s.refererPath(c.Request()), "")
 }
 
 // remember keeps a choice in a cookie for a year.
@@ -318,5 +318,5 @@ func (s *Server) syncProject(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), syncWait)
 	defer cancel()
 	s.mirror.SyncNow(ctx, p.ID)
-	return s.see(c, refererPath(c.Request()), "")
+	return s.see(c, s.refererPath(c.Request()), "")
 }

@@ -20,7 +20,6 @@ import (
 	"gatehouse/internal/mirror"
 	"gatehouse/internal/problem"
 	"gatehouse/internal/secret"
-	"gatehouse/internal/store"
 	"gatehouse/web/static"
 )
 
@@ -113,7 +112,7 @@ func (s *Server) askToSignIn(c echo.Context) error {
 	}
 	next := localPath(r.URL.RequestURI())
 	if r.Method == http.MethodPost {
-		next = refererPath(r)
+		next = s.refererPath(r)
 	}
 	if asked, err := s.askForFactor(c, next); asked || err != nil {
 		return err
@@ -125,7 +124,7 @@ func (s *Server) askToSignIn(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	back := refererPath(r)
+	back := s.refererPath(r)
 	user, err := s.formUser(c, form)
 	if err != nil {
 		return err
@@ -136,12 +135,11 @@ func (s *Server) askToSignIn(c echo.Context) error {
 	if !s.limits.write(user) {
 		return tooManyWrites()
 	}
-	path, _, _ := strings.Cut(back, "?")
-	id, err := s.store.KeepFormDraft(r.Context(), store.FormDraft{UserID: user, Path: path, Fields: withoutSecrets(form)})
+	back, err = s.keep(c, user, back, withoutSecrets(form))
 	if err != nil {
 		return err
 	}
-	return c.Redirect(http.StatusSeeOther, "/signin?kept=1&next="+url.QueryEscape(withQuery(back, "draft", id)))
+	return c.Redirect(http.StatusSeeOther, "/signin?kept=1&next="+url.QueryEscape(back))
 }
 
 // formUser is whom a form was made for whose session has ended: the operation id
@@ -157,48 +155,6 @@ func (s *Server) formUser(c echo.Context, form url.Values) (string, error) {
 		}
 	}
 	return "", err
-}
-
-// refererPath is the page of ours that a form was on, or "/".
-func refererPath(r *http.Request) string {
-	u, err := url.Parse(r.Referer())
-	if err != nil || u.Host != r.Host {
-		return "/"
-	}
-	return localPath(formPage(u))
-}
-
-// formPage is where a form begins. A review is the answer to a POST, so that
-// there is no page at its address: its form begins a step before.
-func formPage(u *url.URL) string {
-	path, isReview := strings.CutSuffix(u.Path, "/review")
-	switch {
-	case !isReview:
-		return u.RequestURI()
-	case strings.HasSuffix(path, "/auth-configs"):
-		return path + "/new"
-	}
-	return path + "/edit"
-}
-
-// localPath makes sure that a path leads nowhere else.
-func localPath(p string) string {
-	odd := func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }
-	if !strings.HasPrefix(p, "/") || strings.HasPrefix(p, "//") || strings.ContainsFunc(p, odd) {
-		return "/"
-	}
-	return p
-}
-
-func withQuery(path, key, value string) string {
-	u, err := url.Parse(path)
-	if err != nil {
-		return "/"
-	}
-	q := u.Query()
-	q.Set(key, value)
-	u.RawQuery = q.Encode()
-	return u.RequestURI()
 }
 
 // limits slow down what one person sends.

@@ -1,7 +1,10 @@
 package app
 
 import (
+	"net/http"
 	"net/url"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -115,4 +118,57 @@ func query(path string, pairs ...string) string {
 		return path
 	}
 	return path + "?" + strings.Join(parts, "&")
+}
+
+// refererPath is the page of ours that a form was on, or "/".
+func (s *Server) refererPath(r *http.Request) string {
+	u, err := url.Parse(r.Referer())
+	if err != nil || u.Host != r.Host {
+		return "/"
+	}
+	return localPath(s.formPage(u))
+}
+
+// formPage is where a form begins. What answers a form stands at an address that
+// may take only forms: the form begins on the page above it, and one of an auth
+// config a step before its review.
+func (s *Server) formPage(u *url.URL) string {
+	if s.isPage(u.Path) {
+		return u.RequestURI()
+	}
+	if before, ok := strings.CutSuffix(u.Path, "/review"); ok && strings.Contains(before, "/auth-configs") {
+		return before + map[bool]string{true: "/new", false: "/edit"}[strings.HasSuffix(before, "/auth-configs")]
+	}
+	at := path.Dir(u.Path)
+	for at != "/" && !s.isPage(at) {
+		at = path.Dir(at)
+	}
+	return at
+}
+
+// isPage reports whether something is shown at a path.
+func (s *Server) isPage(path string) bool {
+	at := s.echo.NewContext(nil, nil)
+	s.echo.Router().Find(http.MethodGet, path, at)
+	return slices.ContainsFunc(s.routes(), func(r route) bool { return r.method == http.MethodGet && r.path == at.Path() })
+}
+
+// localPath makes sure that a path leads nowhere else.
+func localPath(p string) string {
+	odd := func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }
+	if !strings.HasPrefix(p, "/") || strings.HasPrefix(p, "//") || strings.ContainsFunc(p, odd) {
+		return "/"
+	}
+	return p
+}
+
+func withQuery(path, key, value string) string {
+	u, err := url.Parse(path)
+	if err != nil {
+		return "/"
+	}
+	q := u.Query()
+	q.Set(key, value)
+	u.RawQuery = q.Encode()
+	return u.RequestURI()
 }

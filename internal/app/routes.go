@@ -104,7 +104,7 @@ func (s *Server) routes() []route {
 		{post, "/changes/:id/apply", access.ViewConfigs, s.proven(s.changeApply)},
 		{post, "/changes/:id/rebase", access.ProposeChange, s.changeRebase},
 		{post, "/changes/:id/cancel", access.ViewConfigs, s.changeCancel},
-		{post, "/changes/:id/settle", access.SettleChange, s.changeSettle},
+		{post, "/changes/:id/settle", access.SettleChange, s.proven(s.changeSettle)},
 		{post, "/changes/:id/approve", access.ApproveChange, s.proven(s.changeApprove)},
 		{post, "/changes/:id/reject", access.ApproveChange, s.proven(s.changeReject)},
 		{post, "/changes/:id/request-changes", access.ApproveChange, s.changeRequestChanges},
@@ -116,9 +116,9 @@ func (s *Server) routes() []route {
 		{post, "/changes/:id/comment", access.ViewConfigs, s.changeComment},
 		{post, "/changes/:id/watch", access.ViewConfigs, s.changeWatch},
 		{post, "/changes/:id/unwatch", access.ViewConfigs, s.changeUnwatch},
-		{post, "/changes/:id/match", access.ApproveChange, s.changeMatch},
+		{post, "/changes/:id/match", access.ApproveChange, s.proven(s.changeMatch)},
 		{post, "/changes/:id/bypass", access.ProposeChange, s.proven(s.changeBypass)},
-		{post, "/changes/:id/review", access.ReviewBypass, s.changeReview},
+		{post, "/changes/:id/review", access.ReviewBypass, s.proven(s.changeReview)},
 
 		{get, "/history", access.ViewHistory, s.recorded(s.history)},
 		{get, "/history/:seq", access.ViewHistory, s.recorded(s.historyEntry)},
@@ -221,9 +221,9 @@ func (s *Server) routes() []route {
 		{post, project + "/restore", access.ManageProjects, s.proven(s.projectRestore)},
 
 		{get, "/settings/notifications", access.ViewSettings, s.channels},
-		{post, "/settings/notifications", access.ManageNotifications, s.channelAdd},
-		{post, "/settings/notifications/:id/test", access.ManageNotifications, s.channelTest},
-		{post, "/settings/notifications/:id/remove", access.ManageNotifications, s.channelRemove},
+		{post, "/settings/notifications", access.ManageNotifications, s.proven(s.channelAdd)},
+		{post, "/settings/notifications/:id/test", access.ManageNotifications, s.proven(s.channelTest)},
+		{post, "/settings/notifications/:id/remove", access.ManageNotifications, s.proven(s.channelRemove)},
 
 		{get, sinksPath, access.ViewSettings, s.sinksPage},
 		{post, sinksPath, access.ManageSinks, s.proven(s.sinkAdd)},

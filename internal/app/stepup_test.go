@@ -21,23 +21,38 @@ func (s *site) stale(d time.Duration) {
 	s.T.Cleanup(func() { s.server.now = rig.Now })
 }
 
+// asksLittle are the permissions that forms are sent with by who proved themselves
+// long ago: what they do waits for somebody else's approval, or changes nothing that
+// others rely on. A form that needs any other permission asks for a fresh proof.
+var asksLittle = []access.Permission{
+	anyone, signedIn, directory, access.ViewConfigs, access.ViewHistory, access.ViewSettings, access.ProposeChange, access.SyncProject, access.ReviewHistory,
+}
+
+// stepUpToo are routes that ask for a fresh proof though their permission doesn't
+// say so.
+var stepUpToo = []string{
+	"POST /changes/:id/apply", "POST /changes/:id/schedule", "POST /changes/:id/bypass", "POST /account/passphrase", "POST " + tokensPath,
+	"GET " + evidencePath(reviewsPath+"/:id"), "GET " + reviewsPath + "/:id/report.json",
+	"GET " + accessReviewsPath + "/:id/report.csv", "GET " + accessReviewsPath + "/:id/report.json",
+}
+
+// stepUpNot are those that don't though it does.
+var stepUpNot = []string{
+	"POST /changes/:id/request-changes", "POST /changes/:id/withdraw", // they hold a change up, no more
+	"POST " + policiesPath + "/simulate", "POST " + policiesPath + "/:id/simulate", // they change nothing
+}
+
+// asksProof reports whether a route has to ask for a fresh proof.
+func asksProof(r route) bool {
+	name := r.method + " " + r.path
+	weighty := r.method != http.MethodGet && !slices.Contains(asksLittle, r.needs) || r.needs == access.ExportHistory || r.method == http.MethodPost && strings.HasPrefix(r.path, factorsPath)
+	return (weighty || slices.Contains(stepUpToo, name)) && !slices.Contains(stepUpNot, name)
+}
+
 // What a stolen session must not open: each route whose permission is weighty, and
 // some by themselves. Asked for by who proved themselves long ago, each leads to
 // the step-up, and nothing happens.
 func TestStepUpSweep(t *testing.T) {
-	weighty := map[access.Permission]bool{
-		access.ManagePeople: true, access.ManageRules: true, access.ManageProjects: true, access.ManageSinks: true, access.ApproveChange: true, access.ExportHistory: true,
-	}
-	weightyRoutes := []string{
-		"POST /changes/:id/apply", "POST /changes/:id/schedule", "POST /changes/:id/bypass", "POST /account/passphrase", "POST " + tokensPath,
-		"GET " + evidencePath(reviewsPath+"/:id"), "GET " + reviewsPath + "/:id/report.json",
-		"GET " + accessReviewsPath + "/:id/report.csv", "GET " + accessReviewsPath + "/:id/report.json",
-	}
-	light := []string{
-		"POST /changes/:id/request-changes", "POST /changes/:id/withdraw", // they hold a change up, no more
-		"POST /changes/:id/match",                                                      // compares, and counts the tries
-		"POST " + policiesPath + "/simulate", "POST " + policiesPath + "/:id/simulate", // they change nothing
-	}
 	s := newSite(t, sandbox.Options{})
 	person := s.Person("Other", access.Viewer)
 	b := s.as("Ada", access.Roles()...)
@@ -57,11 +72,10 @@ func TestStepUpSweep(t *testing.T) {
 	s.stale(access.ProofLife + time.Minute)
 	b.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	for _, r := range s.server.routes() {
-		name := r.method + " " + r.path
-		is := weighty[r.needs] && (r.method == "POST" || r.needs == access.ExportHistory) || slices.Contains(weightyRoutes, name) || r.method == "POST" && strings.HasPrefix(r.path, factorsPath)
-		if !is || slices.Contains(light, name) {
+		if !asksProof(r) {
 			continue
 		}
+		name := r.method + " " + r.path
 		path := s.fill(r.path, "ac_1", "chg_1", person, s.Project.Slug)
 		var form url.Values
 		if r.method == "POST" {
@@ -118,6 +132,35 @@ func TestStepUpReturns(t *testing.T) {
 	b.submit(tab, "/account", "name", "Ada B").is(200).has("Name saved")
 	if s.historyOf("session.proved") != 2 {
 		t.Error("not every step-up is recorded")
+	}
+}
+
+// A vote is typed into one of several forms of a page, and comes back into that one.
+func TestStepUpReturnsToVote(t *testing.T) {
+	s, b, r := reviewedSite(t, 1)
+	path := changePath(r.ID)
+	page := b.get(path)
+	s.stale(access.ProofLife + time.Minute)
+	page = b.submit(page, path+"/reject", "reason", "Not before Monday").is(200).at(stepUpPath)
+	s.server.now = rig.Now
+	back := b.submit(page, stepUpPath, "secret.passphrase", rig.Passphrase).is(200).at(path)
+	if got := back.form(path + "/reject").Get("reason"); got != "Not before Monday" {
+		t.Errorf("the reason is %q", got)
+	}
+	if got := back.form(path + "/approve").Get("reason"); got != "" {
+		t.Errorf("the reason of the approval is %q", got)
+	}
+	// The page with complaints stands at an address that only takes forms.
+	page = b.submit(back, path+"/reject", "reason", " ").is(422)
+	s.stale(access.ProofLife + time.Minute)
+	page = b.submit(page, path+"/reject", "reason", "Not before Tuesday").is(200).at(stepUpPath)
+	s.server.now = rig.Now
+	back = b.submit(page, stepUpPath, "secret.passphrase", rig.Passphrase).is(200).at(path)
+	if got := back.form(path + "/reject").Get("reason"); got != "Not before Tuesday" {
+		t.Errorf("the reason is %q", got)
+	}
+	if len(s.votes(r.ID)) != 0 {
+		t.Error("a vote counts before the proof")
 	}
 }
 

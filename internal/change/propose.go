@@ -24,6 +24,8 @@ type Proposal struct {
 	Draft   bool              // keep it for oneself; it is handed in later
 	Revises string            // chg_… of which this is the next revision, or empty
 	Version int64             // of that request, as it was looked at
+
+	revokes *revocation // what an access review decides with it, or nil
 }
 
 // propose keeps a request of these items and, where policy asks for no
@@ -57,29 +59,37 @@ func (s *Service) propose(ctx context.Context, by access.Reader, p Proposal, tit
 	if err := r.nextRevision(by, items, r.CreatedAt); err != nil {
 		return r, err
 	}
-	err = s.store.AddRequest(ctx, &r, sealed, func(f Facts) ([]audit.Event, error) {
-		t, err := s.table(&r, f)
-		if err != nil {
-			return nil, err
-		}
-		author, err := f.User(by.ID)
-		if err != nil {
-			return nil, err
-		}
-		if err := r.At(author).Check(r.Takes()); err != nil {
-			return nil, err
-		}
-		if p.Draft {
-			r.ExpiresAt = r.CreatedAt.Add(draftLife)
-			return []audit.Event{r.event(by.Actor(), "change.drafted")}, nil
-		}
-		return r.submit(by.Actor(), t, true)
-	})
+	submit := func(f Facts) ([]audit.Event, error) { return s.hand(by, &r, p.Draft, f) }
+	if p.revokes != nil {
+		err = s.store.AddRevocation(ctx, &r, p.revokes.review, p.revokes.by(by, &r, s.now()), submit)
+	} else {
+		err = s.store.AddRequest(ctx, &r, sealed, submit)
+	}
 	if err != nil {
 		return r, err
 	}
 	s.start(r.ID)
 	return r, nil
+}
+
+// hand hands a new request in, or keeps it as a draft.
+func (s *Service) hand(by access.Reader, r *Request, draft bool, f Facts) ([]audit.Event, error) {
+	t, err := s.table(r, f)
+	if err != nil {
+		return nil, err
+	}
+	author, err := f.User(by.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.At(author).Check(r.Takes()); err != nil {
+		return nil, err
+	}
+	if draft {
+		r.ExpiresAt = r.CreatedAt.Add(draftLife)
+		return []audit.Event{r.event(by.Actor(), "change.drafted")}, nil
+	}
+	return r.submit(by.Actor(), t, true)
 }
 
 // draftLife is how long a draft lies untouched before it and its credentials go.

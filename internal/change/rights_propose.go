@@ -140,7 +140,10 @@ func (r Rules) checkGroup(g access.Group, people []access.User) (access.Group, e
 func afterGroup(u access.User, g access.Group) []access.Grant {
 	after := slices.Concat(u.Own(), through(u, g.ID))
 	if slices.Contains(g.All(), u.ID) {
-		after = append(after, g.Grants...)
+		for _, one := range g.Grants {
+			one.Through = g.ID
+			after = append(after, one)
+		}
 	}
 	return after
 }

@@ -21,6 +21,9 @@ type Store interface {
 	// AddRequest keeps a new request with its sealed credentials. fn decides
 	// inside the transaction and may still refuse.
 	AddRequest(ctx context.Context, r *Request, sealed []Sealed, fn func(Facts) ([]audit.Event, error)) error
+	// AddRevocation keeps a new request of an access review, and with it, in one
+	// transaction, what is decided there.
+	AddRevocation(ctx context.Context, r *Request, review string, decide func(*access.Review) (audit.Event, error), fn func(Facts) ([]audit.Event, error)) error
 	// UpdateRequest lets fn change a request inside a transaction; it must not
 	// call the network. Events and the other effects are written with it.
 	UpdateRequest(ctx context.Context, id string, fn func(*Request, Facts) (Effect, error)) (Request, error)

@@ -147,7 +147,7 @@ var mutants = []mutant{
 		"HttpOnly: true, Secure: secure,", "HttpOnly: secure, Secure: secure,"),
 	one("a form that binds role", "app", "TestSlippedIn", "app/account.go",
 		"Name string `form:\"name\"`", "Name string `form:\"name\"`\n\t\tRole string `form:\"role\"`"),
-	one("next leads away", "app", "TestNobodyIsLedAway", "app/middleware.go",
+	one("next leads away", "app", "TestNobodyIsLedAway", "app/paths.go",
 		"|| strings.HasPrefix(p, \"//\") ||", "||"),
 	one("a kept form with its credentials", "app", "TestCredentialsTurnUpNowhere", "app/drafts.go",
 		"if !strings.HasPrefix(name, secretPrefix) && ", "if "),

@@ -127,6 +127,20 @@ func (h *house) submit(by access.Reader, title string) string {
 	return r.ID
 }
 
+// decides gives somebody a role that people made, which approves.
+func (h *house) decides(who access.Reader) {
+	h.T.Helper()
+	admin := h.Person("Ruler", access.Admin)
+	r, err := h.Changes.ProposeCustomRole(h.T.Context(), admin, "", access.CustomRole{Name: "Decider", Allows: []access.Permission{access.ApproveChange, access.ViewHistory}})
+	h.must(err)
+	role := access.Role(h.Settled(r.ID).Progress[0].Target)
+	r, err = h.Changes.ProposeRoles(h.T.Context(), admin, "", who.User, []access.Grant{{Role: role}})
+	h.must(err)
+	if r = h.Settled(r.ID); r.State != change.Applied {
+		h.T.Fatalf("%s: %s", r.State, r.Note)
+	}
+}
+
 // spread reports whether the outbox is empty.
 func (h *house) spread() bool {
 	left, err := h.Store.Outbox(h.T.Context(), 1)

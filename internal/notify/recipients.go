@@ -67,7 +67,7 @@ func (s *Service) addressed(ctx context.Context, e audit.Entry, people []access.
 		p, err := s.store.Project(ctx, e.Project)
 		return because(Outside, slices.DeleteFunc(people, func(u access.User) bool {
 			there := u.At(p.At(e.Detail["toolkit"]))
-			return !there.Has(access.Approver) && !there.Has(access.Admin) || !p.ReadBy(there)
+			return !there.May(access.ApproveChange) && !there.May(access.ManageProjects) || !p.ReadBy(there)
 		})), err
 	}
 	return certain(Asked, people, func(u access.User) bool { return u.ID == e.Detail["assignee"] }), nil

@@ -92,8 +92,12 @@ func (s *Service) SaveSearch(ctx context.Context, r access.Reader, q Search) (Se
 // EditSearch renames a search of the reader's, and shares it or not.
 func (s *Service) EditSearch(ctx context.Context, r access.Reader, id, name string, shared bool) error {
 	return s.store.UpdateSearch(ctx, id, func(q *Search) (audit.Event, error) {
-		if q.Owner != r.ID {
+		switch {
+		case q.Owner == r.ID:
+		case q.Shared:
 			return audit.Event{}, problem.New(problem.Forbidden, "Only who saved a search can change it. Nothing was changed.")
+		default:
+			return audit.Event{}, noSearch()
 		}
 		before := *q
 		q.Name, q.Shared = name, shared
@@ -145,7 +149,11 @@ func (s *Service) visible(ctx context.Context, r access.Reader, id string) (Sear
 			return q, err
 		}
 	}
-	return Search{}, errors.Join(err, problem.New(problem.NotFound, "There is no such saved search, or you may not see it."))
+	return Search{}, errors.Join(err, noSearch())
+}
+
+func noSearch() error {
+	return problem.New(problem.NotFound, "There is no such saved search, or you may not see it.")
 }
 
 // next is when a digest of a search goes out next.

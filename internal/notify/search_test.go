@@ -66,8 +66,12 @@ func TestSavedSearches(t *testing.T) {
 	if all, err := h.notify.Searches(ctx, vera); err != nil || len(all) != 0 {
 		t.Errorf("others see %v, %v", all, err)
 	}
-	if err := h.notify.FollowSearch(ctx, vera, q.ID, notify.Daily); !problem.Is(err, problem.NotFound) {
-		t.Error(err)
+	for name, err := range map[string]error{
+		"follow": h.notify.FollowSearch(ctx, vera, q.ID, notify.Daily), "edit": h.notify.EditSearch(ctx, vera, q.ID, "x", true), "remove": h.notify.RemoveSearch(ctx, vera, q.ID),
+	} {
+		if !problem.Is(err, problem.NotFound) {
+			t.Errorf("who doesn't see it may %s it, or learns that it is there: %v", name, err)
+		}
 	}
 	h.must(h.notify.EditSearch(ctx, anna, q.ID, "Ours", true))
 	h.must(h.notify.FollowSearch(ctx, vera, q.ID, notify.Daily))

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/change"
 )
 
 const accessReviewColumns = "id, name, set_hash, opened_by, opened_at, closed_by, closed_at, conclusion, left_reason, report"
@@ -24,17 +26,16 @@ func readReviewRows(each reading, id string) ([]access.ReviewRow, error) {
 	var all []access.ReviewRow
 	err := each(func(row scanner) error {
 		var one access.ReviewRow
-		var grants string
+		var grants, stays string
 		var last, at int64
-		err := row.Scan(&one.User, &one.State, &last, &grants, &one.Verdict, &one.By, &at, &one.Comment, &one.Request)
+		err := row.Scan(&one.User, &one.State, &last, &grants, &stays, &one.Verdict, &one.By, &at, &one.Comment, &one.Request)
 		if err != nil {
 			return err
 		}
 		one.LastSignIn, one.At = fromMicros(last), fromMicros(at)
-		err = json.Unmarshal([]byte(grants), &one.Rights)
 		all = append(all, one)
-		return err
-	}, "SELECT user_id, state, last_sign_in, grants, verdict, by_id, at, comment, request_id FROM access_review_row WHERE review_id = $1 ORDER BY number", id)
+		return errors.Join(json.Unmarshal([]byte(grants), &all[len(all)-1].Rights), json.Unmarshal([]byte(stays), &all[len(all)-1].Stays))
+	}, "SELECT user_id, state, last_sign_in, grants, groups, verdict, by_id, at, comment, request_id FROM access_review_row WHERE review_id = $1 ORDER BY number", id)
 	return all, err
 }
 
@@ -86,24 +87,37 @@ func (s *Store) AddAccessReview(ctx context.Context, r access.Review, e audit.Ev
 
 // UpdateAccessReview implements [access.ReviewStore].
 func (s *Store) UpdateAccessReview(ctx context.Context, id string, fn func(*access.Review) (audit.Event, error)) error {
+	return s.write(ctx, func(t *tx) error { return t.updateAccessReview(id, fn) })
+}
+
+func (t *tx) updateAccessReview(id string, fn func(*access.Review) (audit.Event, error)) error {
+	r, err := scanAccessReview(t.row("SELECT "+accessReviewColumns+" FROM access_review WHERE id = $1", id))
+	if err != nil {
+		return missing(err, "access review")
+	}
+	if r.Rows, err = readReviewRows(t.each, id); err != nil {
+		return err
+	}
+	e, err := fn(&r)
+	if err != nil {
+		return err
+	}
+	errs := []error{t.exec("UPDATE access_review SET closed_by = $2, closed_at = $3, conclusion = $4, left_reason = $5, report = $6 WHERE id = $1",
+		id, r.ClosedBy, micros(r.ClosedAt), r.Conclusion, r.LeftReason, r.Report)}
+	for _, row := range r.Rows {
+		stays, err := json.Marshal(slices.Concat([]access.ReviewRight{}, row.Stays))
+		errs = append(errs, err, t.exec("UPDATE access_review_row SET verdict = $3, by_id = $4, at = $5, comment = $6, request_id = $7, groups = $8 WHERE review_id = $1 AND user_id = $2 AND (at <> $5 OR verdict <> $3)",
+			id, row.User, row.Verdict, row.By, micros(row.At), row.Comment, row.Request, string(stays)))
+	}
+	return errors.Join(append(errs, t.record(e))...)
+}
+
+// AddRevocation implements [change.Store].
+func (s *Store) AddRevocation(ctx context.Context, r *change.Request, review string, decide func(*access.Review) (audit.Event, error), fn func(change.Facts) ([]audit.Event, error)) error {
 	return s.write(ctx, func(t *tx) error {
-		r, err := scanAccessReview(t.row("SELECT "+accessReviewColumns+" FROM access_review WHERE id = $1", id))
-		if err != nil {
-			return missing(err, "access review")
-		}
-		if r.Rows, err = readReviewRows(t.each, id); err != nil {
+		if err := t.propose(r, nil, fn); err != nil {
 			return err
 		}
-		e, err := fn(&r)
-		if err != nil {
-			return err
-		}
-		errs := []error{t.exec("UPDATE access_review SET closed_by = $2, closed_at = $3, conclusion = $4, left_reason = $5, report = $6 WHERE id = $1",
-			id, r.ClosedBy, micros(r.ClosedAt), r.Conclusion, r.LeftReason, r.Report)}
-		for _, row := range r.Rows {
-			errs = append(errs, t.exec("UPDATE access_review_row SET verdict = $3, by_id = $4, at = $5, comment = $6, request_id = $7 WHERE review_id = $1 AND user_id = $2 AND at <> $5",
-				id, row.User, row.Verdict, row.By, micros(row.At), row.Comment, row.Request))
-		}
-		return errors.Join(append(errs, t.record(e))...)
+		return t.updateAccessReview(review, decide)
 	})
 }

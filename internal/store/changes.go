@@ -89,16 +89,18 @@ func (t *tx) request(id string) (change.Request, error) {
 
 // AddRequest implements [change.Store].
 func (s *Store) AddRequest(ctx context.Context, r *change.Request, sealed []change.Sealed, fn func(change.Facts) ([]audit.Event, error)) error {
-	return s.write(ctx, func(t *tx) error {
-		events, err := fn(facts{t})
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(t.countApprovals(r), t.addRequest(r, sealed)); err != nil {
-			return err
-		}
-		return errors.Join(t.opLed(changesAt+r.ID), t.record(events...))
-	})
+	return s.write(ctx, func(t *tx) error { return t.propose(r, sealed, fn) })
+}
+
+func (t *tx) propose(r *change.Request, sealed []change.Sealed, fn func(change.Facts) ([]audit.Event, error)) error {
+	events, err := fn(facts{t})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(t.countApprovals(r), t.addRequest(r, sealed)); err != nil {
+		return err
+	}
+	return errors.Join(t.opLed(changesAt+r.ID), t.record(events...))
 }
 
 // changesAt is where change requests are, as the answers to forms lead there.

@@ -95,8 +95,8 @@ func projectChoices(ids []string) []choice {
 }
 
 // aboutPeople are the actions that not everybody may read of: what happened to
-// accounts, and what somebody searched for.
-var aboutPeople = []string{"session", "token", "user", "setup", "review", "access_review", audit.Read, "history.export_begun", "history.exported", "evidence", "sink.added", "sink.edited", "search"}
+// accounts, groups and the directories that keep them, and what somebody searched for.
+var aboutPeople = []string{"session", "token", "user", "group", "directory", "setup", "review", "access_review", audit.Read, "history.export_begun", "history.exported", "evidence", "sink.added", "sink.edited", "search"}
 
 func isAboutPeople(action string) bool {
 	return slices.ContainsFunc(aboutPeople, func(kind string) bool { return action == kind || strings.HasPrefix(action, kind+".") })

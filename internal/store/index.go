@@ -31,7 +31,7 @@ type historyIndex struct {
 }
 
 const (
-	indexVersion = 5
+	indexVersion = 6
 	indexBatch   = 256
 	indexRush    = 4096            // a batch while much is missing
 	indexPause   = 5 * time.Second // after a failure

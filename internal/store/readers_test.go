@@ -133,3 +133,21 @@ func (c *chronicle) finds(when string, q HistoryQuery, want []int64) {
 		c.t.Errorf("%s, %+v: the days have %d, want %d", when, q, counted, len(want))
 	}
 }
+
+// What happened to people, directories and groups isn't everybody's to read, and who
+// can't isn't told so by the search either.
+func TestAboutPeople(t *testing.T) {
+	c := newChronicle(t)
+	kinds := []string{"user.disabled", "directory.client_made", "directory.client_refused", "group.renamed", "group.provisioned", "group.edited", "access_review.opened"}
+	for _, action := range append(kinds, "policy.added") {
+		if err := c.Record(t.Context(), audit.Event{Actor: audit.System(), Action: action, Object: audit.Object{Kind: "x", Name: "Engineers"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for role, want := range map[access.Role]int{access.Viewer: 1, access.Auditor: len(kinds) + 1} {
+		found, err := c.FoundSince(t.Context(), "Engineers", access.User{ID: "usr_1", Grants: access.Unscoped(role), State: access.Active}, 0, 100, 10)
+		if err != nil || len(found) != want {
+			t.Errorf("%s finds %d entries, want %d: %v", role, len(found), want, err)
+		}
+	}
+}
