@@ -1,11 +1,8 @@
 package main
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/url"
@@ -46,7 +43,7 @@ type behaviour struct {
 	Timeout      time.Duration `env:"COMPOSIO_TIMEOUT" default:"30s" help:"How long one call to Composio may take."`
 	APIVersion   string        `env:"COMPOSIO_API_VERSION" default:"v3.1" enum:"v3,v3.1" help:"Version of Composio's API."`
 	DatabaseURL  string        `env:"CONSOLE_DATABASE_URL" help:"Must be empty: SQLite in the data directory is the only database of this version."`
-	MetricsAddr  string        `env:"CONSOLE_METRICS_ADDR" help:"Has no effect in this version."`
+	MetricsAddr  string        `env:"CONSOLE_METRICS_ADDR" help:"Address that Prometheus reads metrics at, on /metrics, such as 127.0.0.1:9090; /readyz there says what is wrong. Whoever reaches it needs no password: keep it inside. Off unless set."`
 }
 
 // factors say who has to have a second factor.
@@ -195,58 +192,6 @@ func warnOfUnknown(log *slog.Logger, known []string) {
 			log.Warn("this setting is not known and has no effect; is it misspelt?", "name", name)
 		}
 	}
-}
-
-func (d directory) keyPath() string {
-	if d.KeyFile != "" {
-		return d.KeyFile
-	}
-	return filepath.Join(d.DataDir, "console.key")
-}
-
-// keyring reads the key file. Where it is missing it is made, unless there is a
-// database already, which can't be used without its key.
-func (d directory) keyring(databaseFile string) (*secret.Keyring, error) {
-	path := d.keyPath()
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(filepath.Join(d.DataDir, databaseFile)); err == nil {
-			return nil, fmt.Errorf("the key file %s is missing, but there is a database: put the key back, or name it with CONSOLE_KEY_FILE", path)
-		}
-		return newKey(path)
-	}
-	if err != nil {
-		return nil, err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("the key file %s may be read by others (mode %04o): chmod go-rwx it first", path, info.Mode().Perm())
-	}
-	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil || len(key) != secret.KeySize {
-		return nil, fmt.Errorf("the key file %s doesn't hold a key: it should have %d hexadecimal digits", path, 2*secret.KeySize)
-	}
-	return secret.NewKeyring(key)
-}
-
-func newKey(path string) (*secret.Keyring, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
-	key := make([]byte, secret.KeySize)
-	_, _ = rand.Read(key) // never fails (crypto/rand)
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	_, err = f.WriteString(hex.EncodeToString(key) + "\n")
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return nil, err
-	}
-	return secret.NewKeyring(key)
 }
 
 // publicURL is the address that people use. Sessions need https, but for

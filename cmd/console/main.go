@@ -73,6 +73,8 @@ type commands struct {
 	User    userCommand    `cmd:"" help:"Manage people without the web."`
 	History historyCommand `cmd:"" help:"Check history."`
 	Backup  backupCommand  `cmd:"" help:"Copy the database while it is in use."`
+	Restore restoreCommand `cmd:"" help:"Put a backup into a data directory that holds no database."`
+	Keys    keysCommand    `cmd:"" help:"Change the key that credentials are sealed with."`
 	Health  healthCommand  `cmd:"" help:"Ask a running console whether it is ready: exits 0 if it is."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

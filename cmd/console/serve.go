@@ -19,6 +19,7 @@ import (
 	"gatehouse/internal/app"
 	"gatehouse/internal/archive"
 	"gatehouse/internal/change"
+	"gatehouse/internal/health"
 	"gatehouse/internal/mirror"
 	"gatehouse/internal/notify"
 	"gatehouse/internal/secret"
@@ -80,6 +81,9 @@ type services struct {
 	log     *slog.Logger
 	sinks   *sink.Service
 	keys    *secret.Keyring
+	dir     directory
+	health  *health.Service
+	metrics *health.Metrics // nil unless somebody reads them
 	public  string
 }
 
@@ -106,13 +110,18 @@ func openServices(d directory, b behaviour, log *slog.Logger) (*services, error)
 	if err != nil {
 		return nil, err
 	}
-	c := &services{store: st, keys: keys, log: log}
+	c := &services{store: st, keys: keys, dir: d, log: log}
 	if err := st.CheckKey(context.Background(), keys); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	c.access = access.NewService(st, keys, now)
 	c.mirror = mirror.NewService(st, keys, b.mirror(), now, log)
-	c.changes = change.NewService(st, c.mirror, keys, change.Settings{Grace: b.ApplyGrace, Lease: lease * b.Timeout}, now, log)
+	settings := change.Settings{Grace: b.ApplyGrace, Lease: lease * b.Timeout}
+	if b.MetricsAddr != "" {
+		c.metrics = health.NewMetrics()
+		settings.Attempted = c.metrics.Attempted
+	}
+	c.changes = change.NewService(st, c.mirror, keys, settings, now, log)
 	return c, nil
 }
 
@@ -151,7 +160,8 @@ func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
 // run opens everything, serves until ctx ends, and closes it in order.
 func (k console) run(ctx context.Context, t terminal) (err error) {
-	log := slog.New(slog.NewJSONHandler(t.err, &slog.HandlerOptions{Level: k.LogLevel}))
+	logged := &health.Errors{}
+	log := slog.New(logged.Handler(slog.NewJSONHandler(t.err, &slog.HandlerOptions{Level: k.LogLevel})))
 	slog.SetDefault(log) // for libraries that write to the default log
 	warnOfUnknown(log, t.settings)
 	public, err := k.publicURL()
@@ -191,6 +201,7 @@ func (k console) run(ctx context.Context, t terminal) (err error) {
 	c.archive = archive.NewService(c.store, c.witness, k.archiving(k.directory), now, log)
 	c.notify = notify.NewService(c.store, c.keys, told, now, log)
 	c.sinks = sink.NewService(c.store, c.keys, k.streams(k.directory, public.Hostname(), told.Receivers), now, log)
+	c.health = health.NewService(health.Parts{Store: c.store, Notify: c.notify, Sinks: c.sinks, Witness: c.witness, Archive: c.archive, Errors: logged, Build: version, Sync: k.SyncInterval, Now: now})
 	if k.prepare != nil {
 		if err := k.prepare(ctx, c); err != nil {
 			return err
@@ -206,8 +217,8 @@ func (k console) run(ctx context.Context, t terminal) (err error) {
 	}
 	handler, err := app.New(app.Options{
 		Store: c.store, Mirror: c.mirror, Changes: c.changes, Access: c.access, Notify: c.notify, Sinks: c.sinks, Witness: c.witness, Archive: c.archive, Keys: c.keys,
-		SignOn:    signon.NewService(providers, c.keys, c.public, now, c.noteProvider),
-		PublicURL: public, TrustedProxies: proxies, Build: version, Demo: k.demo, SecondFactor: required, Now: now, Log: log, Stop: ctx.Done(),
+		SignOn: signon.NewService(providers, c.keys, c.public, now, c.noteProvider),
+		Health: c.health, Answered: c.answered(), PublicURL: public, TrustedProxies: proxies, Build: version, Demo: k.demo, SecondFactor: required, Now: now, Log: log, Stop: ctx.Done(),
 	})
 	if err != nil {
 		return err
@@ -216,6 +227,11 @@ func (k console) run(ctx context.Context, t terminal) (err error) {
 	if err != nil {
 		return err
 	}
+	stopMetrics, err := c.serveMetrics(ctx, k.MetricsAddr)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopMetrics()) }()
 	if err := k.announce(ctx, t.out, c, listener.Addr()); err != nil {
 		return err
 	}

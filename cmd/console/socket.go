@@ -26,6 +26,7 @@ type toolCall struct {
 	Emergency  bool
 	Passphrase string
 	Path       string
+	Recipients []string
 	Factors    bool
 }
 
@@ -79,7 +80,7 @@ func callServer(ctx context.Context, path string, call toolCall) (string, error)
 	if err != nil {
 		return "", err
 	}
-	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	client := &http.Client{Timeout: time.Hour, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", path)
 	}}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://console/", bytes.NewReader(body))

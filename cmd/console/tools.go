@@ -149,7 +149,11 @@ func runTool(ctx context.Context, c *services, call toolCall) (string, error) {
 			return "Hand this link to " + u.Name + ". It works once.\n  " + c.public + "/link?" + url.Values{"token": {token}}.Encode() + "\n", err
 		})
 	case "backup":
-		return "Copied and checked: " + call.Path + "\n", c.store.Backup(ctx, call.Path)
+		return c.backup(ctx, call)
+	case "keys rotate":
+		return c.rotateKeys(ctx)
+	case "keys reseal":
+		return c.reseal(ctx)
 	}
 	return "", fmt.Errorf("no subcommand %q", call.Command)
 }
@@ -199,15 +203,4 @@ func listUsers(ctx context.Context, c *services) (string, error) {
 	}
 	err = w.Flush()
 	return b.String(), err
-}
-
-type backupCommand struct {
-	Path string `arg:"" type:"path" help:"File to make. It must not exist."`
-	directory
-	public
-}
-
-// Run copies the database, also while a console runs.
-func (c backupCommand) Run(ctx context.Context, t terminal) error {
-	return c.call(ctx, t, c.PublicURL, toolCall{Command: "backup", Path: c.Path})
 }

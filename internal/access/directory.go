@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -114,25 +115,50 @@ func cleanText(name string, value *string) error {
 	return nil
 }
 
+// Refusals of what a directory says.
+var (
+	// ErrLastManager is the answer where nobody would manage people any more.
+	ErrLastManager = problem.New(problem.Conflict, "Nobody would manage people in Gatehouse any more, so nothing was changed. An admin gives somebody else that right first.")
+	// ErrOtherWays is the answer where an account isn't its provider's alone.
+	ErrOtherWays = problem.New(problem.Conflict, "The account that signs in by this externalId has other ways to sign in, so no directory takes it over. Nothing was changed. Its person unlinks the identity, under Account, Identities, or an admin disables the account.")
+)
+
+// refusedLast records that a directory was refused something that would have left
+// nobody who manages people, once an hour, and hands the refusal on.
+func (s *Service) refusedLast(ctx context.Context, c Client, o audit.Object, err error) error {
+	if !errors.Is(err, ErrLastManager) {
+		return err
+	}
+	e := audit.Event{Actor: c.Actor(), Action: "directory.refused", Object: o, Outcome: audit.Denied, Detail: map[string]string{"why": "last manager"}}
+	return errors.Join(err, s.store.RefuseClient(ctx, c.ID, s.now().Add(-tokenRefused), e))
+}
+
 // AddDirectoryUser makes the account of somebody whom a directory tells of for the
-// first time. It may do nothing. Who has one already by their external id keeps it;
-// nobody is found by an address, and no emergency account is found at all.
+// first time. It may do nothing. Who has one already by their external id keeps it,
+// if they have no other way to sign in; nobody is found by an address, and no
+// emergency account is found at all.
 func (s *Service) AddDirectoryUser(ctx context.Context, c Client, p Profile, issuer string) (DirectoryUser, error) {
 	p, err := p.clean()
 	if err != nil {
 		return DirectoryUser{}, err
 	}
-	return s.store.AddDirectoryUser(ctx, c, p, issuer, func(a *Account, d *DirectoryUser, known bool) ([]audit.Event, error) {
-		if a.Emergency {
+	var who audit.Object
+	d, err := s.store.AddDirectoryUser(ctx, c, p, issuer, func(a *Account, d *DirectoryUser, known bool) ([]audit.Event, error) {
+		adopted := known && d.Added.IsZero()
+		switch {
+		case a.Emergency:
 			return nil, outOfReach()
-		}
-		if !known {
+		case adopted && a.Passphrase != "" && s.MayComeLocally(a.User):
+			return nil, ErrOtherWays
+		case !known:
 			*a = Account{User: User{ID: "usr_" + secret.Code(16), State: Invited, CreatedAt: s.now(), Email: p.address()}}
 		}
 		a.Name, d.ID, d.Gone = p.name(), a.ID, false
-		events := []audit.Event{{Actor: c.Actor(), Action: "user.provisioned", Object: a.object()}}
+		who = a.object()
+		events := []audit.Event{{Actor: c.Actor(), Action: "user.provisioned", Object: who}}
 		return append(events, p.follow(c, a, d)...), nil
 	})
+	return d, s.refusedLast(ctx, c, who, err)
 }
 
 // address is where mail goes to the person, or "" if that is no address.
@@ -174,7 +200,9 @@ func (a Account) enabled() string {
 // UpdateDirectoryUser lets fn change what a directory says of somebody. By whom an
 // account with rights is signed in to isn't the directory's to change.
 func (s *Service) UpdateDirectoryUser(ctx context.Context, c Client, id, issuer string, fn func(DirectoryUser) (Profile, error)) (DirectoryUser, error) {
-	return s.store.UpdateDirectoryUser(ctx, c, id, issuer, func(a *Account, d *DirectoryUser) ([]audit.Event, error) {
+	var who audit.Object
+	d, err := s.store.UpdateDirectoryUser(ctx, c, id, issuer, func(a *Account, d *DirectoryUser) ([]audit.Event, error) {
+		who = a.object()
 		if a.Emergency {
 			return nil, outOfReach()
 		}
@@ -199,6 +227,7 @@ func (s *Service) UpdateDirectoryUser(ctx context.Context, c Client, id, issuer 
 		d.Profile = p
 		return append(events, p.follow(c, a, d)...), nil
 	})
+	return d, s.refusedLast(ctx, c, who, err)
 }
 
 // differs names what is said otherwise now. Values are personal and stay out of
@@ -219,22 +248,26 @@ func (p Profile) differs(now Profile) []string {
 // RemoveDirectoryUser takes somebody out of a directory: the account is disabled and
 // out of all groups of the directory.
 func (s *Service) RemoveDirectoryUser(ctx context.Context, c Client, id string) error {
+	var who audit.Object
 	_, err := s.store.UpdateDirectoryUser(ctx, c, id, "", func(a *Account, d *DirectoryUser) ([]audit.Event, error) {
+		who = a.object()
 		if a.Emergency {
 			return nil, outOfReach()
 		}
 		d.Gone = true
-		events := []audit.Event{{Actor: c.Actor(), Action: "user.unprovisioned", Object: a.object()}}
+		events := []audit.Event{{Actor: c.Actor(), Action: "user.unprovisioned", Object: who}}
 		return append(events, Profile{}.follow(c, a, d)...), nil
 	})
-	return err
+	return s.refusedLast(ctx, c, who, err)
 }
 
 // UpdateDirectoryGroup lets fn change a group of a directory, or make one where the
 // id is empty. A group that is new gives its members nothing.
 func (s *Service) UpdateDirectoryGroup(ctx context.Context, c Client, id string, fn func(DirectoryGroup) (DirectoryGroup, error)) (DirectoryGroup, error) {
-	return s.store.UpdateDirectoryGroup(ctx, c, id, func(g *DirectoryGroup) ([]audit.Event, error) {
+	var which audit.Object
+	g, err := s.store.UpdateDirectoryGroup(ctx, c, id, func(g *DirectoryGroup) ([]audit.Event, error) {
 		was := *g
+		which = audit.Object{Kind: "group", ID: was.ID, Name: was.Name}
 		now, err := fn(was)
 		if err != nil {
 			return nil, err
@@ -273,6 +306,7 @@ func (s *Service) UpdateDirectoryGroup(ctx context.Context, c Client, id string,
 		}
 		return audit.Event{Actor: c.Actor(), Action: "user.groups_provisioned", Object: u.object(), Changes: []audit.Change{ch}}
 	})
+	return g, s.refusedLast(ctx, c, which, err)
 }
 
 // DirectoryUsers lists whom a directory looks after, the oldest first.

@@ -161,6 +161,7 @@ var ErrWeakProof = problem.New(problem.Forbidden, "Your role asks for a second f
 // provider, and the session is as strong as that was. Who has a second factor here
 // gives that instead.
 func (p *Prover) StepUpThrough(ctx context.Context, r Reader, in Arrival) (token string, err error) {
+	in.Proves = true
 	if _, err := p.people.store.TakeArrival(ctx, in, func(a *Account, known bool, _ Groups) ([]audit.Event, error) {
 		if !known || a.ID != r.ID {
 			return nil, problem.New(problem.Forbidden, "You signed in there as somebody else. Nothing was changed. Sign in as %s.", r.Name)

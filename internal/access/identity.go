@@ -31,6 +31,7 @@ type Arrival struct {
 	Strong   bool            // they gave a second factor there
 	ProvedAt time.Time       // when they proved there who they are; zero if it doesn't say
 	Groups   *ExternalGroups // nil if the provider isn't asked for groups
+	Proves   bool            // it proves anew who somebody is, and begins nothing
 
 	Ticket      TokenHash // of the way there and back, which counts once
 	TicketUntil time.Time // nobody can come back by it after

@@ -21,6 +21,7 @@ import (
 	"gatehouse/internal/archive"
 	"gatehouse/internal/change"
 	"gatehouse/internal/evidence"
+	"gatehouse/internal/health"
 	"gatehouse/internal/mirror"
 	"gatehouse/internal/notify"
 	"gatehouse/internal/problem"
@@ -46,6 +47,7 @@ type Options struct {
 	Sinks   *sink.Service
 	Keys    *secret.Keyring
 	SignOn  *signon.Service // no providers if nil
+	Health  *health.Service
 
 	PublicURL      *url.URL // what people type into the browser
 	TrustedProxies []*net.IPNet
@@ -54,7 +56,8 @@ type Options struct {
 	SecondFactor   []string // names of the roles that ask for one
 	Now            func() time.Time
 	Log            *slog.Logger
-	Stop           <-chan struct{} // closed when the server is to stop; event streams end then
+	Answered       func(method, route string, status int, took time.Duration) // told of each request; nobody is if nil
+	Stop           <-chan struct{}                                            // closed when the server is to stop; event streams end then
 }
 
 // A DemoUser is somebody whom the demo signs in with one click.
@@ -81,6 +84,8 @@ type Server struct {
 	keys      *secret.Keyring
 	prover    *access.Prover
 	signon    *signon.Service
+	health    *health.Service
+	answered  func(method, route string, status int, took time.Duration)
 	public    *url.URL
 	build     string
 	demo      []DemoUser
@@ -110,7 +115,7 @@ func build(o Options) (http.Handler, *Server, error) {
 	}
 	s := &Server{
 		evidence: evidence.NewService(o.Store, o.Witness, o.Now), reviewer: review.NewService(o.Store, o.Now),
-		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, sinks: o.Sinks, witness: o.Witness, archive: o.Archive, keys: o.Keys, signon: o.SignOn,
+		store: o.Store, mirror: o.Mirror, changes: o.Changes, access: o.Access, notify: o.Notify, sinks: o.Sinks, witness: o.Witness, archive: o.Archive, keys: o.Keys, signon: o.SignOn, health: o.Health, answered: o.Answered,
 		public: o.PublicURL, build: buildTag(o.Build), demo: o.Demo, now: o.Now, log: o.Log,
 		limits: newLimits(o.Now), searchers: newSearchers(), reads: newReads(o.Now), started: o.Now(), beat: defaultBeat, stop: o.Stop,
 	}
@@ -133,7 +138,7 @@ func build(o Options) (http.Handler, *Server, error) {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.fail
 	e.IPExtractor = ipExtractor(o.TrustedProxies)
-	e.Pre(s.identify, s.harden, s.checkHost)
+	e.Pre(s.count, s.identify, s.harden, s.checkHost)
 	e.Use(s.recoverPanics)
 	s.echo = e
 	s.addRoutes()

@@ -27,6 +27,24 @@ const headerRequestID = "X-Request-Id"
 
 var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{8,64}$`)
 
+// count tells how each request went. A stream of events takes as long as its reader
+// stays, and says nothing.
+func (s *Server) count(next echo.HandlerFunc) echo.HandlerFunc {
+	if s.answered == nil {
+		return next
+	}
+	return func(c echo.Context) error {
+		began := time.Now()
+		if err := next(c); err != nil {
+			c.Error(err) // only then is the status known
+		}
+		if !wantsEvents(c) {
+			s.answered(c.Request().Method, c.Path(), c.Response().Status, time.Since(began))
+		}
+		return nil
+	}
+}
+
 // identify gives each request an id, by which logs, error pages and Composio's
 // support can name it.
 func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
@@ -236,20 +254,4 @@ func (s *Server) staticFile(c echo.Context) error {
 	h.Set(echo.HeaderContentType, f.Type)
 	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(body))
 	return nil
-}
-
-func (s *Server) healthz(c echo.Context) error { return c.String(http.StatusOK, "ok\n") }
-
-// readyz says whether requests can be served: the database answers and can be
-// written. A remote that is down doesn't count; pages work without it.
-func (s *Server) readyz(c echo.Context) error {
-	select {
-	case <-s.store.Failed():
-		return c.String(http.StatusServiceUnavailable, "not ready\n")
-	default:
-	}
-	if _, err := s.store.HistoryHead(c.Request().Context()); err != nil {
-		return c.String(http.StatusServiceUnavailable, "not ready\n")
-	}
-	return c.String(http.StatusOK, "ok\n")
 }

@@ -209,6 +209,8 @@ func (s *Server) routes() []route {
 		{post, policy + "/remove", access.ManageRules, s.proven(s.policyDelete)},
 
 		{get, "/settings", access.ViewSettings, s.settings},
+		{get, operationPath, access.ViewSettings, s.operation},
+		{get, operationPath + "/diagnostics.json", access.ViewSettings, s.diagnostics},
 		{get, "/settings/projects", access.ViewSettings, s.projects},
 		{post, "/settings/projects", access.ManageProjects, s.proven(s.projectAdd)},
 		{get, project, access.ViewSettings, s.project},

@@ -19,6 +19,7 @@ func settingsTabs(current string) []templates.TabView {
 		{Text: "Projects", URL: "/settings/projects", Current: current == "Projects"},
 		{Text: "Notifications", URL: "/settings/notifications", Current: current == "Notifications"},
 		{Text: "Sinks", URL: sinksPath, Current: current == "Sinks"},
+		{Text: "Operation", URL: operationPath, Current: current == "Operation"},
 	}
 }
 

@@ -9,11 +9,13 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/PuerkitoBio/goquery"
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/composio/sandbox"
+	"gatehouse/internal/health"
 	"gatehouse/internal/notify"
 	"gatehouse/internal/rig"
 	"gatehouse/internal/secret"
@@ -61,8 +63,11 @@ func openSite(t testing.TB, r *rig.Rig, demo []DemoUser, change ...func(*Options
 
 // options are those of a server over the parts of a rig.
 func options(r *rig.Rig, public *url.URL, demo []DemoUser) Options {
+	told, sinks := notifier(r, notify.Settings{PublicURL: public.String()}), streamer(r, sink.Settings{})
 	return Options{
-		Store: r.Store, Mirror: r.Mirror, Changes: r.Changes, Access: r.Access, Witness: r.Witness, Archive: r.Archive, Notify: notifier(r, notify.Settings{PublicURL: public.String()}), Sinks: streamer(r, sink.Settings{}), Keys: r.Keys, PublicURL: public, Build: "test", Demo: demo,
+		Store: r.Store, Mirror: r.Mirror, Changes: r.Changes, Access: r.Access, Witness: r.Witness, Archive: r.Archive, Notify: told, Sinks: sinks, Keys: r.Keys,
+		Health:    health.NewService(health.Parts{Store: r.Store, Notify: told, Sinks: sinks, Witness: r.Witness, Archive: r.Archive, Errors: &health.Errors{}, Build: "test", Sync: time.Hour, Now: rig.Now}),
+		PublicURL: public, Build: "test", Demo: demo,
 		Now: rig.Now, Log: slog.New(slog.NewTextHandler(r.Log, nil)),
 	}
 }

@@ -253,6 +253,7 @@ func (s *Service) settle(ctx context.Context, a Attempt, rep report) (time.Durat
 	if rep.verdict == verdictUnknown {
 		s.forget(a.Request) // the grace time runs from now
 	}
+	var outcome string
 	r, err := s.store.UpdateRequest(ctx, a.Request, func(r *Request, f Facts) (Effect, error) {
 		current, err := f.Attempt(a)
 		if err != nil {
@@ -267,6 +268,7 @@ func (s *Service) settle(ctx context.Context, a Attempt, rep report) (time.Durat
 		}
 		var effect Effect
 		effect, wait = s.conclude(r, current, rep, livesIn(project))
+		outcome = effect.Attempt.Outcome
 		if len(rep.extra) > 0 {
 			if err := s.proposeCleanUp(r, a.Item, rep.extra, f, &effect); err != nil {
 				return Effect{}, err
@@ -279,6 +281,9 @@ func (s *Service) settle(ctx context.Context, a Attempt, rep report) (time.Durat
 	}
 	if err != nil {
 		return done, err
+	}
+	if s.settings.Attempted != nil {
+		s.settings.Attempted(outcome)
 	}
 	if rep.noRight {
 		err = s.mirror.MarkReadOnly(ctx, r.Project)

@@ -39,6 +39,9 @@ type Settings struct {
 	Grace time.Duration
 	// Lease is how long an attempt may take. It exceeds the client's time-outs.
 	Lease time.Duration
+	// Attempted is told the outcome of each attempt, once it is written down; nobody
+	// is if nil.
+	Attempted func(outcome string)
 }
 
 // NewService returns a service. Work begins with [Service.Run].

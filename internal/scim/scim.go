@@ -123,6 +123,8 @@ func (s *Service) Refuse(c echo.Context, err error) error {
 	var he *echo.HTTPError
 	switch {
 	case errors.As(err, &r):
+	case errors.Is(err, access.ErrLastManager):
+		r = &refusal{http.StatusConflict, "", access.ErrLastManager}
 	case errors.As(err, &he):
 		r = &refusal{he.Code, "", problem.New(problem.Invalid, "This address doesn't take such a request: %s.", strings.ToLower(http.StatusText(he.Code)))}
 	case p != nil:

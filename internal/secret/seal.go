@@ -10,6 +10,8 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"slices"
+	"sync/atomic"
 )
 
 // KeySize is the length in bytes of the key in the key file.
@@ -20,33 +22,34 @@ const KeySize = 32
 var ErrUnsealed = errors.New("sealed record can't be opened with this key")
 
 // A Keyring seals records and makes fingerprints. Every record has a data key
-// of its own (AES-256-GCM), wrapped by a key derived from the key file; the
+// of its own (AES-256-GCM), wrapped by a key derived from one in the key file; the
 // associated data names the table, row and field, so that a sealed value can't
 // be moved. It is safe for concurrent use.
 type Keyring struct {
-	wrap        cipher.AEAD
+	wraps       atomic.Pointer[[]wrap] // the first one seals, all open
 	fingerprint []byte
 	digest      []byte
 }
 
-// NewKeyring derives the keys for sealing and fingerprints from the bytes of
-// the key file. The key must be exactly [KeySize] bytes.
-func NewKeyring(key []byte) (*Keyring, error) {
-	if len(key) != KeySize {
-		return nil, fmt.Errorf("key has %d bytes, want %d", len(key), KeySize)
-	}
-	derive := func(purpose string) []byte {
-		k, err := hkdf.Key(sha256.New, key, nil, "gatehouse "+purpose+" v1", KeySize)
-		if err != nil {
-			panic(err) // only for lengths that are out of range
-		}
-		return k
-	}
-	wrap, err := newGCM(derive("wrap"))
+// A wrap encrypts data keys.
+type wrap = cipher.AEAD
+
+// NewKeyring returns the keyring of one key, of exactly [KeySize] bytes.
+func NewKeyring(key []byte) (*Keyring, error) { return KeyFile{key: key}.Keyring() }
+
+// Adopt seals with another keyring's key from now on. What was sealed before can
+// still be opened as long as the program runs.
+func (k *Keyring) Adopt(other *Keyring) {
+	wraps := append(slices.Clone(*other.wraps.Load()), *k.wraps.Load()...)
+	k.wraps.Store(&wraps)
+}
+
+func derive(key []byte, purpose string) []byte {
+	k, err := hkdf.Key(sha256.New, key, nil, "gatehouse "+purpose+" v1", KeySize)
 	if err != nil {
-		return nil, err
+		panic(err) // only for lengths that are out of range
 	}
-	return &Keyring{wrap: wrap, fingerprint: derive("fingerprint"), digest: derive("digest")}, nil
+	return k
 }
 
 func newGCM(key []byte) (cipher.AEAD, error) {
@@ -69,19 +72,20 @@ func (k *Keyring) Seal(v Value, table, row, field string) []byte {
 		panic(err) // only for a key of the wrong length
 	}
 	ad := place(table, row, field)
-	out := k.wrap.Seal([]byte{sealVersion}, nil, dataKey, ad) //nolint:gosec // the nonce is random and made by the cipher
-	return data.Seal(out, nil, []byte(v.v), ad)               //nolint:gosec // as above
+	out := (*k.wraps.Load())[0].Seal([]byte{sealVersion}, nil, dataKey, ad) //nolint:gosec // the nonce is random and made by the cipher
+	return data.Seal(out, nil, []byte(v.v), ad)                             //nolint:gosec // as above
 }
 
 // Open decrypts what [Keyring.Seal] made for the same place, or returns
 // [ErrUnsealed].
 func (k *Keyring) Open(sealed []byte, table, row, field string) (Value, error) {
-	wrapped := 1 + KeySize + k.wrap.Overhead()
+	wraps := *k.wraps.Load()
+	wrapped := 1 + KeySize + wraps[0].Overhead()
 	if len(sealed) < wrapped || sealed[0] != sealVersion {
 		return Value{}, ErrUnsealed
 	}
 	ad := place(table, row, field)
-	dataKey, err := k.wrap.Open(nil, nil, sealed[1:wrapped], ad)
+	dataKey, err := unwrap(wraps, sealed[1:wrapped], ad)
 	if err != nil {
 		return Value{}, ErrUnsealed
 	}
@@ -94,6 +98,16 @@ func (k *Keyring) Open(sealed []byte, table, row, field string) (Value, error) {
 		return Value{}, ErrUnsealed
 	}
 	return Value{string(plain)}, nil
+}
+
+// unwrap returns a data key that one of the keys wrapped.
+func unwrap(wraps []wrap, wrapped, ad []byte) (dataKey []byte, err error) {
+	for _, w := range wraps {
+		if dataKey, err = w.Open(nil, nil, wrapped, ad); err == nil {
+			return dataKey, nil
+		}
+	}
+	return nil, err
 }
 
 func place(table, row, field string) []byte {

@@ -12,7 +12,9 @@ import (
 
 // Backup copies the database, while it is in use, to a new file that only its
 // owner can read, and checks the copy.
-func (s *Store) Backup(ctx context.Context, path string) (err error) {
+func (s *Store) Backup(ctx context.Context, path string) error { return backup(ctx, s.reads, path) }
+
+func backup(ctx context.Context, from *sql.DB, path string) (err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -31,7 +33,7 @@ func (s *Store) Backup(ctx context.Context, path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
-	if err := copyDatabase(ctx, to, s.reads); err != nil {
+	if err := copyDatabase(ctx, to, from); err != nil {
 		return err
 	}
 	var result string

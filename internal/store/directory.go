@@ -124,7 +124,7 @@ func (s *Store) AddDirectoryUser(ctx context.Context, c access.Client, p access.
 		if err != nil {
 			return err
 		}
-		d = access.DirectoryUser{Profile: p, Ended: was.Ended}
+		d = access.DirectoryUser{Profile: p, Ended: was.Ended, Added: was.Added}
 		before := a
 		events, err := fn(&a, &d, known)
 		if err != nil {
@@ -138,9 +138,23 @@ func (s *Store) AddDirectoryUser(ctx context.Context, c access.Client, p access.
 		if err := errors.Join(err, t.relink(c, issuer, a.ID, was.ExternalID, p.ExternalID), t.saveDirectoryUser(c, &d, a)); err != nil {
 			return err
 		}
-		return t.followed(before, a, events)
+		return errors.Join(t.followed(before, a, events), t.leavesManager(before.User))
 	})
 	return d, err
+}
+
+// leavesManager refuses a change by a directory after which nobody manages people,
+// where some of those who changed did.
+func (t *tx) leavesManager(changed ...access.User) error {
+	manages := func(u access.User) bool { return u.May(access.ManagePeople) }
+	if !slices.ContainsFunc(changed, manages) {
+		return nil
+	}
+	people, err := t.peopleNow()
+	if err == nil && !slices.ContainsFunc(people, manages) {
+		err = access.ErrLastManager
+	}
+	return err
 }
 
 // directoryAccount finds the account of somebody who comes into a directory: who was
@@ -162,8 +176,12 @@ func (t *tx) directoryAccount(directory, issuer string, p access.Profile) (a acc
 	}
 	var elsewhere int
 	err = t.row("SELECT count(*) FROM scim_user WHERE user_id = $1 AND NOT gone", a.ID).Scan(&elsewhere)
-	if elsewhere > 0 {
-		err = problem.New(problem.Conflict, "Somebody has this externalId already.")
+	if err != nil || elsewhere > 0 {
+		return a, was, known, cmp.Or(err, error(problem.New(problem.Conflict, "Somebody has this externalId already.")))
+	}
+	err = t.row("SELECT count(*) FROM identity WHERE user_id = $1 AND issuer <> $2", a.ID, issuer).Scan(&elsewhere)
+	if err == nil && elsewhere > 0 {
+		err = access.ErrOtherWays
 	}
 	return a, was, known, err
 }
@@ -173,19 +191,24 @@ func (t *tx) relink(c access.Client, issuer, userID, before, after string) error
 	if issuer == "" || after == "" {
 		return nil
 	}
-	a, known, err := t.accountOf(access.Identity{Issuer: issuer, Subject: after})
-	switch {
-	case err != nil || known && a.ID == userID:
-		return err
-	case known:
-		return problem.New(problem.Conflict, "Somebody signs in with this externalId already.")
-	}
 	i := access.Identity{Provider: c.Directory, Issuer: issuer, Subject: after}
+	a, known, err := t.accountOf(i)
+	if known && a.ID != userID {
+		err = problem.New(problem.Conflict, "Somebody signs in with this externalId already.")
+	}
+	if err != nil {
+		return err
+	}
 	if before != "" && before != after {
 		_, err = t.endSessions(userID, func(one access.Session) bool { return one.Method == i.Source() })
-		err = errors.Join(err, t.exec("DELETE FROM identity WHERE issuer = $1 AND subject = $2 AND user_id = $3", issuer, before, userID))
+		t.people = true
+		err = errors.Join(err, t.exec("DELETE FROM identity WHERE issuer = $1 AND subject = $2 AND user_id = $3", issuer, before, userID),
+			t.exec("DELETE FROM group_member WHERE user_id = $1 AND source = $2", userID, i.Source()))
 	}
-	return errors.Join(err, t.exec("INSERT INTO identity ("+identityColumns+") VALUES ($1, $2, $3, $4, '', $5, 0)", i.Issuer, i.Subject, userID, i.Provider, micros(t.now)))
+	if !known {
+		err = errors.Join(err, t.addIdentity(i, userID))
+	}
+	return err
 }
 
 func (t *tx) saveDirectoryUser(c access.Client, d *access.DirectoryUser, a access.Account) error {
@@ -252,7 +275,7 @@ func (s *Store) UpdateDirectoryUser(ctx context.Context, c access.Client, id, is
 				return err
 			}
 		}
-		return t.followed(before, a, events)
+		return errors.Join(t.followed(before, a, events), t.leavesManager(before.User))
 	})
 	if errors.Is(err, errUnchanged) {
 		err = nil
@@ -298,7 +321,7 @@ func (s *Store) UpdateDirectoryGroup(ctx context.Context, c access.Client, id st
 		if err != nil {
 			return err
 		}
-		more, err := t.regroup(c, was, g, moved)
+		left, more, err := t.regroup(c, was, g, moved)
 		if err != nil {
 			return err
 		}
@@ -306,7 +329,7 @@ func (s *Store) UpdateDirectoryGroup(ctx context.Context, c access.Client, id st
 			return errUnchanged
 		}
 		g.Updated = t.now
-		return errors.Join(t.saveDirectoryGroup(c, g), t.endIdleLinks(), t.record(events...))
+		return errors.Join(t.saveDirectoryGroup(c, g), t.endIdleLinks(), t.leavesManager(left...), t.record(events...))
 	})
 	if errors.Is(err, errUnchanged) {
 		err = nil
@@ -352,17 +375,17 @@ func (t *tx) groupNamed(g access.DirectoryGroup) error {
 }
 
 // regroup says who comes into a group and who leaves it, and refuses whom the
-// directory doesn't look after.
-func (t *tx) regroup(c access.Client, was, now access.DirectoryGroup, moved func(access.User, access.DirectoryGroup, bool) audit.Event) ([]audit.Event, error) {
+// directory doesn't look after. It returns those who leave, as they are now.
+func (t *tx) regroup(c access.Client, was, now access.DirectoryGroup, moved func(access.User, access.DirectoryGroup, bool) audit.Event) (left []access.User, events []audit.Event, err error) {
 	if now.Gone {
 		now.Members = nil
 	}
 	if slices.Equal(was.Members, now.Members) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	people, err := t.peopleNow()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	names := make(map[string]access.User, len(people))
 	for _, u := range people {
@@ -375,12 +398,11 @@ func (t *tx) regroup(c access.Client, was, now access.DirectoryGroup, moved func
 		theirs[id] = true
 		return err
 	}, "SELECT user_id FROM scim_user WHERE directory = $1 AND NOT gone", c.Directory); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var events []audit.Event
 	for _, id := range now.Members {
 		if !theirs[id] {
-			return nil, problem.New(problem.Invalid, "members: there is no such user.")
+			return nil, nil, problem.New(problem.Invalid, "members: there is no such user.")
 		}
 		if _, in := slices.BinarySearch(was.Members, id); !in {
 			events = append(events, moved(names[id], now, true))
@@ -388,10 +410,10 @@ func (t *tx) regroup(c access.Client, was, now access.DirectoryGroup, moved func
 	}
 	for _, id := range was.Members {
 		if _, in := slices.BinarySearch(now.Members, id); !in {
-			events = append(events, moved(names[id], now, false))
+			left, events = append(left, names[id]), append(events, moved(names[id], now, false))
 		}
 	}
-	return events, nil
+	return left, events, nil
 }
 
 // putMembers makes the members of a group by a source those that are given.

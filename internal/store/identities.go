@@ -64,21 +64,27 @@ var errUnchanged = errors.New("nothing changes")
 // TakeArrival implements [access.Store].
 func (s *Store) TakeArrival(ctx context.Context, in access.Arrival, fn func(*access.Account, bool, access.Groups) ([]audit.Event, error)) (access.Account, error) {
 	var a access.Account
-	err := s.quiet(ctx, arrivals, func(t *tx) error {
-		return errors.Join(t.spend(in.Ticket, in.TicketUntil),
-			t.exec("UPDATE identity SET provider = $3, email = $4, last_used = $5 WHERE issuer = $1 AND subject = $2", in.Issuer, in.Subject, in.Provider, in.Email, micros(t.now)))
-	})
-	if err != nil {
+	if err := s.quiet(ctx, arrivals, func(t *tx) error { return t.spend(in.Ticket, in.TicketUntil) }); err != nil {
 		return a, err
 	}
-	err = s.write(ctx, func(t *tx) (err error) {
-		a, err = t.takeArrival(in, fn)
+	err := s.write(ctx, func(t *tx) (err error) {
+		if a, err = t.takeArrival(in, fn); err == nil {
+			err = t.arrived(in)
+		}
 		return err
 	})
 	if errors.Is(err, errUnchanged) {
-		err = nil
+		err = s.quiet(ctx, arrivals, func(t *tx) error { return t.arrived(in) })
 	}
 	return a, err
+}
+
+// arrived notes that somebody signed in by an identity, which tells of their groups.
+func (t *tx) arrived(in access.Arrival) error {
+	if in.Proves {
+		return nil
+	}
+	return t.exec("UPDATE identity SET provider = $3, email = $4, last_used = $5 WHERE issuer = $1 AND subject = $2", in.Issuer, in.Subject, in.Provider, in.Email, micros(t.now))
 }
 
 func (t *tx) takeArrival(in access.Arrival, fn func(*access.Account, bool, access.Groups) ([]audit.Event, error)) (access.Account, error) {
@@ -122,8 +128,16 @@ func (t *tx) addArrived(a *access.Account) error {
 }
 
 func (t *tx) addIdentity(i access.Identity, userID string) error {
-	return t.exec("INSERT INTO identity ("+identityColumns+") VALUES ($1, $2, $3, $4, $5, $6, $6)",
+	return t.exec("INSERT INTO identity ("+identityColumns+") VALUES ($1, $2, $3, $4, $5, $6, 0)",
 		i.Issuer, i.Subject, userID, i.Provider, i.Email, micros(t.now))
+}
+
+// ungroup takes somebody out of the groups that a provider told of, unless another
+// identity of theirs there told of them since.
+func (t *tx) ungroup(userID string, gone access.Identity) error {
+	t.people = true
+	return t.exec(`DELETE FROM group_member WHERE user_id = $1 AND source = $2
+		AND NOT EXISTS (SELECT 1 FROM identity WHERE user_id = $1 AND provider = $3 AND last_used > $4)`, userID, gone.Source(), gone.Provider, micros(gone.LastUsed))
 }
 
 // groupsBy are the groups that somebody is in by a provider, and those that it tells
@@ -215,9 +229,7 @@ func (s *Store) UnlinkIdentity(ctx context.Context, userID, issuer, subject stri
 		if err != nil {
 			return err
 		}
-		t.people = true
 		_, err = t.endSessions(userID, func(one access.Session) bool { return one.Method == all[at].Source() })
-		return errors.Join(err, t.exec("DELETE FROM identity WHERE issuer = $1 AND subject = $2", issuer, subject),
-			t.exec("DELETE FROM group_member WHERE user_id = $1 AND source = $2", userID, all[at].Source()), t.record(e))
+		return errors.Join(err, t.exec("DELETE FROM identity WHERE issuer = $1 AND subject = $2", issuer, subject), t.ungroup(userID, all[at]), t.record(e))
 	})
 }
