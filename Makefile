@@ -86,7 +86,7 @@ attack: build ## sqlmap and wapiti against a running demo, as several of its peo
 
 .PHONY: screenshots
 screenshots: build $(E2E_ENV) ## pictures of every page, both themes, two widths, in docs/screenshots
-	source $(E2E_ENV) && SCREENSHOTS=$(CURDIR)/docs/screenshots go test -count=1 -run 'TestPages$$|TestTeamPages|TestReadingPages|TestReviewInTheBrowser' ./internal/e2e
+	source $(E2E_ENV) && SCREENSHOTS=$(CURDIR)/docs/screenshots go test -count=1 -run 'TestPages$$|TestTeamPages|TestReadingPages|TestReviewInTheBrowser|TestPasskeyInTheBrowser|TestSignInThroughProvider' ./internal/e2e
 
 .PHONY: clean
 clean: ## remove what was built

@@ -189,6 +189,9 @@ func (s *Server) reviewRow(c echo.Context, r *access.Review, row access.ReviewRo
 		v.By = n.of(row.By) + ", " + exact(row.At).Full
 		v.Comment = row.Comment
 	}
+	if r.Open() && row.User == reader(c).ID && reader(c).May(access.ManagePeople) {
+		v.Note = "Somebody else decides about you."
+	}
 	if _, err := r.Decides(reader(c), row.User); err == nil {
 		v.Form, v.User = s.newForm(c, accessReviewPath(r.ID)+"/decide"), row.User
 		v.Input = templates.InputView{Name: "comment", ID: "comment-" + row.User, Label: "Why", Optional: true, Complete: "off"}
@@ -338,10 +341,10 @@ func (s *Server) accessReviewCSV(c echo.Context) error {
 	}
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
-	rows := [][]string{{"person", "name", "state", "last_sign_in", "rights", "verdict", "decided_by", "decided_at", "comment", "change_request", "stays"}}
+	rows := [][]string{{"person", "name", "state", "last_sign_in", "rights", "verdict", "decided_by", "decided_by_name", "decided_at", "comment", "change_request", "stays"}}
 	for _, row := range r.Rows {
 		rows = append(rows, []string{
-			row.User, n.of(row.User), row.State, stamp(row.LastSignIn), strings.Join(heldWords(row.Rights, n), "; "), string(row.Verdict), row.By, stamp(row.At), row.Comment, row.Request, strings.Join(s.stayWords(row.Stays, n), " "),
+			row.User, n.of(row.User), row.State, stamp(row.LastSignIn), strings.Join(heldWords(row.Rights, n), "; "), string(row.Verdict), row.By, nameIf(row.By, n), stamp(row.At), row.Comment, row.Request, strings.Join(s.stayWords(row.Stays, n), " "),
 		})
 	}
 	for _, row := range rows {
@@ -358,6 +361,14 @@ func (s *Server) accessReviewCSV(c echo.Context) error {
 	}
 	attach(c, "text/csv; charset=utf-8", "access-review.csv")
 	return c.Blob(http.StatusOK, "text/csv; charset=utf-8", b.Bytes())
+}
+
+// nameIf is somebody's name, nothing if there is nobody.
+func nameIf(id string, n names) string {
+	if id == "" {
+		return ""
+	}
+	return n.of(id)
 }
 
 // stamp writes a time for programs, nothing if there is none.

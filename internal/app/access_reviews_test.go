@@ -94,6 +94,33 @@ func TestAccessReview(t *testing.T) {
 	s.signedIn("Vera").get(path).is(404)
 }
 
+// Who decides sees why they don't about themselves, and may decide otherwise about
+// whom they confirmed.
+func TestAccessReviewRows(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	b := s.as("Ada", access.Admin)
+	emil := s.Person("Emil", access.Editor)
+	page := b.submit(b.get(accessReviewsPath), accessReviewsPath, "name", "Spring").has("Somebody else decides about you.", "0 of 2 people decided")
+	path := page.url.Path
+	if page.doc.Find("details form.verdict").Length() != 0 {
+		t.Error("a form to decide is folded away")
+	}
+	form := page.form(path + "/decide")
+	form.Set("user", emil.ID)
+	form.Set("verdict", "confirmed")
+	page = b.do(b.request("POST", path+"/decide", form)).has("1 of 2 people decided")
+	if page.doc.Find("#"+emil.ID+" details:not([open]) form.verdict").Length() != 1 {
+		t.Error("nothing to decide otherwise about whom was confirmed")
+	}
+	b.submit(page, path+"/close", "conclusion", "Fine", "left", "I can't decide about myself")
+	if sheet := b.get(path + "/report.csv").is(200).body; !strings.Contains(sheet, s.readerOf("Ada").ID+",Ada,") {
+		t.Errorf("the spreadsheet doesn't name who decided: %s", sheet)
+	}
+	if b.get(path).doc.Find("[data-print]").Length() != 1 {
+		t.Error("the report can't be printed by a button")
+	}
+}
+
 // Revoking takes what groups give too, as far as Gatehouse says who is in them; what
 // a directory keeps is said plainly, and in the report. Request and decision are one.
 func TestAccessReviewGroups(t *testing.T) {

@@ -88,7 +88,7 @@ func personView(u access.User, address string, n names, now time.Time) templates
 
 func groupNames(u access.User, n names) string {
 	if len(u.Groups) == 0 {
-		return "none"
+		return "None"
 	}
 	return listed(ruleWords("members", u.Groups, n), "and")
 }

@@ -92,7 +92,7 @@ func (s *Server) personActions(c echo.Context, u access.User, v *templates.Perso
 		v.Reset = templates.ActionView{Form: s.newForm(c, path+"/reset"), Text: "Create a reset link", Hint: "Lets them set a new passphrase and lifts a lock. The old passphrase works until the link is used."}
 	}
 	if u.SecondFactor && u.ID != reader(c).ID {
-		v.Factors = templates.ActionView{Form: s.newForm(c, path+"/factors/reset"), Text: "Reset second factors", Hint: "For who has lost them all. Takes them away and ends all sessions; the passphrase stays."}
+		v.Factors = templates.ActionView{Form: s.newForm(c, path+"/factors/reset"), Text: "Reset second factors", Hint: "For who has lost them all. Be sure who asks you: an attacker would ask for this. All are taken away and all sessions end; the passphrase stays."}
 	}
 	if u.State == access.Invited {
 		v.Reset.Text, v.Reset.Hint = "Create a new invitation link", "The one before stops working."

@@ -285,5 +285,5 @@ func (s *Server) repeated(c echo.Context, r *store.RepeatedError) error {
 	if r.Location != "" {
 		return c.Redirect(http.StatusSeeOther, r.Location)
 	}
-	return problem.New(problem.Conflict, "This form was sent twice. The first time counted; see Changes and History for what came of it.")
+	return problem.New(problem.Conflict, "This form was sent twice. The first time counted; see Changes and History for what came of it. What it showed once, such as a token, codes or a link, isn't shown again: make new ones where you made them.")
 }

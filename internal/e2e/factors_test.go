@@ -61,6 +61,11 @@ func TestPasskeyInTheBrowser(t *testing.T) {
 	p.click(p.link("I have kept them"))
 	p.sees("Ada's phone", "10 codes left")
 	p.check(source, "factors", "dark", 390)
+	must(t, p.SetViewportSize(1280, 860))
+	must(t, p.EmulateMedia(playwright.PageEmulateMediaOptions{ColorScheme: playwright.ColorSchemeLight}))
+	p.check(source, "second-factors", "light", 1280)
+	must(t, p.SetViewportSize(390, 860))
+	must(t, p.EmulateMedia(playwright.PageEmulateMediaOptions{ColorScheme: playwright.ColorSchemeDark}))
 
 	p.to("/account")
 	p.click(p.button("Menu"))

@@ -118,7 +118,7 @@ func (c *console) scene() map[string]string {
 		"history": "/history", "integrity": "/history/integrity", "history-entry": "/history/12", "people": "/people", "person": person, "policies": "/policies", "policy-new": "/policies/new",
 		"policies-recommended": "/policies/recommended/default", "freeze-new": "/policies/freezes/new", "break-glass": "/policies/break-glass",
 		"groups": "/people/groups", "directories": "/people/directories", "group-new": "/people/groups/new", "roles": "/people/roles", "role-new": "/people/roles/new", "settings": "/settings",
-		"projects": "/settings/projects", "project": "/settings/projects/default", "account": "/account", "sessions": "/account/sessions",
+		"projects": "/settings/projects", "project": "/settings/projects/default", "account": "/account", "sessions": "/account/sessions", "tokens": "/account/tokens",
 		"factors": "/account/factors", "app": "/account/factors/app", "step-up": "/stepup?next=/people&sent=1",
 		"notifications": "/notifications", "account-notifications": "/account/notifications", "settings-notifications": "/settings/notifications", "settings-sinks": "/settings/sinks", "not-found": "/nosuchpage",
 		"config-versions": config + "/versions?v=1&a=1&b=2", "config-restore": config + "/restore?version=1", "project-as-of": "/projects/default/as-of",
@@ -130,15 +130,44 @@ func (c *console) scene() map[string]string {
 	return pages
 }
 
+// access makes a role, a group that has it for one toolkit, a token and a client of
+// a directory.
+func (p *tab) access() {
+	p.t.Helper()
+	pick := func(name, label string) {
+		_, err := p.Locator("select[name=" + name + "]").SelectOption(playwright.SelectOptionValues{Labels: &[]string{label}})
+		must(p.t, err)
+	}
+	send := func(says string) {
+		p.click(p.Locator("main form button.primary"))
+		p.sees(says)
+	}
+	p.to("/people/roles/new")
+	p.fill("Name", "On-call")
+	must(p.t, p.GetByLabel("Propose changes, and apply what policy lets through").Check())
+	send("Added the role On-call")
+	p.to("/people/groups/new")
+	p.fill("Name", "Security")
+	must(p.t, p.GetByLabel("Auditor").First().Check())
+	pick("role", "On-call")
+	pick("where", "All production projects")
+	must(p.t, p.Locator("input[name=toolkit]").Fill("github"))
+	must(p.t, p.Locator(`input[name="members"]`).First().Check())
+	send("Added the group Security")
+	p.to("/account/tokens")
+	p.fill("Name", "Nightly report")
+	must(p.t, p.GetByLabel("Read history").Check())
+	send("The token Nightly report is made")
+	p.to("/people/directories")
+	p.fill("Name", "Okta")
+	send("Okta")
+}
+
 // rules adds a group, a freeze window and a saved search, and the pages that change
 // what is there.
 func (p *tab) rules(pages map[string]string) {
 	p.t.Helper()
-	p.to("/people/groups/new")
-	p.fill("Name", "Security")
-	must(p.t, p.Locator(`main input[type="checkbox"]`).First().Check())
-	p.click(p.Locator("main form button.primary"))
-	p.sees("Security")
+	p.access()
 	p.to("/people/reviews")
 	p.fill("Name", "Spring")
 	p.click(p.button("Open review"))

@@ -66,11 +66,19 @@ func (p *tab) atProvider(name string) {
 func TestSignInThroughProvider(t *testing.T) {
 	c := provide(t)
 	p := c.open(tabOptions{expect: []string{"favicon.ico", "status of 404", "ERR_NAME_NOT_RESOLVED", "ERR_INTERNET_DISCONNECTED"}})
+	source := axe(t)
+	_, err := p.Goto(strings.Replace(c.url, "127.0.0.1", "localhost", 1) + "/signin") // where there are passkeys, too
+	must(t, err)
+	must(t, expect.Locator(p.button("Sign in with a passkey")).ToBeVisible())
+	p.check(source, "signin-provider", "light", 1280)
 	p.to("/signin")
 	p.click(p.link("Sign in with Corp"))
 	p.atProvider("olga")
 	p.heading("Welcome to Gatehouse")
+	p.check(source, "newcomer", "light", 1280)
 	p.sees("Olga (olga@example.com)", "you may do nothing here yet")
+	p.to("/account/identities")
+	p.check(source, "identities", "light", 1280)
 	if !strings.HasPrefix(p.URL(), c.url) {
 		t.Errorf("at %s", p.URL())
 	}

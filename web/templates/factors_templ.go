@@ -1370,7 +1370,7 @@ func App(v AppView) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 85, "<div class=\"title\"><div><h1>Authenticator app</h1><p class=\"sub\">Any app that shows codes by the time will do.</p></div></div><section class=\"card\" aria-label=\"Set up\"><form class=\"card-body stack wide\" method=\"post\" action=\"")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 85, "<div class=\"title\"><div><h1>Authenticator app</h1><p class=\"sub\">Any app that shows codes by the time will do, such as Aegis, 1Password or Google Authenticator.</p></div></div><section class=\"card\" aria-label=\"Set up\"><form class=\"card-body stack wide\" method=\"post\" action=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
