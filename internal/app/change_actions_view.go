@@ -65,6 +65,8 @@ func (b changeBuilder) applying(v *templates.ChangeCardView, path string, may bo
 	case r.State == change.Scheduled:
 		apply("Apply now", hint)
 		v.Schedule.Undo = templates.ActionView{Form: b.form(path + "/unschedule"), Text: "Take from the schedule", Hint: "It stays approved."}
+	case b.lapsed():
+		return
 	case r.State == change.Approved && r.ApplyAfter.IsZero():
 		apply("Apply", hint)
 	}

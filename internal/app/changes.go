@@ -34,6 +34,9 @@ func (s *Server) changesPage(c echo.Context) error {
 	tab := c.QueryParam("tab")
 	later := beforeParam(c)
 	found, tab, err := s.listed(c, tab, later, inbox)
+	if err == nil {
+		found, err = s.counted(c, found)
+	}
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,9 @@ func (s *Server) changesSearch(c echo.Context, inbox store.Inbox) error {
 		return again(c, templates.Changes(v))
 	}
 	found, err := s.store.FindRequests(c.Request().Context(), q, reader(c).User, later, changesPerPage+1)
+	if err == nil {
+		found, err = s.counted(c, found)
+	}
 	if err != nil {
 		return err
 	}

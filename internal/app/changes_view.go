@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"gatehouse/internal/change"
 	"gatehouse/internal/mirror"
 	ql "gatehouse/internal/query"
@@ -54,6 +56,29 @@ func emptyTab(tab string) templates.EmptyView {
 	return templates.EmptyView{Title: "Nothing here yet", Text: "Every create, edit, switch and delete becomes a change request."}
 }
 
+// counted are lines with the approvals of those that are approved counted anew: some
+// may be missing again.
+func (s *Server) counted(c echo.Context, found []change.Line) ([]change.Line, error) {
+	people, err := s.store.Users(c.Request().Context())
+	if err != nil {
+		return nil, err
+	}
+	found = slices.Clone(found)
+	for i, l := range found {
+		if l.State != change.Approved {
+			continue
+		}
+		r, err := s.store.Request(c.Request().Context(), l.ID)
+		if err != nil {
+			return nil, err
+		}
+		if r.Bypass == nil {
+			found[i].Approvals = r.Tally(people)
+		}
+	}
+	return found, nil
+}
+
 func requestRows(found []change.Line, n names, now time.Time) []templates.RequestRowView {
 	rows := make([]templates.RequestRowView, len(found))
 	for i, r := range found {
@@ -63,6 +88,9 @@ func requestRows(found []change.Line, n names, now time.Time) []templates.Reques
 		}
 		if r.State == change.InReview || r.State == change.ChangesRequested {
 			rows[i].Tally = progressWords(r.Approvals)
+		}
+		if r.State == change.Approved && r.Approvals.Have < r.Approvals.Need {
+			rows[i].State, rows[i].Tally = templates.BadgeView{Text: "Approvals missing", Tone: "warn"}, progressWords(r.Approvals)
 		}
 	}
 	return rows
@@ -81,6 +109,12 @@ func stateBadge(s change.State) templates.BadgeView {
 		b.Tone = "info"
 	}
 	return b
+}
+
+// lapsed reports whether an approved request lacks approvals again.
+func (b changeBuilder) lapsed() bool {
+	r := b.request
+	return r.State == change.Approved && r.ApplyAfter.IsZero() && !r.Tally(b.people).Met
 }
 
 // note says in the reader's words how the request stands and whether anything
@@ -116,6 +150,9 @@ func (b changeBuilder) note() templates.NoticeView {
 	case change.ChangesRequested:
 		n.Tone, n.Text = "warn", "A reviewer asked for changes. It goes on when they vote again, or when a new revision is approved."
 	case change.Approved:
+		if b.lapsed() {
+			return templates.NoticeView{Tone: "warn", Title: "Approvals are missing again.", Text: "Somebody who approved it may not approve it any more, so it can't be applied. Nothing was sent. A new revision asks for approvals anew; otherwise cancel it and propose it again."}
+		}
 		n.Tone, n.Text = "info", "It is approved. Nothing has been sent yet."
 	case change.Scheduled:
 		n.Tone, n.Text = "info", "It is approved and will be applied at "+exact(r.ApplyAfter).Text+zoned(r)+"."

@@ -161,6 +161,9 @@ func (s *Server) configRequests(c echo.Context) error {
 		return err
 	}
 	found, err := s.store.Requests(c.Request().Context(), store.RequestQuery{Reader: reader(c).User, Project: p.ID, Config: a.ID, Limit: 100})
+	if err == nil {
+		found, err = s.counted(c, found)
+	}
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/change"
+	"gatehouse/internal/mirror"
 	"gatehouse/internal/rig"
 	"gatehouse/internal/scim"
 	"gatehouse/internal/secret"
@@ -369,6 +370,14 @@ func TestDeprovision(t *testing.T) {
 			vote(olga, done)
 			vote(anna, done)
 			d.await(done.ID, change.Approved)
+			later, err := d.Changes.ProposeSwitch(t.Context(), editor, proposal(d.site), []string{d.Config(d.other).ID}, false)
+			d.must(err)
+			vote(olga, later)
+			vote(anna, later)
+			_, err = d.Changes.Schedule(t.Context(), editor, later.ID, rig.Now().Add(time.Hour).Format("2006-01-02T15:04"), "UTC")
+			d.must(err)
+			emil := d.signedIn("Emil")
+			emil.get("/changes?tab=mine").hasNot("Approvals missing")
 			b.get("/changes/" + open.ID).is(200)
 
 			end(d, person, group)
@@ -380,12 +389,24 @@ func TestDeprovision(t *testing.T) {
 			if _, err := d.Changes.Release(t.Context(), editor, done.ID); err == nil || !strings.Contains(err.Error(), "may not approve it any more") {
 				t.Errorf("it is applied: %v", err)
 			}
+			page := emil.get("/changes/"+done.ID).is(200).has("Approvals are missing again", "Still needed: 1 approval", "may not approve it any more")
+			if page.doc.Find(`form[action$="/apply"]`).Length() != 0 {
+				t.Error("it can be applied, says the page")
+			}
+			d.await(later.ID, change.Suspended)
+			emil.get("/changes/"+later.ID).is(200).has("Suspended", "may not approve it any more", "Still needed: 1 approval")
+			emil.get("/changes?tab=mine").is(200).has("Approvals missing", "1 of 2", "Suspended")
 			vote(anna, open)
 			d.await(open.ID, change.InReview)
 			vote(anton, open)
 			d.await(open.ID, change.Approved)
 		})
 	}
+}
+
+// other fits an auth config that neither [rig.Enabled] nor [rig.OwnOAuth] finds first.
+func (d *dir) other(a mirror.AuthConfig) bool {
+	return a.Enabled() && a.ID != d.Config(rig.Enabled).ID && a.ID != d.Config(rig.OwnOAuth).ID
 }
 
 // await waits until a request is in a state.

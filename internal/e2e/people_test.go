@@ -25,5 +25,5 @@ func TestAccessReviewKeepsWhatWasTyped(t *testing.T) {
 	p.click(rows.Nth(0).GetByText("Confirm"))
 	p.sees("Confirmed.", "1 of", "Still on the team")
 	must(t, expect.Locator(p.Locator("#"+id)).ToHaveValue("Ask her first"))
-	must(t, expect.Locator(p.Locator("form.verdict").First()).ToBeInViewport())
+	must(t, expect.Locator(p.Locator("li:has(form.verdict)").First()).ToBeInViewport())
 }

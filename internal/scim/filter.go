@@ -7,8 +7,29 @@ import (
 	"unicode"
 )
 
-// A filter says whether an object is one that is looked for (RFC 7644, 3.4.2.2).
-type filter func(object) bool
+// A filter says whether an object is one that is looked for (RFC 7644, 3.4.2.2), and
+// spends what looking costs.
+type filter func(object, *meter) bool
+
+// A meter is what work one request may still cause, in names and values looked at.
+type meter struct{ left int }
+
+// mostSteps is what one request may cause: more than any that makes sense.
+const mostSteps = 5_000_000
+
+// spend takes from what is left. It is false where that isn't enough.
+func (m *meter) spend(n int) bool {
+	m.left -= n
+	return m.left >= 0
+}
+
+// tooMuch refuses a request whose work isn't finished.
+func (m *meter) tooMuch() error {
+	if m.left >= 0 {
+		return nil
+	}
+	return invalid("tooMany", "This is too much work for one request. Nothing was changed. Send it in smaller parts.")
+}
 
 // Limits on filters.
 const (
@@ -116,7 +137,7 @@ func (p *filterParser) either(depth int) (filter, error) {
 		var g filter
 		a := f
 		g, err = p.both(depth)
-		f = func(o object) bool { return a(o) || g(o) }
+		f = func(o object, m *meter) bool { return a(o, m) || g(o, m) }
 	}
 	return f, err
 }
@@ -127,7 +148,7 @@ func (p *filterParser) both(depth int) (filter, error) {
 		var g filter
 		a := f
 		g, err = p.one(depth)
-		f = func(o object) bool { return a(o) && g(o) }
+		f = func(o object, m *meter) bool { return a(o, m) && g(o, m) }
 	}
 	return f, err
 }
@@ -143,7 +164,7 @@ func (p *filterParser) one(depth int) (filter, error) {
 			err = badFilter("the end")
 		}
 		if not && err == nil {
-			return func(o object) bool { return !f(o) }, nil
+			return func(o object, m *meter) bool { return !f(o, m) }, nil
 		}
 		return f, err
 	}
@@ -163,10 +184,10 @@ func (p *filterParser) within(name string, depth int) (filter, error) {
 	if err == nil && !p.takes("]") {
 		err = badFilter("the end")
 	}
-	return func(o object) bool {
+	return func(o object, m *meter) bool {
 		return slices.ContainsFunc(o.list(name), func(v any) bool {
 			part, ok := v.(object)
-			return ok && f(part)
+			return ok && f(part, m)
 		})
 	}, err
 }
@@ -175,7 +196,7 @@ func (p *filterParser) within(name string, depth int) (filter, error) {
 func (p *filterParser) compared(name string) (filter, error) {
 	op := p.next()
 	if strings.EqualFold(op.text, "pr") && !op.is {
-		return func(o object) bool { return slices.ContainsFunc(o.values(name), present) }, nil
+		return func(o object, m *meter) bool { return slices.ContainsFunc(o.looked(name, m), present) }, nil
 	}
 	compare, known := comparisons[strings.ToLower(op.text)]
 	want := p.next()
@@ -185,12 +206,12 @@ func (p *filterParser) compared(name string) (filter, error) {
 	exact := strings.EqualFold(bare(name), "externalId") || strings.EqualFold(bare(name), "id")
 	text := folded(want.value, exact)
 	if strings.EqualFold(op.text, "ne") {
-		return func(o object) bool {
-			return !slices.ContainsFunc(o.values(name), func(v any) bool { return folded(v, exact) == text })
+		return func(o object, m *meter) bool {
+			return !slices.ContainsFunc(o.looked(name, m), func(v any) bool { return folded(v, exact) == text })
 		}, nil
 	}
-	return func(o object) bool {
-		return slices.ContainsFunc(o.values(name), func(v any) bool { return present(v) && compare(folded(v, exact), text) })
+	return func(o object, m *meter) bool {
+		return slices.ContainsFunc(o.looked(name, m), func(v any) bool { return present(v) && compare(folded(v, exact), text) })
 	}, nil
 }
 

@@ -67,7 +67,7 @@ func (s *Service) Groups(c echo.Context) error {
 
 // Group shows a group.
 func (s *Service) Group(c echo.Context) error {
-	g, err := find(c.Request().Context(), s.Access.DirectoryGroups, client(c), func(g access.DirectoryGroup) bool { return g.ID == c.Param("id") })
+	g, err := s.Access.DirectoryGroup(c.Request().Context(), client(c), c.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,20 @@ func (s *Service) GroupPatch(c echo.Context) error {
 }
 
 func (s *Service) changeGroup(c echo.Context, fn func(access.DirectoryGroup) (access.DirectoryGroup, error)) error {
-	g, err := s.Access.UpdateDirectoryGroup(c.Request().Context(), client(c), c.Param("id"), fn)
+	seen, err := s.Access.DirectoryGroup(c.Request().Context(), client(c), c.Param("id"))
+	if err != nil {
+		return err
+	}
+	wanted, err := fn(seen)
+	if err != nil {
+		return err
+	}
+	g, err := s.Access.UpdateDirectoryGroup(c.Request().Context(), client(c), c.Param("id"), func(was access.DirectoryGroup) (access.DirectoryGroup, error) {
+		if was.Same(seen) { // else it changed meanwhile, and is worked out anew
+			return wanted, nil
+		}
+		return fn(was)
+	})
 	if err != nil {
 		return err
 	}

@@ -151,6 +151,18 @@ func (o object) values(path string) []any {
 	return out
 }
 
+// looked are the values that a path leads to, none where looking costs too much.
+func (o object) looked(path string, m *meter) []any {
+	if !m.spend(len(o) + 1) {
+		return nil
+	}
+	values := o.values(path)
+	if !m.spend(len(values)) {
+		return nil
+	}
+	return values
+}
+
 // schemas are the prefixes that paths may have.
 var schemas = []string{userSchema, groupSchema}
 

@@ -47,9 +47,10 @@ func operations(body object) ([]operation, error) {
 
 // patch carries operations out on an object.
 func patch(o object, all []operation) error {
+	m := &meter{mostSteps}
 	for _, one := range all {
 		if one.path != "" {
-			if err := one.do(o); err != nil {
+			if err := one.do(o, m); err != nil {
 				return err
 			}
 			continue
@@ -59,7 +60,7 @@ func patch(o object, all []operation) error {
 			return invalid("invalidValue", "Without a path, value should be an object.")
 		}
 		for _, name := range slices.Sorted(maps.Keys(fields)) {
-			if err := (operation{one.op, name, fields[name]}).do(o); err != nil {
+			if err := (operation{one.op, name, fields[name]}).do(o, m); err != nil {
 				return err
 			}
 		}
@@ -118,13 +119,18 @@ func plain(text string) object {
 	return object{words[0].text: words[2].value}
 }
 
-func (op operation) do(o object) error {
+// do carries out an operation, as far as the meter allows.
+func (op operation) do(o object, m *meter) error {
 	t, err := op.target()
+	if err == nil {
+		m.spend(len(o) + len(op.path) + op.costs(o.get(t.attr)))
+		err = m.tooMuch()
+	}
 	switch {
 	case err != nil:
 		return err
 	case t.filter != nil:
-		return op.parts(o, t)
+		return op.parts(o, t, m)
 	case t.sub != "":
 		return op.inside(o, t)
 	case op.op == "remove":
@@ -139,6 +145,18 @@ func (op operation) do(o object) error {
 		o.set(t.attr, merged(o.get(t.attr), op.value))
 	}
 	return nil
+}
+
+// costs is what it takes to put the value of an operation over another.
+func (op operation) costs(have any) int {
+	a, isA := have.(object)
+	b, isB := op.value.(object)
+	if isA && isB {
+		return (len(a) + len(b)) * len(b)
+	}
+	list, _ := have.([]any)
+	more, _ := op.value.([]any)
+	return len(list) + len(more)
 }
 
 // merged is a value over another: of objects, what isn't named stays.
@@ -216,12 +234,12 @@ func (op operation) inside(o object, t target) error {
 
 // parts changes those of a list that a filter finds. One that says plainly what it
 // looks for makes such a part if there is none.
-func (op operation) parts(o object, t target) error {
+func (op operation) parts(o object, t target, m *meter) error {
 	found := false
 	kept := []any{}
 	for _, v := range o.list(t.attr) {
 		part, is := v.(object)
-		if !is || !t.filter(part) {
+		if !is || !t.filter(part, m) {
 			kept = append(kept, v)
 			continue
 		}
@@ -234,9 +252,15 @@ func (op operation) parts(o object, t target) error {
 		case t.sub != "":
 			part.set(t.sub, op.value)
 		default:
+			m.spend(op.costs(part))
 			v = merged(part, op.value)
 		}
-		kept = append(kept, v)
+		if kept = append(kept, v); m.left < 0 {
+			break
+		}
+	}
+	if err := m.tooMuch(); err != nil {
+		return err
 	}
 	switch {
 	case found || op.op == "remove":

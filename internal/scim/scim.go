@@ -4,7 +4,6 @@
 package scim
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -172,12 +171,13 @@ const (
 
 // list answers with those resources that the request asks for.
 func list(c echo.Context, all []object) error {
-	keep := func(object) bool { return true }
+	keep, m := func(object, *meter) bool { return true }, &meter{mostSteps}
 	if text := c.QueryParam("filter"); text != "" {
-		var err error
-		if keep, err = parseFilter(text); err != nil {
+		f, err := parseFilter(text)
+		if err != nil {
 			return err
 		}
+		keep = f
 	}
 	start, err := number(c, "startIndex", 1)
 	if err != nil {
@@ -190,12 +190,15 @@ func list(c echo.Context, all []object) error {
 	start, count = max(start, 1), min(max(count, 0), mostPage)
 	found, shown := 0, []object{}
 	for _, o := range all {
-		if !keep(o) {
+		if !keep(o, m) {
 			continue
 		}
 		if found++; found >= start && len(shown) < count {
 			shown = append(shown, chosen(c, o))
 		}
+	}
+	if err := m.tooMuch(); err != nil {
+		return err
 	}
 	return send(c, http.StatusOK, object{"schemas": []string{listSchema}, "totalResults": found, "startIndex": start, "itemsPerPage": len(shown), "Resources": shown})
 }
@@ -251,18 +254,3 @@ func (s *Service) location(kind, id string) string {
 
 // issuer is where the external ids of a client's people are subjects.
 func (s *Service) issuer(c echo.Context) string { return s.Issuer(client(c).Directory) }
-
-// find returns the resource of an id.
-func find[T any](ctx context.Context, read func(context.Context, access.Client) ([]T, error), by access.Client, is func(T) bool) (T, error) {
-	all, err := read(ctx, by)
-	for _, one := range all {
-		if err == nil && is(one) {
-			return one, nil
-		}
-	}
-	var none T
-	if err == nil {
-		err = problem.New(problem.NotFound, "There is no such resource in this directory.")
-	}
-	return none, err
-}

@@ -126,7 +126,7 @@ func (s *Service) Users(c echo.Context) error {
 
 // User shows somebody.
 func (s *Service) User(c echo.Context) error {
-	d, err := find(c.Request().Context(), s.Access.DirectoryUsers, client(c), func(d access.DirectoryUser) bool { return d.ID == c.Param("id") })
+	d, err := s.Access.DirectoryUser(c.Request().Context(), client(c), c.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -181,7 +181,20 @@ func (s *Service) UserPatch(c echo.Context) error {
 }
 
 func (s *Service) changeUser(c echo.Context, fn func(access.DirectoryUser) (access.Profile, error)) error {
-	d, err := s.Access.UpdateDirectoryUser(c.Request().Context(), client(c), c.Param("id"), s.issuer(c), fn)
+	seen, err := s.Access.DirectoryUser(c.Request().Context(), client(c), c.Param("id"))
+	if err != nil {
+		return err
+	}
+	wanted, err := fn(seen)
+	if err != nil {
+		return err
+	}
+	d, err := s.Access.UpdateDirectoryUser(c.Request().Context(), client(c), c.Param("id"), s.issuer(c), func(d access.DirectoryUser) (access.Profile, error) {
+		if d.Profile == seen.Profile { // else it changed meanwhile, and is worked out anew
+			return wanted, nil
+		}
+		return fn(d)
+	})
 	if err != nil {
 		return err
 	}
