@@ -28,6 +28,7 @@ type demoCommand struct {
 	receivers
 	sinks
 	retention
+	OIDCFile     string `name:"oidc-file" env:"CONSOLE_OIDC_FILE" type:"path" help:"File (JSON) of identity providers that people may sign in through, too; see docs/people.md."`
 	SecondFactor string `env:"CONSOLE_SECOND_FACTOR" default:"none" help:"Roles that ask for a second factor, comma separated, or none."`
 }
 
@@ -91,7 +92,7 @@ func (d demoCommand) console(ctx context.Context, t terminal, dir, boxURL string
 	if passphrase == "" {
 		passphrase = strings.ToLower(secret.Code(6) + "-" + secret.Code(6) + "-" + secret.Code(6))
 	}
-	k := console{directory: directory{DataDir: dir}, web: web{Addr: d.Addr}, behaviour: d.behaviour, retention: d.retention, factors: factors{d.SecondFactor}, notifications: notifications{receivers: d.receivers, sinks: d.sinks}}
+	k := console{directory: directory{DataDir: dir}, web: web{Addr: d.Addr}, behaviour: d.behaviour, retention: d.retention, signing: signing{OIDCFile: d.OIDCFile}, factors: factors{d.SecondFactor}, notifications: notifications{receivers: d.receivers, sinks: d.sinks}}
 	for _, p := range demoPeople {
 		k.demo = append(k.demo, app.DemoUser{Email: p.email, Role: p.name, Hint: p.hint})
 	}

@@ -122,7 +122,9 @@ func (u User) Has(r Role) bool {
 func (u User) Roles() []Role {
 	var all []Role
 	for _, g := range u.Grants {
-		all = append(all, g.Role)
+		if g.Role != "" { // what they have by several, see narrowed
+			all = append(all, g.Role)
+		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
@@ -172,7 +174,9 @@ func (u User) narrowed(in func(Scope, Place) bool, places []Place) User {
 			together.Allows = append(together.Allows, p)
 		}
 	}
-	there = append(there, together)
+	if len(together.Allows) > 0 {
+		there = append(there, together)
+	}
 	u.Grants = there
 	return u
 }

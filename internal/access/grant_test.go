@@ -170,3 +170,22 @@ func TestViewGivesNothing(t *testing.T) {
 		t.Error("a view of one's own role reads no history")
 	}
 }
+
+// What somebody has by different roles in different places is no role of theirs.
+func TestRolesOfOnePlace(t *testing.T) {
+	u := person(NewGrant(Editor, Scope{Project: "prj_shop"}), NewGrant(Approver, Scope{Project: "prj_blog"}))
+	for name, tt := range map[string]struct {
+		at   User
+		want []Role
+		sees bool
+	}{
+		"one place":  {u.At(shop), []Role{Editor}, true},
+		"both":       {u.At(shop, blog), nil, true},
+		"elsewhere":  {u.At(nowhere), nil, false},
+		"some of it": {u.Within(blog), []Role{Approver}, true},
+	} {
+		if got := tt.at.Roles(); !slices.Equal(got, tt.want) || tt.at.May(ViewConfigs) != tt.sees {
+			t.Errorf("%s: roles %q, sees %v", name, got, tt.at.May(ViewConfigs))
+		}
+	}
+}

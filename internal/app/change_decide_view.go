@@ -29,11 +29,11 @@ func (b changeBuilder) decisions(v *templates.ChangeCardView) {
 		return
 	}
 	why := r.WhyNotApprove(b.reader.User, b.people)
-	contributed := slices.Contains(r.Revision.Contributors, b.reader.ID)
-	if reviewing && b.here.May(access.ApproveChange) || contributed {
+	barred := r.Barred(b.reader.ID, b.people) != ""
+	if reviewing && b.here.May(access.ApproveChange) || barred {
 		v.WhyNot = why
 	}
-	if contributed || !b.here.May(access.ApproveChange) {
+	if barred || !b.here.May(access.ApproveChange) {
 		return
 	}
 	if reviewing && why == "" {

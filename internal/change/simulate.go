@@ -105,7 +105,7 @@ func (p *replay) judge(r *Request) judgement {
 	}
 	slices.Sort(needs)
 	j.needs = strings.Join(slices.Compact(needs), "\n\n")
-	key := j.needs + "\n\n" + strings.Join(slices.Concat(r.Revision.Contributors, []string{r.Project}, r.Toolkits()), " ")
+	key := j.needs + "\n\n" + strings.Join(slices.Concat(r.apart(p.approvers), []string{r.Project}, r.Toolkits()), " ")
 	why, known := p.stuck[key]
 	if !known {
 		why = p.why(policies, r)
@@ -119,14 +119,14 @@ func (p *replay) judge(r *Request) judgement {
 func (p *replay) why(policies []Policy, r *Request) string {
 	approvers := r.here(p.approvers)
 	switch {
-	case satisfiable(policies, without(approvers, r.Revision.Contributors)):
+	case satisfiable(policies, without(approvers, r.apart(p.approvers))):
 		return ""
 	case !satisfiable(policies, approvers):
 		return "Fewer people may approve than it asks for."
-	case len(r.Revision.Contributors) == 1:
+	case len(r.apart(approvers)) == 1:
 		return "Its author is among the few who could approve it."
 	}
-	return "Those who wrote it are among the few who could approve it."
+	return "Those who wrote it or gain by it are among the few who could approve it."
 }
 
 func (b judgement) verdict(a judgement) Verdict {

@@ -78,9 +78,10 @@ func (r *Request) contributed(userID string) bool {
 // voters returns those whose standing vote is a decision and who may decide now.
 func (r *Request) voters(d Decision, policies []Policy, people []access.User) []access.User {
 	var out []access.User
+	apart := r.apart(people)
 	for _, v := range r.standing() {
 		i := slices.IndexFunc(people, func(u access.User) bool { return u.ID == v.Reviewer.ID })
-		if v.Decision != d || i < 0 || r.contributed(v.Reviewer.ID) {
+		if v.Decision != d || i < 0 || slices.Contains(apart, v.Reviewer.ID) {
 			continue
 		}
 		if u := r.At(people[i]); admits(policies, u) {
@@ -112,12 +113,13 @@ func (r *Request) WhyNotApprove(u access.User, people []access.User) string {
 // standings are how far approval of a request has come.
 type standings struct {
 	request   *Request
+	people    []access.User
 	approvers []access.User
 	fronts    []front // of the policies that lack somebody
 }
 
 func (r *Request) standings(people []access.User) standings {
-	b := standings{request: r, approvers: r.voters(Approve, r.Policies, people)}
+	b := standings{request: r, people: people, approvers: r.voters(Approve, r.Policies, people)}
 	for _, p := range r.Policies {
 		if f, open := p.front(b.approvers); open {
 			b.fronts = append(b.fronts, f)
@@ -128,9 +130,10 @@ func (r *Request) standings(people []access.User) standings {
 
 func (b standings) whyNot(u access.User) string {
 	u = b.request.At(u)
+	if why := b.request.Barred(u.ID, b.people); why != "" {
+		return why
+	}
 	switch {
-	case b.request.contributed(u.ID):
-		return "You took part in writing it, so somebody else has to agree."
 	case !u.May(access.ApproveChange):
 		return "Your roles don't include approving this."
 	case !admits(b.request.Policies, u):
@@ -186,9 +189,10 @@ func (r *Request) following(now time.Time) time.Time {
 // mayVote guards a vote.
 func (r *Request) mayVote(by access.Reader, b Ballot, t table) error {
 	last, voted := r.Standing(by.ID)
+	if why := r.Barred(by.ID, t.people); why != "" {
+		return problem.New(problem.Forbidden, "%s", why)
+	}
 	switch {
-	case r.contributed(by.ID):
-		return problem.New(problem.Forbidden, "You took part in writing this change request, so you can't vote on it.")
 	case !by.May(access.ApproveChange) || !admits(r.Policies, by.User) && (!voted || b.Decision != Withdraw):
 		return problem.New(problem.Forbidden, "You can't vote on this change request: its policies name others.")
 	case b.EffectHash != r.Revision.EffectHash:

@@ -132,6 +132,26 @@ var mutants = []mutant{
 	one("a session that ends meanwhile is shown a page", "app", "TestSessionEndsMeanwhile", "app/reads.go",
 		"if still, ok := c.Get(stillKey).(func() bool); ok && !still() {", "if c.Get(stillKey) == \"never\" {"),
 
+	// Second factors, and rights.
+	one("factor: a code counts twice", "access", "TestCodeCountsOnce", "access/totp.go",
+		"if at > last {", "if at > last || last > 0 {"),
+	one("factor: a recovery code counts twice", "access", "TestRecoveryCodes", "access/recovery.go",
+		"case !f.Codes[i].UsedAt.IsZero():", "case f.Codes[i].UsedAt.After(now):"),
+	one("factor: a proof never grows old", "access", "TestStepUp", "access/user.go",
+		"return age >= 0 && age <= ProofLife", "return age >= 0 && age <= 100*ProofLife"),
+	one("factor: a route that asks for no fresh proof", "app", "TestStepUpSweep", "app/routes.go",
+		"s.proven(s.changeReview)},", "s.changeReview},"),
+	one("factor: a copied passkey goes on", "access", "TestClonedPasskey", "access/passkey.go",
+		"if credential.Authenticator.CloneWarning {", "if credential.Authenticator.CloneWarning && u.ID == \"\" {"),
+	one("factor: one that a role needs isn't asked for", "app", "TestFactorRequiredPages", "app/session.go",
+		"if required && s.prover.Lacks(itself(c)) && ", "if required && s.prover.Lacks(itself(c)) && c.Path() == \"\" && "),
+	one("factor: guesses in a session lock its owner out", "access", "TestFactorGuessesApart", "access/prover.go",
+		"if v.session != \"\" {", "if v.session == \"never\" {"),
+	one("rights: whom a change gives them votes on it", "change", "TestWhoGainsCannotVote", "change/gains.go",
+		"case slices.Contains(gaining(r.Revision.Items, people), userID):", "case userID == \"\":"),
+	one("rights: revoked, but for those of groups", "app", "TestAccessReviewGroups", "change/revoke.go",
+		"if slices.Contains(g.Members, person.ID) {", "if slices.Contains(g.Members, \"\") {"),
+
 	// Holes in the walls.
 	one("a route without permission", "app", "TestEveryRouteIsGuarded", "app/routes.go",
 		"{post, \"/people/:id/erase\", access.ManagePeople, s.proven(s.personErase)},", "{post, \"/people/:id/erase\", signedIn, s.proven(s.personErase)},"),

@@ -185,7 +185,7 @@ func TestRulesAreTold(t *testing.T) {
 	r, err := h.Changes.ProposePolicy(t.Context(), ada, "to begin with", policy)
 	h.must(err)
 	h.Settled(r.ID)
-	r, err = h.Changes.ProposeBreakGlass(t.Context(), ada, "on call", []string{anton.ID})
+	r, err = h.Changes.ProposeBreakGlass(t.Context(), ada, "on call", []string{ada.ID})
 	h.must(err)
 	h.until("the mails arrive", func() bool { return len(h.mails.to(anna)) == 1 && len(h.mails.to(anton)) == 1 })
 	if got := h.mails.to(anna)[0]; got.subject != "Ada asks for your approval: Change the break-glass list" || !strings.Contains(got.body, r.ID) {

@@ -23,24 +23,36 @@ type RequestQuery struct {
 	Limit   int
 }
 
-// Requests lists change requests.
-func (s *Store) Requests(ctx context.Context, q RequestQuery) ([]change.Line, error) {
-	var all []change.Line
-	for {
-		found, err := s.requests(ctx, q)
-		if err != nil {
-			return nil, err
-		}
-		seen, err := s.seenBy(ctx, q.Reader, found)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, seen...)
-		if len(all) >= q.Limit || len(found) < q.Limit {
-			return all[:min(len(all), q.Limit)], nil
-		}
-		q.Before = micros(found[len(found)-1].CreatedAt)
+// seenIn is the condition that requests are where somebody may see them, as
+// [Store.seenBy] decides it of each; "" if they may see all.
+func (s *Store) seenIn(ctx context.Context, u access.User, bind func(any) string) (string, error) {
+	if !u.Scoped() {
+		return "", nil
 	}
+	projects, err := s.Projects(ctx)
+	if err != nil {
+		return "", err
+	}
+	places := []string{"FALSE"}
+	if u.MayIn(access.ViewConfigs, access.Place{}) {
+		places = append(places, "r.project_id IS NULL")
+	}
+	for _, p := range projects {
+		if u.MayIn(access.ViewConfigs, p.Place()) {
+			places = append(places, "r.project_id = "+bind(p.ID))
+			continue
+		}
+		left, some := "' ' || r.toolkits || ' '", false // without those that they may see
+		for _, toolkit := range u.Toolkits() {
+			if u.MayIn(access.ViewConfigs, p.At(toolkit)) {
+				left, some = "replace("+left+", "+bind(" "+toolkit+" ")+", ' ')", true
+			}
+		}
+		if some {
+			places = append(places, "r.project_id = "+bind(p.ID)+" AND r.toolkits <> '' AND "+left+" = ' '")
+		}
+	}
+	return "(" + strings.Join(places, " OR ") + ")", nil
 }
 
 // seenBy leaves of requests those that are where somebody may see them.
@@ -61,12 +73,14 @@ func (s *Store) seenBy(ctx context.Context, u access.User, found []change.Line) 
 	}), nil
 }
 
-func (s *Store) requests(ctx context.Context, q RequestQuery) ([]change.Line, error) {
+// Requests lists change requests.
+func (s *Store) Requests(ctx context.Context, q RequestQuery) ([]change.Line, error) {
 	where, args := []string{}, []any{}
-	add := func(condition string, arg any) {
+	bind := func(arg any) string {
 		args = append(args, arg)
-		where = append(where, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(args))))
+		return fmt.Sprintf("$%d", len(args))
 	}
+	add := func(condition string, arg any) { where = append(where, strings.ReplaceAll(condition, "?", bind(arg))) }
 	add("(r.policies <> 'null' OR r.author_id = ?)", q.Reader.ID) // never handed in
 	if q.Project != "" {
 		add("r.project_id = ?", q.Project)
@@ -86,6 +100,13 @@ func (s *Store) requests(ctx context.Context, q RequestQuery) ([]change.Line, er
 	}
 	if q.Before > 0 {
 		add("r.created_at < ?", q.Before)
+	}
+	seen, err := s.seenIn(ctx, q.Reader, bind)
+	if err != nil {
+		return nil, err
+	}
+	if seen != "" {
+		where = append(where, seen)
 	}
 	args = append(args, q.Limit)
 	ids, err := s.strings(ctx, fmt.Sprintf("SELECT id FROM change_request r WHERE %s ORDER BY r.created_at DESC LIMIT $%d", strings.Join(where, " AND "), len(args)), args...)

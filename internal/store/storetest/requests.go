@@ -161,3 +161,61 @@ func seenRequests(t *testing.T, s *store.Store) {
 		}
 	}
 }
+
+// scopedRequests are those of a list that somebody with scopes sees: what every place
+// of a request allows, and never more than that is read.
+func scopedRequests(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	addAccount(t, s, "usr_1")
+	addProject(t, s, "prj_one")
+	put := func(i int, project string, toolkits ...string) {
+		r := request(fmt.Sprintf("chg_%03d", i), make([]string, max(1, len(toolkits)))...)
+		for k, toolkit := range toolkits {
+			r.Revision.Items[k].Toolkit = toolkit
+		}
+		r.Project, r.CreatedAt = project, Start.Add(time.Duration(i)*time.Second)
+		addRequest(t, s, r)
+	}
+	put(0, "prj_one", "slack")
+	put(1, "prj_one", "github", "slack")
+	put(2, "prj_one", "github")
+	put(3, "prj_one")
+	put(4, "")
+	put(5, "prj_one", "git", "hub")
+	grant := func(p, toolkit string) access.Grant {
+		return access.NewGrant(access.Viewer, access.Scope{Project: p, Toolkit: toolkit})
+	}
+	for name, c := range map[string]struct {
+		grants []access.Grant
+		want   []string
+	}{
+		"a toolkit":       {[]access.Grant{grant("", "slack")}, []string{"chg_000"}},
+		"two toolkits":    {[]access.Grant{grant("", "slack"), grant("prj_one", "github")}, []string{"chg_002", "chg_001", "chg_000"}},
+		"the project":     {[]access.Grant{grant("prj_one", "")}, []string{"chg_005", "chg_003", "chg_002", "chg_001", "chg_000"}},
+		"another project": {[]access.Grant{grant("prj_two", "")}, nil},
+		"everywhere":      {[]access.Grant{grant("", ""), grant("", "slack")}, []string{"chg_005", "chg_004", "chg_003", "chg_002", "chg_001", "chg_000"}},
+	} {
+		u := access.User{ID: "usr_2", State: access.Active, Grants: c.grants}
+		found, err := s.Requests(ctx, store.RequestQuery{Reader: u, Limit: 10})
+		must(t, err)
+		var got []string
+		for _, l := range found {
+			got = append(got, l.ID)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	for i := range 200 {
+		put(10+i, "prj_one", "github")
+	}
+	slack := access.User{ID: "usr_2", State: access.Active, Grants: []access.Grant{grant("", "slack")}}
+	cost := testing.AllocsPerRun(1, func() {
+		if found, err := s.Requests(ctx, store.RequestQuery{Reader: slack, Limit: 2}); err != nil || len(found) != 1 {
+			t.Errorf("%v, %v", found, err)
+		}
+	})
+	if cost > 2000 {
+		t.Errorf("reading past 200 requests that aren't theirs takes %.0f allocations", cost)
+	}
+}

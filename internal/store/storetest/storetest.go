@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 		"Toolkits":            toolkits,
 		"Requests":            requests,
 		"SeenRequests":        seenRequests,
+		"ScopedRequests":      scopedRequests,
 		"Claims":              claims,
 		"Outbox":              outbox,
 		"Reviews":             reviews,
