@@ -153,6 +153,28 @@ func TestLivePageOfSomebodyDisabled(t *testing.T) {
 	vera.heading("Sign in")
 }
 
+// A page that is being read anew while its reader is signed out goes on saying so.
+func TestSignedOutWhileReading(t *testing.T) {
+	c := serve(t, sandbox.Options{})
+	p := c.open(tabOptions{})
+	p.signIn("Vera")
+	p.follows("/")
+	held := make(chan playwright.Route, 100)
+	must(t, p.Route(c.url+"/", func(r playwright.Route) { held <- r }))
+	c.tool(0, "user", "add", "new@example.com", "--name", "New", "--role", "viewer", "--passphrase-file", passphraseFile(t))
+	r := <-held
+	answer, err := r.Fetch()
+	must(t, err)
+	body, err := answer.Text()
+	must(t, err)
+	c.tool(0, "user", "disable", "vera@example.com")
+	p.sees("You are signed out.")
+	body = strings.Replace(body, "Nothing waits for you", "Late, nothing waits for you", 1)
+	must(t, r.Fulfill(playwright.RouteFulfillOptions{Response: answer, Body: body}))
+	p.sees("Late, nothing waits for you")
+	p.sees("You are signed out.")
+}
+
 // What was typed comes back after the page was closed, credentials aside, and goes
 // once it was sent.
 func TestDraftInTheBrowser(t *testing.T) {

@@ -116,8 +116,8 @@ func TestCommitError(t *testing.T) {
 	v.check(deeds)
 }
 
-// People work, the sandbox has its moods, and the program is killed again and
-// again.
+// People work, the sandbox has its moods, and the program is killed, stopped and
+// paused again and again.
 func TestKills(t *testing.T) {
 	v, people := newVictim(t, sandbox.Options{Configs: 400}, "emil", "edda", "eric", "ella")
 	t.Logf("%d kills, seed %d", *kills, *seed)
@@ -154,6 +154,7 @@ func TestKills(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(*seed, 1000))
 	moods := []string{"reset-before", "reset-after", "5xx-before", "5xx-after", "garbage-2xx", "timeout-before", "timeout-after", "status=429", "latency=50ms"}
+	befell := map[string]int{}
 	for n := range *kills {
 		v.ready()
 		if r.IntN(2) == 0 {
@@ -162,8 +163,9 @@ func TestKills(t *testing.T) {
 		timer := time.NewTimer(time.Duration(20+r.IntN(300)) * time.Millisecond)
 		<-timer.C
 		v.wait("there is something to learn from", func() bool { return held.Load() >= int64(n/4) })
-		v.kill()
-		v.start("")
+		misfortune := misfortunes[r.IntN(len(misfortunes))]
+		befell[misfortune.name]++
+		misfortune.strike(v, r)
 	}
 	close(stop)
 	wg.Wait()
@@ -174,6 +176,6 @@ func TestKills(t *testing.T) {
 	for _, d := range deeds {
 		count[d.known]++
 	}
-	t.Logf("%d deeds: %v; %d mutations", len(deeds), count, len(v.box.Journal().Mutations))
+	t.Logf("%v befell it; %d deeds: %v; %d mutations", befell, len(deeds), count, len(v.box.Journal().Mutations))
 	v.check(deeds)
 }

@@ -56,7 +56,7 @@
     a.addEventListener('click', (event) => { event.preventDefault(); location.reload(); });
     p.append(a);
   };
-  const stale = () => tell('This page changed.', 'Reload to see it.');
+  const stale = () => over || tell('This page changed.', 'Reload to see it.');
 
   // The element that has the focus is the same after a swap, as far as it is there.
   const findFocused = () => {
@@ -86,7 +86,7 @@
     }
     if (held) return stale();
     asOf = state;
-    $('#stale')?.remove();
+    if (!over) $('#stale')?.remove();
   };
 
   const read = async () => {
