@@ -39,6 +39,11 @@ func (s Scope) reaches(at Place) bool {
 	return (s.Project == "" || s.Project == at.Project) && (s.Environment == "" || s.Environment == at.Environment)
 }
 
+// Includes reports whether all that is in another scope is in this one.
+func (s Scope) Includes(o Scope) bool {
+	return (s.Project == "" || s.Project == o.Project) && (s.Environment == "" || s.Environment == o.Environment) && (s.Toolkit == "" || s.Toolkit == o.Toolkit)
+}
+
 // A Grant is one role in one scope.
 type Grant struct {
 	Role    Role

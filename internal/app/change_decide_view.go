@@ -29,17 +29,16 @@ func (b changeBuilder) decisions(v *templates.ChangeCardView) {
 		return
 	}
 	why := r.WhyNotApprove(b.reader.User, b.people)
-	barred := r.Barred(b.reader.ID, b.people) != ""
-	if reviewing && b.here.May(access.ApproveChange) || barred {
+	if reviewing && b.here.May(access.ApproveChange) || r.Barred(b.reader.ID, b.people) != "" {
 		v.WhyNot = why
 	}
-	if barred || !b.here.May(access.ApproveChange) {
+	if !r.Voter(b.reader.User) && !voted {
 		return
 	}
 	if reviewing && why == "" {
 		v.Approve = b.voteForm("approve", change.Approve, "Approve…", "a", "You agree to exactly what this page shows. If it is changed, your approval doesn't count any more.", "Approve", "primary")
 	}
-	named := why == "" || voted || strings.HasPrefix(why, "It isn't your turn")
+	named := r.Voter(b.reader.User)
 	asked := voted && last.Decision == change.RequestChanges
 	if reviewing && named && !asked {
 		v.Changes = b.voteForm("request-changes", change.RequestChanges, "Request changes…", "c", "It waits until you vote again, or for a new revision.", "Request changes", "")
@@ -97,6 +96,9 @@ func (b changeBuilder) approvals(v *templates.ChangeCardView) {
 	}
 	if len(who) > 0 {
 		v.Waiting = "Can still approve: " + listed(who, "and") + "."
+	}
+	if r.Stuck(b.people) {
+		v.Waiting = strings.TrimSpace(v.Waiting + " Too few to agree: it gives the others rights. It waits until somebody else may approve.")
 	}
 }
 

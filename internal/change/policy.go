@@ -225,12 +225,12 @@ func without(people []access.User, ids []string) []access.User {
 	return slices.DeleteFunc(slices.Clone(people), func(u access.User) bool { return slices.Contains(ids, u.ID) })
 }
 
-// For returns the policies that decide about items, as things stand: contributors and
-// those whom the items give rights aren't counted on. None found means refused, which
-// is said by false.
+// For returns the policies that decide about items, as things stand: contributors
+// aren't counted on, but those whom the items give rights are, or who writes a change
+// would choose how many agree to it. None found means refused, which is said by false.
 func (r Rules) For(project mirror.Project, items []Item, people []access.User, contributors []string) ([]Policy, bool) {
 	all := slices.DeleteFunc(slices.Clone(r.Policies), func(p Policy) bool { return p.Subject != AboutConfigs })
-	return covering(append(all, r.Root(people, slices.Concat(contributors, gaining(items, people)))...), project, items)
+	return covering(append(all, r.Root(people, contributors)...), project, items)
 }
 
 // Recommended are the policies of a production project: one approval, two to

@@ -29,7 +29,7 @@ func (m *ref) add(id string, r *refRequest) {
 
 func (m *ref) submit(r *refRequest) bool {
 	policies, ok := m.covering(r.items, r.writers)
-	if !ok || !satisfied(policies, m.others(m.apart(r.items, r.writers))) || asks(policies) && r.reason == "" {
+	if !ok || !satisfied(policies, m.others(r.writers)) || asks(policies) && r.reason == "" {
 		return false
 	}
 	r.policies, r.state, r.until, r.at = policies, "in_review", m.now.Add(refReview), time.Time{}
@@ -132,7 +132,7 @@ func (m *ref) vote(by string, r *refRequest, what, reason string, sawCurrent boo
 	p, said := m.person(by), r.standing(by)
 	review := r.state == "in_review" || r.state == "changes_requested"
 	resting := r.state == "approved" && r.at.IsZero() || r.state == "scheduled" || r.state == "suspended"
-	if r.state == "draft" || r.ended() || m.over(r) || slices.Contains(m.apart(r.items, r.writers), by) || !p.is("approver") || !sawCurrent || said == what {
+	if r.state == "draft" || r.ended() || m.over(r) || slices.Contains(r.writers, by) || !p.is("approver") || !sawCurrent || said == what {
 		return false
 	}
 	if (what != "withdraw" || said == "") && !names(r.policies, p) {
@@ -153,7 +153,7 @@ func (m *ref) vote(by string, r *refRequest, what, reason string, sawCurrent boo
 		}
 	case "approve":
 		have := m.saying(r, "approve", r.policies)
-		if !review || !slices.ContainsFunc(r.policies, func(pol *refPolicy) bool { return pol.helps(have, p) }) {
+		if !review || slices.Contains(m.apart(r.items, r.writers), by) || !slices.ContainsFunc(r.policies, func(pol *refPolicy) bool { return pol.helps(have, p) }) {
 			return false
 		}
 	}

@@ -230,17 +230,18 @@ func (m *ref) others(writers []string) []*refPerson {
 	return slices.DeleteFunc(slices.Clone(m.people), func(p *refPerson) bool { return slices.Contains(writers, p.id) })
 }
 
-// apart are those who have no say: who wrote it, and whom it gives what they don't
-// have. The content of a rule before is written in words.
+// apart are those who can't agree: who wrote it, and whom it gives what they don't
+// have. The list before is written in words.
 func (m *ref) apart(items []*refItem, writers []string) []string {
 	out := slices.Clone(writers)
 	for _, it := range items {
 		before := strings.FieldsFunc(it.base["is"], func(c rune) bool { return strings.ContainsRune(" []", c) })
 		for _, one := range it.list {
-			switch added := !slices.Contains(before, one); {
-			case added && it.kind == "role":
+			switch {
+			case it.kind == "role" && !slices.Contains(m.person(it.target).roles, one):
 				out = append(out, it.target)
-			case added && (it.kind == "group" || it.kind == "break_glass"):
+			case it.kind == "group" && !slices.Contains(m.person(one).groups, it.target),
+				it.kind == "break_glass" && !slices.Contains(before, one):
 				out = append(out, one)
 			}
 		}
@@ -291,7 +292,7 @@ func (m *ref) root(writers []string) []*refPolicy {
 func (m *ref) covering(items []*refItem, writers []string) ([]*refPolicy, bool) {
 	var out []*refPolicy
 	if items[0].kind != "auth_config" {
-		return m.root(m.apart(items, writers)), true
+		return m.root(writers), true
 	}
 	covered := map[*refItem]bool{}
 	for _, p := range m.policies {
@@ -322,8 +323,12 @@ func (m *ref) takes(who string, items []*refItem) bool {
 
 func (m *ref) saying(r *refRequest, what string, policies []*refPolicy) []*refPerson {
 	var out []*refPerson
+	silent := r.writers
+	if what == "approve" {
+		silent = m.apart(r.items, r.writers)
+	}
 	for _, p := range m.people {
-		if r.standing(p.id) == what && !slices.Contains(m.apart(r.items, r.writers), p.id) && names(policies, p) {
+		if r.standing(p.id) == what && !slices.Contains(silent, p.id) && names(policies, p) {
 			out = append(out, p)
 		}
 	}

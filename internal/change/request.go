@@ -172,7 +172,7 @@ func (r *Request) submit(by audit.Actor, t table, applyNow bool) ([]audit.Event,
 	if !ok {
 		return nil, notCovered()
 	}
-	if !satisfiable(policies, r.here(without(t.people, r.apart(t.people)))) {
+	if !satisfiable(policies, r.here(without(t.people, r.Revision.Contributors))) {
 		return nil, problem.New(problem.Forbidden, "The policies ask for more approvals than there are people who could give them. Nothing was changed. Ask an admin for approvers, or for another policy.")
 	}
 	if r.Reason == "" && tally(policies, nil).Need > 0 {

@@ -123,7 +123,7 @@ func (p *replay) why(policies []Policy, r *Request) string {
 		return ""
 	case !satisfiable(policies, approvers):
 		return "Fewer people may approve than it asks for."
-	case len(r.apart(approvers)) == 1:
+	case len(r.apart(p.approvers)) == 1:
 		return "Its author is among the few who could approve it."
 	}
 	return "Those who wrote it or gain by it are among the few who could approve it."

@@ -78,7 +78,10 @@ func (r *Request) contributed(userID string) bool {
 // voters returns those whose standing vote is a decision and who may decide now.
 func (r *Request) voters(d Decision, policies []Policy, people []access.User) []access.User {
 	var out []access.User
-	apart := r.apart(people)
+	apart := r.Revision.Contributors
+	if d == Approve {
+		apart = r.apart(people)
+	}
 	for _, v := range r.standing() {
 		i := slices.IndexFunc(people, func(u access.User) bool { return u.ID == v.Reviewer.ID })
 		if v.Decision != d || i < 0 || slices.Contains(apart, v.Reviewer.ID) {
@@ -189,7 +192,7 @@ func (r *Request) following(now time.Time) time.Time {
 // mayVote guards a vote.
 func (r *Request) mayVote(by access.Reader, b Ballot, t table) error {
 	last, voted := r.Standing(by.ID)
-	if why := r.Barred(by.ID, t.people); why != "" {
+	if why := r.Barred(by.ID, t.people); why != "" && (b.Decision == Approve || r.contributed(by.ID)) {
 		return problem.New(problem.Forbidden, "%s", why)
 	}
 	switch {

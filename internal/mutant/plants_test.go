@@ -147,8 +147,10 @@ var mutants = []mutant{
 		"if required && s.prover.Lacks(itself(c)) && ", "if required && s.prover.Lacks(itself(c)) && c.Path() == \"\" && "),
 	one("factor: guesses in a session lock its owner out", "access", "TestFactorGuessesApart", "access/prover.go",
 		"if v.session != \"\" {", "if v.session == \"never\" {"),
-	one("rights: whom a change gives them votes on it", "change", "TestWhoGainsCannotVote", "change/gains.go",
-		"case slices.Contains(gaining(r.Revision.Items, people), userID):", "case userID == \"\":"),
+	one("rights: whom a change gives them approves it", "change", "TestWhoGainsCannotVote", "change/gains.go",
+		"case r.gains(userID, people):", "case userID == \"\":"),
+	one("rights: who writes a change chooses how many agree", "change", "TestQuorumOfGains", "change/policy.go",
+		"r.Root(people, contributors)", "r.Root(people, (&Request{Revision: Revision{Items: items, Contributors: contributors}}).apart(people))"),
 	one("rights: revoked, but for those of groups", "app", "TestAccessReviewGroups", "change/revoke.go",
 		"if slices.Contains(g.Members, person.ID) {", "if slices.Contains(g.Members, \"\") {"),
 
