@@ -53,14 +53,18 @@ func (c restoreCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	err = backup.Restore(ctx, backup.Return{
+	revived, err := backup.Restore(ctx, backup.Return{
 		From: c.File, Identity: c.Identity, Dir: c.DataDir, Keyring: keys,
 		Keys: func() (audit.PublicKeys, error) { return witness.OwnPublic(c.witnessDir()) },
 	})
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(t.out, "Verified and restored: %s\nStart with 'console serve'. Where checkpoints are ahead of the backup it asks for --accept-restore, which is recorded.\n", filepath.Join(c.DataDir, store.DatabaseFile))
+	_, err = fmt.Fprintf(t.out, `Verified and restored: %s
+Everybody has to sign in again, and one-time links are gone (%d sessions, %d links).
+Everything else is as it was then: disable again whom you disabled since, and revoke again the tokens that you revoked since (good now: %d API tokens, %d directory clients).
+Start with 'console serve'. Where checkpoints are ahead of the backup it asks for --accept-restore, which is recorded.
+`, filepath.Join(c.DataDir, store.DatabaseFile), revived.Sessions, revived.Links, revived.Tokens, revived.Clients)
 	return err
 }
 

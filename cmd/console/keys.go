@@ -119,8 +119,13 @@ func (c keysResealCommand) Run(ctx context.Context, t terminal) error {
 // old ones leave it when they seal nothing any more. After a break-off it is done
 // again from the start.
 func (c *services) rotateKeys(ctx context.Context) (string, error) {
+	c.rotation.Lock()
+	defer c.rotation.Unlock()
 	f, err := c.dir.keyFile()
 	if err != nil {
+		return "", err
+	}
+	if err := c.verifyKey(ctx, f); err != nil {
 		return "", err
 	}
 	f = f.Rotated()
@@ -139,6 +144,8 @@ func (c *services) rotateKeys(ctx context.Context) (string, error) {
 
 // reseal seals everything with the first key of the key file.
 func (c *services) reseal(ctx context.Context) (string, error) {
+	c.rotation.Lock()
+	defer c.rotation.Unlock()
 	f, err := c.dir.keyFile()
 	if err != nil {
 		return "", err
@@ -150,19 +157,44 @@ func (c *services) reseal(ctx context.Context) (string, error) {
 	return records(n) + " sealed with the first key of " + c.dir.keyPath() + ". The old ones can leave that file now; backups from before need them.\n", nil
 }
 
-// sealWith seals everything with the key of a file.
-func (c *services) sealWith(ctx context.Context, f secret.KeyFile) (int, error) {
+// verifyKey looks whether the database belongs to a key file.
+func (c *services) verifyKey(ctx context.Context, f secret.KeyFile) error {
+	ring, err := f.Keyring()
+	if err == nil {
+		err = c.store.VerifyKey(ctx, ring)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", c.dir.keyPath(), err)
+	}
+	return err
+}
+
+// sealWith seals everything with the first key of a file, and returns once that key
+// alone opens everything.
+func (c *services) sealWith(ctx context.Context, f secret.KeyFile) (n int, err error) {
+	if err := c.verifyKey(ctx, f); err != nil {
+		return 0, err
+	}
 	ring, err := f.Keyring()
 	if err != nil {
 		return 0, err
 	}
-	if err := c.store.VerifyKey(ctx, ring); err != nil {
-		return 0, fmt.Errorf("%s: %w", c.dir.keyPath(), err)
+	alone, err := f.Settled().Keyring()
+	if err != nil {
+		return 0, err
 	}
-	c.keys.Adopt(ring)
-	return c.store.Reseal(ctx, c.keys, func(n int) audit.Event {
+	select {
+	case <-c.keys.Adopt(ring):
+	case <-ctx.Done():
+		return 0, fmt.Errorf("requests are under way still, so the old key stays; run it again: %w", ctx.Err())
+	}
+	event := func(n int) audit.Event {
 		return audit.Event{Actor: access.Operator().Actor(), Action: "keys.rotated", Object: audit.Object{Kind: "key", ID: "key", Name: "key file"}, Detail: map[string]string{"records": strconv.Itoa(n)}}
-	})
+	}
+	if n, err = c.store.Reseal(ctx, c.keys, event); err != nil {
+		return 0, err
+	}
+	return n, c.store.CheckSealed(ctx, alone)
 }
 
 func records(n int) string {

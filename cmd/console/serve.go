@@ -71,20 +71,21 @@ type console struct {
 
 // services are the parts of a running console.
 type services struct {
-	store   *store.Store
-	access  *access.Service
-	mirror  *mirror.Service
-	changes *change.Service
-	notify  *notify.Service
-	witness *witness.Service
-	archive *archive.Service
-	log     *slog.Logger
-	sinks   *sink.Service
-	keys    *secret.Keyring
-	dir     directory
-	health  *health.Service
-	metrics *health.Metrics // nil unless somebody reads them
-	public  string
+	store    *store.Store
+	access   *access.Service
+	mirror   *mirror.Service
+	changes  *change.Service
+	notify   *notify.Service
+	witness  *witness.Service
+	archive  *archive.Service
+	log      *slog.Logger
+	sinks    *sink.Service
+	keys     *secret.Keyring
+	dir      directory
+	rotation sync.Mutex // held while the key changes
+	health   *health.Service
+	metrics  *health.Metrics // nil unless somebody reads them
+	public   string
 }
 
 // lease is how long one attempt at Composio may take, in client time-outs: the

@@ -139,7 +139,7 @@ func build(o Options) (http.Handler, *Server, error) {
 	e.HTTPErrorHandler = s.fail
 	e.IPExtractor = ipExtractor(o.TrustedProxies)
 	e.Pre(s.count, s.identify, s.harden, s.checkHost)
-	e.Use(s.recoverPanics)
+	e.Use(s.holdKeys, s.recoverPanics)
 	s.echo = e
 	s.addRoutes()
 	h, err := s.wrap(e)

@@ -121,6 +121,18 @@ func (s *Server) recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// holdKeys tells when what a request seals has been kept, so that no key goes before.
+func (s *Server) holdKeys(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		switch c.Request().Method {
+		case http.MethodGet, http.MethodHead:
+			return next(c)
+		}
+		defer s.keys.Hold()()
+		return next(c)
+	}
+}
+
 // askToSignIn sends the reader to the sign-in page and back. What was typed into
 // a form is kept for the person whose session ended, credentials aside.
 func (s *Server) askToSignIn(c echo.Context) error {

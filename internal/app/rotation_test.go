@@ -2,8 +2,12 @@ package app
 
 import (
 	"errors"
+	"io"
+	"net/http"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/internal/access"
 	"gatehouse/internal/audit"
@@ -64,6 +68,80 @@ func TestKeyRotation(t *testing.T) {
 		t.Errorf("what waited is %s: %s", r.State, r.Note)
 	}
 	s.must(s.Mirror.Sync(ctx, s.Project.ID))
+}
+
+// The key changes again and again while people keep credentials: none is left that
+// only an old key opens.
+func TestSealedWhileTheKeyChanges(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	s.must(s.Store.CheckKey(t.Context(), s.Keys))
+	admin := s.as("Ada", access.Admin)
+	f, err := secret.ParseKeyFile(strings.Repeat("6b", secret.KeySize)) // the rig's
+	s.must(err)
+	begun, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for i := range 40 {
+			admin.submit(admin.get("/settings/notifications"), "/settings/notifications", "kind", notify.Webhook, "name", "Hook "+strconv.Itoa(i), "secret.url", "https://hooks.example.com/services/abcdefgh1234", "topics", string(notify.Approval)).is(200)
+			if i == 0 {
+				close(begun)
+			}
+		}
+	}()
+	<-begun
+	for rotating := true; rotating; {
+		select {
+		case <-ended:
+			rotating = false
+		default:
+		}
+		f = f.Rotated()
+		<-s.Keys.Adopt(keyringOf(t, f))
+		_, err := s.Store.Reseal(t.Context(), s.Keys, func(int) audit.Event { return audit.Event{Actor: audit.System(), Action: "keys.rotated"} })
+		s.must(err)
+		f = f.Settled()
+		s.must(s.Store.CheckSealed(t.Context(), keyringOf(t, f)))
+	}
+	if all, _, err := s.server.notify.Channels(t.Context()); err != nil || len(all) != 40 {
+		t.Errorf("%d channels, %v", len(all), err)
+	}
+}
+
+// A request that is under way keeps the old key as long as it takes.
+func TestKeyWaitsForRequests(t *testing.T) {
+	s := newSite(t, sandbox.Options{})
+	f, err := secret.ParseKeyFile(strings.Repeat("6b", secret.KeySize)) // the rig's
+	s.must(err)
+	body, typing := io.Pipe()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/signin", body)
+	s.must(err)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answered := make(chan error, 1)
+	go func() {
+		resp, err := http.DefaultClient.Do(r)
+		if err == nil {
+			err = resp.Body.Close()
+		}
+		answered <- err
+	}()
+	_, err = typing.Write([]byte("email=a"))
+	s.must(err)
+	var done <-chan struct{}
+	deadline := time.Now().Add(patience)
+	for held := false; !held; { // the request has reached the server by and by
+		if time.Now().After(deadline) {
+			t.Fatal("nothing holds the key")
+		}
+		done = s.Keys.Adopt(keyringOf(t, f.Rotated()))
+		select {
+		case <-done:
+		case <-time.After(100 * time.Millisecond):
+			held = true
+		}
+	}
+	s.must(typing.Close())
+	s.must(<-answered)
+	<-done
 }
 
 func keyringOf(t *testing.T, f secret.KeyFile) *secret.Keyring {

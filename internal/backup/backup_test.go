@@ -17,6 +17,7 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/backup"
 	"gatehouse/internal/composio/sandbox"
+	"gatehouse/internal/problem"
 	"gatehouse/internal/rig"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/store"
@@ -28,12 +29,13 @@ var at = time.Date(2026, 11, 24, 3, 45, 0, 0, time.UTC)
 // A vault is a console whose database is copied, and a place for copies.
 type vault struct {
 	*rig.Rig
-	place string
+	place   string
+	revived store.Revived // by the last restore
 }
 
 func newVault(t *testing.T) *vault {
 	t.Helper()
-	v := &vault{rig.New(t, sandbox.Options{Configs: 7}), t.TempDir()}
+	v := &vault{Rig: rig.New(t, sandbox.Options{Configs: 7}), place: t.TempDir()}
 	must(t, v.Store.CheckKey(t.Context(), v.Keys))
 	v.Person("Ada", access.Admin)
 	if err := v.Witness.Checkpoint(t.Context(), "test"); err != nil {
@@ -54,7 +56,9 @@ func (v *vault) restore(from, identity string, keys *secret.Keyring) (string, er
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		v.T.Fatal(err)
 	}
-	return dir, backup.Restore(v.T.Context(), backup.Return{From: from, Identity: identity, Dir: dir, Keyring: keys, Keys: v.keys})
+	var err error
+	v.revived, err = backup.Restore(v.T.Context(), backup.Return{From: from, Identity: identity, Dir: dir, Keyring: keys, Keys: v.keys})
+	return dir, err
 }
 
 // empty checks that nothing was left behind in a directory.
@@ -197,7 +201,7 @@ func TestRestoreRefuses(t *testing.T) {
 			wants(t, err, c.words, dir)
 		})
 	}
-	err = backup.Restore(context.WithoutCancel(t.Context()), backup.Return{From: plain, Dir: v.Dir, Keyring: v.Keys, Keys: v.keys})
+	_, err = backup.Restore(context.WithoutCancel(t.Context()), backup.Return{From: plain, Dir: v.Dir, Keyring: v.Keys, Keys: v.keys})
 	if err == nil || !strings.Contains(err.Error(), "is there already") {
 		t.Errorf("got %v", err)
 	}
@@ -237,10 +241,45 @@ func TestRestoreDropsWhatWasDerived(t *testing.T) {
 	for _, name := range append(store.DerivedFiles(), "console.key") {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte("old"), 0o600))
 	}
-	must(t, backup.Restore(t.Context(), backup.Return{From: plain, Dir: dir, Keyring: v.Keys, Keys: v.keys}))
+	_, err = backup.Restore(t.Context(), backup.Return{From: plain, Dir: dir, Keyring: v.Keys, Keys: v.keys})
+	must(t, err)
 	left, err := os.ReadDir(dir)
 	must(t, err)
 	if len(left) != 2 || left[0].Name() != store.DatabaseFile || left[1].Name() != "console.key" {
 		t.Errorf("left %v", left)
+	}
+}
+
+// Sessions and links don't come back with a backup, and what does is counted.
+func TestRestoreEndsSessions(t *testing.T) {
+	v := newVault(t)
+	eve := v.Person("Eve", access.Admin)
+	session, _, err := v.Access.SignIn(t.Context(), "eve@example.com", secret.New(rig.Passphrase), access.Origin{IP: "192.0.2.1"})
+	must(t, err)
+	link, err := v.Access.ResetPassphrase(t.Context(), access.Operator(), eve.ID)
+	must(t, err)
+	_, _, err = v.Access.MakeToken(t.Context(), eve, access.TokenWish{Name: "T", Rights: []access.TokenRight{access.TokenReads}, Days: 365})
+	must(t, err)
+	head, err := v.Store.HistoryHead(t.Context())
+	must(t, err)
+	path, err := v.make(v.place)
+	must(t, err)
+	dir, err := v.restore(path, "", v.Keys)
+	must(t, err)
+	if want := (store.Revived{Sessions: 1, Links: 1, Tokens: 1}); v.revived != want {
+		t.Errorf("%+v, want %+v", v.revived, want)
+	}
+	st, err := store.Open(dir, store.Options{})
+	must(t, err)
+	defer func() { must(t, st.Close()) }()
+	if _, _, err := st.Session(t.Context(), access.HashToken(session)); !problem.Is(err, problem.NotFound) {
+		t.Errorf("the session: %v", err)
+	}
+	people := access.NewService(st, v.Keys, rig.Now)
+	if _, err := people.LinkUser(t.Context(), link); err == nil {
+		t.Error("the link works")
+	}
+	if now, err := st.HistoryHead(t.Context()); err != nil || now != head {
+		t.Errorf("history goes to %+v, %v; want %+v", now, err, head)
 	}
 }

@@ -29,34 +29,35 @@ type Return struct {
 const header = "age-encryption.org/"
 
 // Restore puts a copy into a data directory, once it was verified and belongs to
-// the key. It replaces nothing.
-func Restore(ctx context.Context, r Return) (err error) {
+// the key. It replaces nothing. Sessions and one-time links of the copy are ended.
+func Restore(ctx context.Context, r Return) (revived store.Revived, err error) {
 	path := filepath.Join(r.Dir, store.DatabaseFile)
 	if _, err := os.Lstat(path); err == nil {
-		return fmt.Errorf("%s is there already: move it away first, with %s-wal and %s-shm", path, store.DatabaseFile, store.DatabaseFile)
+		return revived, fmt.Errorf("%s is there already: move it away first, with %s-wal and %s-shm", path, store.DatabaseFile, store.DatabaseFile)
 	}
 	work, err := os.MkdirTemp(r.Dir, "restore-")
 	if err != nil {
-		return err
+		return revived, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
 	copied := filepath.Join(work, store.DatabaseFile)
-	if err := place(copied, func(w io.Writer) error { return read(w, r.From, r.Identity) }); err != nil {
-		return err
+	err = place(copied, func(w io.Writer) error { return read(w, r.From, r.Identity) })
+	if err == nil {
+		err = verify(ctx, copied, r.Keys)
 	}
-	if err := verify(ctx, copied, r.Keys); err != nil {
-		return fmt.Errorf("nothing was restored: %w", err)
+	if err == nil {
+		revived, err = r.awaken(ctx, work)
 	}
-	if err := belongs(ctx, work, r.Keyring); err != nil {
-		return fmt.Errorf("nothing was restored: %w", err)
+	if err == nil {
+		err = dropDerived(r.Dir)
 	}
-	if err := dropDerived(r.Dir); err != nil {
-		return err
+	if err == nil {
+		err = settle(copied, path)
 	}
-	if err := settle(copied, path); err != nil {
-		return err
+	if err != nil {
+		return revived, fmt.Errorf("nothing was restored: %w", err)
 	}
-	return syncDir(r.Dir)
+	return revived, syncDir(r.Dir)
 }
 
 // read writes what a copy holds.
@@ -99,13 +100,21 @@ func identities(path string) (ids []age.Identity, err error) {
 	return ids, nil
 }
 
-// belongs looks whether a database was made with the key.
-func belongs(ctx context.Context, dir string, keys *secret.Keyring) error {
+// awaken looks whether the database in a directory was made with the key, brings its
+// schema up to date, and ends the sessions and links that came back with it.
+func (r Return) awaken(ctx context.Context, dir string) (revived store.Revived, err error) {
 	st, err := store.Open(dir, store.Options{ReadOnly: true})
 	if err != nil {
-		return err
+		return revived, err
 	}
-	return errors.Join(st.VerifyKey(ctx, keys), st.Close())
+	if err := errors.Join(st.VerifyKey(ctx, r.Keyring), st.Close()); err != nil {
+		return revived, err
+	}
+	if st, err = store.Open(dir, store.Options{}); err != nil {
+		return revived, err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	return st.EndRestored(ctx)
 }
 
 // dropDerived removes what was derived from another database, or left of it.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -168,6 +169,19 @@ func TestMetrics(t *testing.T) {
 	w.later(time.Hour)
 	if code, text = get(t, h, "/readyz"); code != http.StatusOK || !strings.HasPrefix(text, "degraded\nComposio was not read for project staging lately.") {
 		t.Errorf("%d %q", code, text)
+	}
+}
+
+// Whatever clients send, there are as many series as there are routes, and no more.
+func TestMetricsStayFew(t *testing.T) {
+	w := newWard(t, sandbox.Options{})
+	m := health.NewMetrics()
+	for i := range 1000 {
+		m.Answered("METHOD"+strconv.Itoa(i), "/", 405, time.Millisecond)
+	}
+	_, text := get(t, m.Handler(w.Service, w.log), "/metrics")
+	if n := strings.Count(text, "gatehouse_http_requests_total{"); n != 1 || !strings.Contains(text, `gatehouse_http_requests_total{method="other",route="/",status="405"} 1000`) {
+		t.Errorf("%d series", n)
 	}
 }
 

@@ -41,6 +41,11 @@ func NewMetrics() *Metrics {
 // Answered counts a request. The route is its pattern, which bounds how many
 // series there are.
 func (m *Metrics) Answered(method, route string, status int, took time.Duration) {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+	default:
+		method = "other" // it is the client's to choose
+	}
 	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
 	m.seconds.WithLabelValues(method, route).Observe(took.Seconds())
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 )
 
 // A KeyFile is what the key file holds, a line each: the key that records are
@@ -98,7 +99,7 @@ func (f KeyFile) Rotating() bool { return len(f.old) > 0 }
 
 // Keyring returns the keyring of these keys.
 func (f KeyFile) Keyring() (*Keyring, error) {
-	k := &Keyring{}
+	k := &Keyring{held: &sync.WaitGroup{}}
 	var wraps []wrap
 	for _, key := range append([][]byte{f.key}, f.old...) {
 		if len(key) != KeySize {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 )
 
@@ -29,6 +30,9 @@ type Keyring struct {
 	wraps       atomic.Pointer[[]wrap] // the first one seals, all open
 	fingerprint []byte
 	digest      []byte
+
+	mu   sync.Mutex
+	held *sync.WaitGroup // by whoever may be about to keep what they sealed
 }
 
 // A wrap encrypts data keys.
@@ -38,10 +42,30 @@ type wrap = cipher.AEAD
 func NewKeyring(key []byte) (*Keyring, error) { return KeyFile{key: key}.Keyring() }
 
 // Adopt seals with another keyring's key from now on. What was sealed before can
-// still be opened as long as the program runs.
-func (k *Keyring) Adopt(other *Keyring) {
+// still be opened as long as the program runs. The channel is closed once all who
+// held the keyring have released it: then whatever was sealed before is kept.
+func (k *Keyring) Adopt(other *Keyring) <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	wraps := append(slices.Clone(*other.wraps.Load()), *k.wraps.Load()...)
 	k.wraps.Store(&wraps)
+	before := k.held
+	k.held = &sync.WaitGroup{}
+	done := make(chan struct{})
+	go func() {
+		before.Wait()
+		close(done)
+	}()
+	return done
+}
+
+// Hold is to be called before something is sealed, and what it returns after that
+// was kept.
+func (k *Keyring) Hold() (release func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.held.Add(1)
+	return k.held.Done
 }
 
 func derive(key []byte, purpose string) []byte {

@@ -20,6 +20,7 @@ const (
 	erasures        quietWrite = "that an erasure on record is done"
 	spentChallenges quietWrite = "challenges for passkeys that were answered"
 	tokenUses       quietWrite = "when API tokens were last used"
+	restored        quietWrite = "sessions and links that came back with a backup"
 	sinkCursors     quietWrite = "how far sinks are, and how it went"
 )
 

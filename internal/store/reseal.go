@@ -47,18 +47,40 @@ func (s *Store) Reseal(ctx context.Context, keys *secret.Keyring, e func(n int) 
 	return n, err
 }
 
-func (t *tx) reseal(keys *secret.Keyring, c sealedColumn) (int, error) {
-	type record struct {
-		row, field string
-		sealed     []byte
+// CheckSealed fails unless every record can be opened.
+func (s *Store) CheckSealed(ctx context.Context, keys *secret.Keyring) error {
+	for _, c := range sealedColumns {
+		all, err := sealedRecords(func(scan func(scanner) error, query string) error { return s.each(ctx, scan, query) }, c)
+		if err != nil {
+			return err
+		}
+		for _, r := range all {
+			if _, err := keys.Open(r.sealed, c.sealedAs, r.row, r.field); err != nil {
+				return fmt.Errorf("open %s of %s: %w", c.column, c.table, err)
+			}
+		}
 	}
-	var all []record
-	err := t.each(func(row scanner) error {
-		var r record
+	return nil
+}
+
+// A sealedRecord is one, and the names by which it was sealed.
+type sealedRecord struct {
+	row, field string
+	sealed     []byte
+}
+
+func sealedRecords(each func(scan func(scanner) error, query string) error, c sealedColumn) (all []sealedRecord, err error) {
+	err = each(func(row scanner) error {
+		var r sealedRecord
 		err := row.Scan(&r.row, &r.field, &r.sealed)
 		all = append(all, r)
 		return err
 	}, "SELECT "+c.key+", "+c.field+", "+c.column+" FROM "+c.table+" WHERE length("+c.column+") > 0")
+	return all, err
+}
+
+func (t *tx) reseal(keys *secret.Keyring, c sealedColumn) (int, error) {
+	all, err := sealedRecords(func(scan func(scanner) error, query string) error { return t.each(scan, query) }, c)
 	if err != nil {
 		return 0, err
 	}

@@ -242,3 +242,28 @@ func TestBackup(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A store that was closed has no file open, and everything is in the database
+// itself.
+func TestCloseLetsGo(t *testing.T) {
+	dir := private(t)
+	for range 2 {
+		s := open(t, dir)
+		someHistory(t, s, 3)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		fds, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, fd := range fds {
+			if path, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && strings.HasPrefix(path, dir) {
+				t.Errorf("%s is open", path)
+			}
+		}
+		if info, err := os.Stat(filepath.Join(dir, store.DatabaseFile+"-wal")); err == nil && info.Size() > 0 {
+			t.Errorf("%d bytes lie beside the database", info.Size())
+		}
+	}
+}

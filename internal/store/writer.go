@@ -78,7 +78,11 @@ func (w *writer) close() error {
 	for batch := w.take(); len(batch) > 0; batch = w.take() {
 		w.commit(batch)
 	}
-	return errors.Join(w.conn.Close(), w.db.Close())
+	var errs []error
+	for _, st := range w.stmts { // a connection with open statements keeps its files open
+		errs = append(errs, st.Close())
+	}
+	return errors.Join(append(errs, w.conn.Close(), w.db.Close())...)
 }
 
 // do runs a job and waits for its commit. The caller's context can't stop a job
